@@ -1,0 +1,172 @@
+"""Effects: paired differences over seeds with intervals, p-values and verdicts, and what the cells themselves gave."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from regjax.analysis.signflip import sign_flip
+from regjax.analysis.table import At, Table, at_label, same_at, state_values
+
+ALPHA = 0.05
+# One constant, so that a table computed twice has the same numbers.
+SEED = 20_260_101
+NO_DIFFERENCE = "no difference beyond the margin"
+
+
+def good_sign(metric: str) -> int:
+    """Return 1 where larger values of a metric are better, -1 where smaller ones are, 0 where that is not known.
+
+    >>> good_sign("test.accuracy"), good_sign("test.nll"), good_sign("batch.loss"), good_sign("test.brightness")
+    (1, -1, -1, 0)
+    """
+    name = metric.rpartition(".")[2]
+    return 1 if name.endswith("accuracy") else -1 if name in ("nll", "loss") else 0
+
+
+def contrast_values(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the effect of every seed, [contrast, seed]: d_ks = sum over c of weights_kc values_cs.
+
+    NaN where a cell that the contrast weighs has no value. Differences of the size of float32 rounding are set to 0.
+
+    Args:
+      weights: [contrast, cell].
+      values: [cell, seed], NaN where a run has none.
+
+    >>> contrast_values(np.array([[-1.0, 1.0, 0.0]]), np.array([[0.5, 0.5], [0.75, 0.5], [np.nan, 0.0]])).tolist()
+    [[0.25, 0.0]]
+    """
+    missing = np.isnan(values)
+    effects = weights @ np.where(missing, 0.0, values)
+    effects = np.where(np.abs(effects) <= rounding(weights, values)[:, None], 0.0, effects)
+    return np.where((weights != 0).astype(float) @ missing > 0, np.nan, effects)
+
+
+def rounding(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return by how much each contrast of float32 values may be off through their rounding alone, [contrast].
+
+    Records are float32, so equal differences of accuracies differ by this much once they are computed: they are ties.
+    """
+    largest = np.abs(np.where(np.isnan(values), 0.0, values)).max(initial=0.0)
+    return np.finfo(np.float32).eps * largest * np.abs(weights).sum(axis=1)
+
+
+def make_effects(table: Table, at: At | None = None, metric: str | None = None) -> pd.DataFrame:
+    """Return one row per contrast of the plan, in its order.
+
+    The contrasts declared confirmatory, on the primary metric at the primary state, are tested together: p-values and
+    intervals hold for all of them at once. All other rows are exploratory: the interval is of that contrast alone and
+    there is no p-value.
+
+    Args:
+      table: loaded run directory.
+      at: state; the primary one when None.
+      metric: "<split>.<name>"; the primary one when None.
+
+    Returns:
+      Columns contrast, kind, metric, at (label), confirmatory, n (seeds), effect, low, high (95%), p, sd (of the effect
+      over seeds), seeds_positive, seeds_negative, diverged (runs, in the cells that the contrast weighs), verdict
+      ("raises", "lowers", "no difference beyond the margin", "undecided") and better (is the effect in the good
+      direction; None where that is open). Effects are in the unit of the metric: accuracies as shares.
+
+    Raises:
+      ValueError: there is no such metric or state.
+    """
+    primary = table.plan["primary"]
+    metric, at = metric or primary["metric"], at or primary["at"]
+    contrasts = table.plan["contrasts"]
+    declared = metric == primary["metric"] and same_at(at, primary["at"])
+    confirmatory = np.array([declared and bool(c["confirmatory"]) for c in contrasts], dtype=bool)
+    weights = _weights(table)
+    values = state_values(table, metric, at)
+    found = _infer(contrast_values(weights, values), rounding(weights, values), confirmatory)
+    runs = (table.status.diverged >= 0).sum(axis=1)
+    margin = primary.get("margin") if metric == primary["metric"] else None
+    heads = pd.DataFrame({"contrast": [c["name"] for c in contrasts], "kind": [c["kind"] for c in contrasts]})
+    frame = heads.assign(metric=metric, at=at_label(at), confirmatory=confirmatory, **found)
+    frame["diverged"] = ((weights != 0) @ runs).astype(np.int64)
+    frame["verdict"] = [judge(low, high, margin) for low, high in zip(found["low"], found["high"], strict=True)]
+    signs = [good_sign(metric) * effect for effect in found["effect"]]
+    frame["better"] = pd.Series([bool(s > 0) if s != 0 and not np.isnan(s) else None for s in signs], dtype=object)
+    return frame
+
+
+def _weights(table: Table) -> np.ndarray:
+    """Return the weights of the plan's contrasts, [contrast, cell]."""
+    weights = [contrast["weights"] for contrast in table.plan["contrasts"]]
+    return np.array(weights, dtype=np.float64).reshape(len(weights), len(table.cells))
+
+
+def _infer(effects: np.ndarray, resolution: np.ndarray, confirmatory: np.ndarray) -> dict[str, np.ndarray]:
+    """Return columns n, effect, low, high, p, sd, seeds_positive, seeds_negative, [contrast] each."""
+    columns = {name: np.full(len(effects), np.nan) for name in ("n", "effect", "low", "high", "p", "sd")}
+    for joint, which in ((True, confirmatory), (False, ~confirmatory)):
+        found = sign_flip(
+            effects[which], np.random.default_rng(SEED), joint=joint, alpha=ALPHA, resolution=resolution[which]
+        )
+        for name, column in columns.items():
+            column[which] = getattr(found, name)
+    columns["p"][~confirmatory] = np.nan
+    counts = {"seeds_positive": (effects > 0).sum(axis=1), "seeds_negative": (effects < 0).sum(axis=1)}
+    return {**columns, "n": columns["n"].astype(np.int64), **counts}
+
+
+def judge(low: float, high: float, margin: float | None) -> str:
+    """Return the verdict that an interval allows.
+
+    Args:
+      low: lower end; NaN where there is no interval.
+      high: upper end.
+      margin: smallest difference that matters, in the unit of the effect; None where the study names none.
+
+    >>> judge(0.01, 0.03, None), judge(-0.004, 0.002, 0.005), judge(-0.004, 0.002, None)
+    ('raises', 'no difference beyond the margin', 'undecided')
+    """
+    if margin is not None and -margin < low and high < margin:
+        return NO_DIFFERENCE
+    return "raises" if low > 0 else "lowers" if high < 0 else "undecided"
+
+
+def all_effects(table: Table) -> pd.DataFrame:
+    """Return the effects on the primary metric: at the primary state, then at each state of `also_at` (exploratory)."""
+    also = table.plan["primary"].get("also_at") or []
+    return pd.concat([make_effects(table), *(make_effects(table, at) for at in also)], ignore_index=True)
+
+
+def describe_cells(table: Table, at: At | None = None, metric: str | None = None) -> pd.DataFrame:
+    """Return one row per cell, in the plan's order: what its seeds gave.
+
+    Args:
+      table: loaded run directory.
+      at: state; the primary one when None.
+      metric: "<split>.<name>"; the primary one when None.
+
+    Returns:
+      Columns cell, metric, at, n (seeds with a value), mean, sd (ddof 1), low, high (95% t interval of the mean, NaN
+      below two seeds), median, min, max, diverged and stopped (runs).
+
+    Raises:
+      ValueError: there is no such metric or state.
+    """
+    primary = table.plan["primary"]
+    metric, at = metric or primary["metric"], at or primary["at"]
+    values = state_values(table, metric, at)
+    frame = pd.DataFrame([{"cell": c, **_describe(row)} for c, row in zip(table.cells, values, strict=True)])
+    frame.insert(1, "metric", metric)
+    frame.insert(2, "at", at_label(at))
+    frame["diverged"] = (table.status.diverged >= 0).sum(axis=1)
+    frame["stopped"] = (table.status.stopped >= 0).sum(axis=1)
+    return frame
+
+
+def _describe(row: np.ndarray) -> dict[str, Any]:
+    from scipy.stats import t
+
+    row = row[~np.isnan(row)]
+    n = len(row)
+    mean = row.mean() if n else np.nan
+    sd = row.std(ddof=1) if n > 1 else np.nan
+    half = t.ppf(1 - ALPHA / 2, n - 1) * sd / np.sqrt(n) if n > 1 else np.nan
+    median, low, high = (np.median(row), row.min(), row.max()) if n else (np.nan, np.nan, np.nan)
+    interval = {"low": mean - half, "high": mean + half}
+    return {"n": n, "mean": mean, "sd": sd, **interval, "median": median, "min": low, "max": high}

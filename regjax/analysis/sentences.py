@@ -1,0 +1,208 @@
+"""Verdicts as sentences: what was compared, by how much, how sure, and what was held fixed."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from regjax.analysis.effects import ALPHA, NO_DIFFERENCE, good_sign
+from regjax.analysis.signflip import smallest_p
+from regjax.analysis.table import Table
+
+STREAMS = {
+    "init": "initial weights",
+    "order": "example order",
+    "dropout": "dropout draws",
+    "split": "the split",
+    "subset": "the training subset",
+}
+SPLITS = {"train": "training", "batch": "training-batch"}
+PLURAL = ("init", "dropout")
+
+
+def verdict_sentence(table: Table, row: Mapping[str, Any]) -> str:
+    """Return what a row of effects says, as one sentence.
+
+    It names the contrast, metric and state, the effect with its interval and unit, the p-value, the seeds that agree,
+    the margin, diverged runs, what varied by seed and what was held fixed. Accuracies are in percentage points (pp).
+
+    Args:
+      table: loaded run directory that the row was made from.
+      row: row of `all_effects` or `make_effects`.
+    """
+    name = _subject(row)
+    where = f"{metric_text(row['metric'])} {_state(table, row)}"
+    if math.isnan(row["effect"]):
+        return f"{name}: no seed has a result for {where} yet{_seeds(table, row)}."
+    margin = table.plan["primary"].get("margin") if row["metric"] == table.plan["primary"]["metric"] else None
+    split = "" if "split" in table.plan["vary"] else ", on this split"
+    claim = f"{_claim(row, name, where)}{split}{_meaning(row)}{_margin_text(row, margin)}"
+    return f"{claim}{_seeds(table, row)}{_circumstances(table)}."
+
+
+def metric_text(metric: str) -> str:
+    """Return how a metric is called in a sentence.
+
+    >>> metric_text("test.accuracy"), metric_text("train.nll")
+    ('test accuracy', 'training NLL (lower is better)')
+    """
+    split, _, name = metric.rpartition(".")
+    text = f"{SPLITS.get(split, split)} {'NLL' if name == 'nll' else name.replace('_', ' ')}".strip()
+    return f"{text} (lower is better)" if good_sign(metric) < 0 else text
+
+
+def p_text(p: float) -> str:
+    """Return a p-value in words, with enough digits to show on which side of 0.05 it lies.
+
+    >>> p_text(0.0004), p_text(0.016), p_text(0.0496), p_text(1.0)
+    ('p < 0.001', 'p = 0.016', 'p = 0.0496', 'p = 1.000')
+    """
+    if p < 0.001:
+        return "p < 0.001"
+    shown = (f"{p:.{digits}f}" for digits in range(3, 17))
+    return f"p = {next((text for text in shown if float(text) != ALPHA), '0.050')}"
+
+
+def effect_text(row: Mapping[str, Any], sign: float = 1.0) -> str:
+    """Return effect, unit and interval of a row, times `sign`, with as many digits as the interval is precise.
+
+    >>> effect_text({"metric": "test.accuracy", "effect": 0.0032, "low": 0.0028, "high": 0.0036})
+    '0.32 pp [0.28, 0.36]'
+    >>> effect_text({"metric": "test.nll", "effect": -0.5, "low": -math.inf, "high": math.inf}, sign=-1.0)
+    '0.500 nats, with no finite interval'
+    """
+    scale, unit, least = _unit(row["metric"])
+    effect, low, high = (sign * scale * row[name] for name in ("effect", "low", "high"))
+    low, high = min(low, high), max(low, high)
+    finite = math.isfinite(low) and math.isfinite(high)
+    half = (high - low) / 2 if finite else 0.0
+    digits = min(max(least, math.ceil(-math.log10(half))), 8) if half > 0 else least
+    # An end that is not 0 must not be printed as 0: the reader checks whether the interval holds it.
+    while finite and digits < 8 and any(end != 0 and float(f"{end:.{digits}f}") == 0 for end in (low, high)):
+        digits += 1
+    number, below, above = (_number(value, digits) for value in (effect, low, high))
+    return f"{number}{unit}" + (f" [{below}, {above}]" if finite else ", with no finite interval")
+
+
+def _unit(metric: str) -> tuple[float, str, int]:
+    """Return the factor to the unit that is shown, the unit with a leading space, and the least number of decimals."""
+    if metric.endswith("accuracy"):
+        return 100.0, " pp", 2
+    return 1.0, " nats" if metric.endswith("nll") else "", 3
+
+
+def _number(value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def _subject(row: Mapping[str, Any]) -> str:
+    name = str(row["contrast"])
+    if row["kind"] == "main":
+        return f"{name.replace(': ', ' ', 1)}, averaged over the levels of the other factors,"
+    if row["kind"] == "two_way":
+        return f"interaction: {name.removeprefix('interaction: ')}"
+    return name.replace(": ", " ", 1) if row["kind"] == "simple" else name
+
+
+def _state(table: Table, row: Mapping[str, Any]) -> str:
+    if row["at"] == "best":
+        return f"at the best step by {metric_text(str(table.plan['monitor'])).removesuffix(' (lower is better)')}"
+    return "at the end of training" if row["at"] == "last" else f"at {row['at']}"
+
+
+def _claim(row: Mapping[str, Any], name: str, where: str) -> str:
+    """Return the sentence up to the statistics, which stand in parentheses at its end."""
+    verdict, statistics = row["verdict"], _statistics(row)
+    if verdict == "undecided":
+        return f"{name.rstrip(',')}: undecided for {where}, effect {effect_text(row)} {statistics}"
+    if row["kind"] == "two_way" and verdict != NO_DIFFERENCE:
+        side = "positive" if verdict == "raises" else "negative"
+        return f"{name} is {side} for {where}: {effect_text(row)} {statistics}"
+    if verdict == NO_DIFFERENCE:
+        return f"{name} makes no difference to {where} beyond the margin: effect {effect_text(row)} {statistics}"
+    verb, sign = ("raised", 1.0) if verdict == "raises" else ("lowered", -1.0)
+    return f"{name} {verb} {where} by {effect_text(row, sign)} {statistics}"
+
+
+def _meaning(row: Mapping[str, Any]) -> str:
+    """Return what a shown interaction means."""
+    side = {"raises": "above", "lowers": "below"}.get(row["verdict"])
+    if row["kind"] != "two_way" or side is None:
+        return ""
+    return f"; the effect of both together lies {side} the sum of their separate effects"
+
+
+def _statistics(row: Mapping[str, Any]) -> str:
+    """Return interval kind, p-value and agreeing seeds in parentheses."""
+    upward = row["effect"] >= 0
+    word = ("positive" if upward else "negative") if row["kind"] == "two_way" else "higher" if upward else "lower"
+    agree = f"{word} in {row['seeds_positive'] if upward else row['seeds_negative']} of {row['n']} seeds"
+    finite = math.isfinite(row["low"]) and math.isfinite(row["high"])
+    if row["confirmatory"]:
+        return f"({'simultaneous 95% interval, ' if finite else ''}adjusted {p_text(row['p'])}, {agree})"
+    return f"(exploratory: {'95% interval of this contrast alone, ' if finite else ''}no p-value; {agree})"
+
+
+def _margin_text(row: Mapping[str, Any], margin: float | None) -> str:
+    """Return what the interval says about the smallest difference that matters."""
+    if not (math.isfinite(row["low"]) and math.isfinite(row["high"])):
+        least = smallest_p(int(row["n"]))
+        reason = f", as {row['n']} seeds cannot give a p-value below {least:g}" if least > ALPHA else ""
+        return f"; no effect can be excluded{reason}"
+    amount = "" if margin is None else _margin_amount(row["metric"], margin)
+    if row["verdict"] == NO_DIFFERENCE:
+        side = "rise" if row["low"] > 0 else "fall" if row["high"] < 0 else ""
+        inside = f"; the whole interval lies within the margin of {amount}"
+        return inside + (f", though it shows a {side}" if side else "")
+    if row["verdict"] == "undecided":
+        unshown = "neither a rise nor a fall" if margin is None else "neither a difference nor its absence"
+        return f"; {unshown} {'is' if margin is None else f'beyond the margin of {amount} is'} shown"
+    if margin is None:
+        return ""
+    least = min(abs(row["low"]), abs(row["high"]))
+    return f"; that {'is more' if least > margin else 'may be less'} than the margin of {amount}"
+
+
+def _margin_amount(metric: str, margin: float) -> str:
+    scale, unit, _ = _unit(metric)
+    return f"{scale * margin:.6g}{unit}"
+
+
+def _seeds(table: Table, row: Mapping[str, Any]) -> str:
+    """Return which runs diverged and how many seeds have no effect, where there are any."""
+    diverged, total = int(row["diverged"]), len(table.seeds)
+    runs = f"; {diverged} {'run' if diverged == 1 else 'runs'} diverged" if diverged else ""
+    return runs + (f"; {row['n']} of {total} seeds enter the comparison" if row["n"] < total else "")
+
+
+def _circumstances(table: Table) -> str:
+    """Return what varied by seed, what was tuned and what was held fixed."""
+    vary = [stream for stream in table.plan["vary"] if stream in STREAMS]
+    verb = "varies" if len(vary) == 1 and vary[0] not in PLURAL else "vary"
+    varied = f"; {listed([STREAMS[stream] for stream in vary])} {verb} by seed" if vary else "; nothing varies by seed"
+    tuned = list(dict.fromkeys(path for chosen in (table.plan.get("tuned") or {}).values() for path in chosen))
+    fixed = {path: value for path, value in table.plan["fixed"].items() if value != "off" and path not in tuned}
+    held = [text for stream, text in STREAMS.items() if stream not in vary and stream != "subset"]
+    held += [f"{path} = {_level(value)}" for path, value in fixed.items()]
+    return (
+        varied
+        + (f"; tuned per cell: {listed(tuned)}" if tuned else "")
+        + (f"; held fixed: {listed(held)}" if held else "")
+    )
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as an enumeration.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def _level(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_level, value))}]"
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)

@@ -1,0 +1,33 @@
+"""Study files: what they may say, and everything that is wrong with one at once."""
+
+from regjax.config.load import load_study
+from regjax.config.parse import parse_study
+from regjax.config.problems import ConfigError, Problem
+from regjax.config.study import CellSettings, Contrast, Marker, Study, Tune, plain, resolve_cell, study_json
+from regjax.config.tables import DATASETS, Data, Design, Measure, Primary, Seeds, Training
+from regjax.config.timing import Steps, resolve_at, resolve_steps
+
+__all__ = [
+    "DATASETS",
+    "CellSettings",
+    "ConfigError",
+    "Contrast",
+    "Data",
+    "Design",
+    "Marker",
+    "Measure",
+    "Primary",
+    "Problem",
+    "Seeds",
+    "Steps",
+    "Study",
+    "Training",
+    "Tune",
+    "load_study",
+    "parse_study",
+    "plain",
+    "resolve_at",
+    "resolve_cell",
+    "resolve_steps",
+    "study_json",
+]

@@ -1,0 +1,243 @@
+"""Checks that need more than one table of a study; each runs as soon as the tables it needs are valid."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from regjax.config.problems import ConfigError, Problem, dotted, show
+from regjax.config.study import Contrast, Marker, Study, Tune, resolve_cell
+from regjax.config.tables import Data, Design, Primary, Seeds, Training
+from regjax.design import (
+    DESIGNS,
+    MOST_WEIGHTS,
+    count_cells,
+    count_contrasts,
+    make_cells,
+    make_contrasts,
+    match_cells,
+    name_level,
+)
+
+MOST_RUNS = 100_000
+Found = Mapping[str, Any]  # the valid tables by key
+Problems = Iterator[Problem]
+
+
+def resolve_defaults(found: Found) -> dict[str, Any]:
+    """Return the tables with those defaults filled in that depend on other tables."""
+    made = dict(found)
+    if "data" in made:
+        made["data"] = made["data"].fill()
+    if {"data", "seeds", "factors", "fixed"} <= set(made) and not made["seeds"].vary:
+        made["seeds"] = made["seeds"].model_copy(update={"vary": _default_streams(made)})
+    if {"design", "factors", "contrasts"} <= set(made):
+        made["design"] = _fill_design(made["design"], made["factors"], made["contrasts"])
+    return made
+
+
+def _default_streams(found: Found) -> tuple[str, ...]:
+    drawn = (*(["split"] if found["data"].drawn else []), *(["subset"] if _has_subset(found) else []))
+    return ("init", "order", "dropout", *drawn)
+
+
+def _has_subset(found: Found) -> bool:
+    return found["data"].train_size is not None or any("data.train_size" in found[key] for key in ("factors", "fixed"))
+
+
+def _fill_design(design: Design, factors: Mapping[str, tuple], contrasts: tuple[Contrast, ...]) -> Design:
+    """Return the design with its family and headline: declared contrasts take the place of a family not given."""
+    family = design.family
+    if "family" not in design.model_fields_set:
+        several = design.kind == "full_factorial" and len(factors) > 1
+        family = () if contrasts else ("main", "two_way") if several else ("simple",)
+    headline = design.headline
+    if "headline" not in design.model_fields_set:
+        headline = next((k for k in family if k != "two_way"), "simple") if family else "declared"
+    return design.model_copy(update={"family": family, "headline": headline})
+
+
+def find_cross_problems(found: Found) -> list[Problem]:
+    """Return what is wrong between tables.
+
+    Args:
+      found: the valid tables by key, defaults resolved; a check whose tables are not all there is skipped.
+    """
+    return [
+        problem for keys, check in CHECKS if set(keys) <= set(found) for problem in check(*(found[key] for key in keys))
+    ]
+
+
+def check_seeds(seeds: Seeds, data: Data, factors: Found, fixed: Found) -> Problems:
+    """Find streams of `vary` from which nothing is drawn: the report would promise variation that is not there."""
+    if "split" in seeds.vary and not data.drawn:
+        yield Problem("seeds.vary", '"split"', "only streams that are drawn",
+                      'data.validation.take = "last" fixes the split; use take = "random" or data.split')  # fmt: skip
+    if "subset" in seeds.vary and not _has_subset({"data": data, "factors": factors, "fixed": fixed}):
+        yield Problem("seeds.vary", '"subset"', "only streams that are drawn", "no data.train_size is set or varied")
+
+
+def check_times(primary: Primary, training: Training) -> Problems:
+    """Find distances and states that the training does not reach, as far as that shows without the data."""
+    for unit in ("epochs", "steps"):
+        total, between = getattr(training, unit), getattr(training.evaluate_every, unit)
+        if total and between and total % between:
+            yield Problem(
+                f"training.evaluate_every.{unit}", str(between), f"a divisor of the {total} {unit} of the training"
+            )
+        saved = training.save_every and getattr(training.save_every, unit)
+        if saved and between and saved % between:
+            yield Problem(f"training.save_every.{unit}", str(saved), f"a multiple of evaluate_every, {between} {unit}")
+        for place, at in _states(primary):
+            number = at.get(unit.removesuffix("s"))
+            if number and total and number > total:
+                yield Problem(place, show(at), f"a state of the training, which has {total} {unit}")
+            elif number and between and number % between:
+                yield Problem(place, show(at), f"an evaluation; they lie every {between} {unit}")
+
+
+def _states(primary: Primary) -> Iterator[tuple[str, dict[str, int]]]:
+    if isinstance(primary.at, dict):
+        yield "primary.at", primary.at
+    yield from ((f"primary.also_at[{i}]", at) for i, at in enumerate(primary.also_at) if isinstance(at, dict))
+
+
+def check_factors(factors: Found, fixed: Found) -> Problems:
+    """Find a study without factors, and paths that are varied and fixed at once."""
+    if not factors:
+        yield Problem("factors", "no factor", 'at least one path with levels, such as "dropout.hidden" = [0.0, 0.5]')
+    for path in factors:
+        if path in fixed:
+            yield Problem(dotted("factors", path), "a path that is in fixed too", "it in one of them")
+
+
+def check_tune(tune: Tune | None, factors: Found, fixed: Found) -> Problems:
+    """Find hypers that are tuned although they are varied or fixed."""
+    for path in tune.factors if tune else ():
+        for name, table in (("factors", factors), ("fixed", fixed)):
+            if path in table:
+                yield Problem(dotted("tune", path), f"a path that is in {name} too", "it in one of them")
+
+
+def check_optimizer(optimizer: Found, factors: Found, fixed: Found, tune: Tune | None) -> Problems:
+    """Find adamw without its decay."""
+    tuned = tune.factors if tune else {}
+    if optimizer["name"] == "adamw" and not any("decay.strength" in table for table in (factors, fixed, tuned)):
+        yield Problem("optimizer.name", '"adamw"', 'decay.strength in fixed, factors or tune beside it',
+                      "adamw is adam with decoupled decay: give decay.strength")  # fmt: skip
+
+
+def check_design(design: Design, factors: Found, contrasts: tuple[Contrast, ...]) -> Problems:
+    """Find families and headlines that the design has no contrasts for."""
+    if design.kind == "leave_one_out":
+        for path, levels in factors.items():
+            if len(levels) > 2:
+                yield Problem(dotted("factors", path), f"{len(levels)} levels", "two: off and on, for leave_one_out")
+    several = design.kind == "full_factorial" and len(factors) > 1
+    reason = "effects need a full factorial of several factors"
+    wrong = [kind for kind in design.family if kind != "simple" and not several]
+    for kind in wrong:
+        yield Problem("design.family", show(kind), '"simple"', f"{kind} {reason}")
+    if not design.family and not contrasts:
+        yield Problem("design.family", "an empty list", "a kind of contrast, or declared [[contrasts]]")
+    elif design.headline == "main" and not several and not wrong:
+        yield Problem("design.headline", '"main"', '"simple"', f"main {reason}")
+    elif design.headline == "declared" and not contrasts:
+        yield Problem("design.headline", '"declared"', '"simple" or "main"', "the study declares no [[contrasts]]")
+
+
+def check_size(design: Design, factors: Found, seeds: Seeds, tune: Tune | None) -> Problems:
+    """Find grids with too many runs or contrasts to be meant."""
+    cells = count_cells(design.kind, factors)
+    runs = cells * seeds.count
+    if runs > MOST_RUNS:
+        yield Problem("factors", f"{cells} cells x {seeds.count} seeds = {runs} runs", f"at most {MOST_RUNS} runs",
+                      'fewer levels or seeds, or design.kind = "one_at_a_time"')  # fmt: skip
+    tuned = cells * tune.num_seeds * math.prod(len(levels) for levels in tune.factors.values()) if tune else 0
+    if tuned > MOST_RUNS:
+        yield Problem("tune", f"{tuned} runs", f"at most {MOST_RUNS} runs", "fewer levels or seeds")
+    for kind in design.family:
+        weights = count_contrasts(kind, factors, cells) * cells
+        if weights > MOST_WEIGHTS and runs <= MOST_RUNS:
+            yield Problem("design.family", f"{weights // cells} {kind} contrasts of {cells} cells",
+                          f"at most {MOST_WEIGHTS} weights", "name other kinds, or declare [[contrasts]]")  # fmt: skip
+
+
+def check_contrasts(contrasts: tuple[Contrast, ...], design: Design, factors: Found) -> Problems:
+    """Find declared contrasts that compare nothing."""
+    if not contrasts or count_cells(design.kind, factors) > MOST_RUNS:
+        return
+    cells = DESIGNS[design.kind](factors)
+    for index, contrast in enumerate(contrasts):
+        sides = []
+        for side in ("of", "against"):
+            place = f"contrasts[{index}].{side}"
+            wrong = list(_find_level_problems(getattr(contrast, side), factors, place))
+            yield from wrong
+            if not wrong:
+                sides.append(match_cells(cells, getattr(contrast, side)))
+                if not sides[-1].any():
+                    yield Problem(place, show(getattr(contrast, side)), f"levels of a cell of the {design.kind} design")
+        if len(sides) == 2 and (sides[0] == sides[1]).all() and sides[0].any():
+            yield Problem(f"contrasts[{index}]", "the same cells in of and against", "different ones")
+
+
+def check_markers(markers: tuple[Marker, ...], design: Design, factors: Found) -> Problems:
+    """Find markers that do not belong to exactly one cell."""
+    if not markers or count_cells(design.kind, factors) > MOST_RUNS:
+        return
+    cells = DESIGNS[design.kind](factors)
+    for index, marker in enumerate(markers):
+        place = f"report.markers[{index}].when"
+        wrong = list(_find_level_problems(marker.when, factors, place))
+        yield from wrong
+        count = 1 if wrong else int(match_cells(cells, marker.when).sum())
+        if count != 1:
+            yield Problem(place, f"{show(marker.when)}, which {count} cells match", "the levels of exactly one cell")
+
+
+def _find_level_problems(when: Found, factors: Found, place: str) -> Problems:
+    for path, level in when.items():
+        if path not in factors:
+            yield Problem(dotted(place, path), "a path that is no factor", f"one of {', '.join(factors)}")
+        elif level not in factors[path]:
+            levels = ", ".join(name_level(known, factors[path]) for known in factors[path][:20])
+            yield Problem(dotted(place, path), show(level), f"a level of the factor: {levels}")
+
+
+CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
+    (("seeds", "data", "factors", "fixed"), check_seeds),
+    (("primary", "training"), check_times),
+    (("factors", "fixed"), check_factors),
+    (("tune", "factors", "fixed"), check_tune),
+    (("optimizer", "factors", "fixed", "tune"), check_optimizer),
+    (("design", "factors", "contrasts"), check_design),
+    (("design", "factors", "seeds", "tune"), check_size),
+    (("contrasts", "design", "factors"), check_contrasts),
+    (("report", "design", "factors"), check_markers),
+)
+
+
+def find_cell_problems(study: Study) -> list[Problem]:
+    """Return what is wrong with single cells of a study whose tables are valid: every cell is resolved once."""
+    tuned = study.tune.factors if study.tune else {}
+    problems: dict[Problem, None] = {}
+    for cell in make_cells(study):
+        for chosen in itertools.product(*tuned.values()):
+            try:
+                resolve_cell(study, {**cell.levels, **dict(zip(tuned, chosen, strict=True))})
+            except ConfigError as error:
+                problems |= dict.fromkeys(error.problems)
+    return list(problems) or _find_name_problems(study)
+
+
+def _find_name_problems(study: Study) -> list[Problem]:
+    """Return the declared contrasts whose name another contrast has."""
+    if not study.contrasts:
+        return []
+    names = [contrast["name"] for contrast in make_contrasts(study, make_cells(study))]
+    return [
+        Problem(f"contrasts[{index}].name", show(contrast.name), "a name that no other contrast has")
+        for index, contrast in enumerate(study.contrasts)
+        if names.count(contrast.name) > 1
+    ]

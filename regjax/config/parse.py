@@ -1,0 +1,239 @@
+"""From a mapping, as TOML gives it, to a checked study; every problem is found before any is reported."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from regjax.config.base import Table, check_table
+from regjax.config.checks import find_cell_problems, find_cross_problems, resolve_defaults
+from regjax.config.fields import Field, check_choice, check_fields, check_integer, check_number, part_fields, words
+from regjax.config.paths import MODEL_FIELDS, Groups, check_paths, check_value, find_field, make_groups
+from regjax.config.problems import ConfigError, Problem, UnfitError, dotted, quote, show, unknown
+from regjax.config.study import Contrast, Marker, Study, Tune
+from regjax.config.tables import Data, Design, Measure, Primary, Seeds, Training
+from regjax.models import MODELS
+from regjax.optimizers import OPTIMIZERS
+from regjax.parts import Interval
+
+TABLES: dict[str, type[Table]] = {
+    "primary": Primary,
+    "data": Data,
+    "training": Training,
+    "seeds": Seeds,
+    "design": Design,
+    "measure": Measure,
+}
+PARTS: dict[str, tuple[dict[str, type], dict[str, Field]]] = {
+    "model": (dict(MODELS), MODEL_FIELDS),
+    "optimizer": (OPTIMIZERS, {}),
+}
+KEYS = ("question", "primary", "data", "model", "optimizer", "training", "seeds", "fixed", "factors", "design", "tune",
+        "contrasts", "measure", "report")  # fmt: skip
+OPTIONAL = ("fixed", "design", "tune", "contrasts", "measure", "report")
+DEEPEST = 12
+LONGEST = 300  # characters of a question
+
+
+def parse_study(mapping: Mapping[str, Any], base: Path | None = None) -> Study:
+    """Return the checked study of a mapping that is structured as a study file.
+
+    Args:
+      mapping: nested dicts, lists, strings, numbers and booleans.
+      base: folder to which the paths in the study are relative; None for the current one.
+
+    Raises:
+      ConfigError: lists every problem that was found.
+    """
+    plain, problems = copy_plain(mapping)
+    if not isinstance(plain, dict):
+        problems = [Problem("study", show(mapping), "a table with question, primary, data, ...")]
+    if problems:
+        raise ConfigError(problems)
+    problems = [
+        unknown(quote(key), f"table {quote(key)}", key, KEYS, "a study has") for key in plain if key not in KEYS
+    ]
+    problems += [
+        Problem(key, "nothing", "a sentence" if key == "question" else f"a table [{key}]")
+        for key in KEYS
+        if key not in plain and key not in OPTIONAL
+    ]
+    found: dict[str, Any] = {}
+    for key in KEYS:
+        if key in plain or key in OPTIONAL:
+            value, more = _parse_key(key, plain.get(key), found)
+            problems += more
+            if not more:
+                found[key] = value
+    found = resolve_defaults(found)
+    problems += find_cross_problems(found)
+    if problems:
+        raise ConfigError(problems)
+    study = Study(**{"markers" if key == "report" else key: value for key, value in found.items()}, base=base)
+    if problems := find_cell_problems(study):
+        raise ConfigError(problems)
+    return study
+
+
+def _parse_key(key: str, written: Any, found: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
+    """Return the checked value of one key of the study, given those before it, and what is wrong with it."""
+    if key in TABLES:
+        return check_table(TABLES[key], {} if written is None else written, key)
+    if key in PARTS:
+        return _parse_part(key, written)
+    if key == "question":
+        return _parse_question(written)
+    groups = make_groups(*(_part_class(name, found.get(name)) for name in PARTS))
+    parsers: dict[str, Callable[[Any, Groups], tuple[Any, list[Problem]]]] = {
+        "fixed": lambda w, g: check_paths({} if w is None else w, "fixed", g, levels=False),
+        "factors": lambda w, g: check_paths(w, "factors", g, levels=True),
+        "tune": _parse_tune,
+        "contrasts": _parse_contrasts,
+        "report": _parse_report,
+    }
+    return parsers[key](written, groups)
+
+
+def _part_class(key: str, values: Mapping[str, Any] | None) -> type | None:
+    return PARTS[key][0][values["name"]] if values else None
+
+
+def _parse_question(written: Any) -> tuple[str, list[Problem]]:
+    if isinstance(written, str) and written.strip() and len(written) <= LONGEST:
+        return " ".join(written.split()), []
+    got = f"{len(written)} characters" if isinstance(written, str) and written.strip() else show(written)
+    return "", [Problem("question", got, f"a sentence of 1 to {LONGEST} characters")]
+
+
+def _parse_part(key: str, written: Any) -> tuple[dict[str, Any], list[Problem]]:
+    """Return {"name", values of the part} of [model] or [optimizer], and what is wrong with the table."""
+    classes, extra = PARTS[key]
+    if not isinstance(written, dict):
+        return {}, [Problem(key, show(written), f"a table [{key}] with name = {words(tuple(classes))}")]
+    try:
+        name = check_choice(written.get("name"), tuple(classes), words(tuple(classes)))
+    except UnfitError as error:
+        return {}, [Problem(f"{key}.name", show(written.get("name")), error.expected, error.hint)]
+    fields = {"name": Field(f'"{name}"', lambda value: value), **part_fields(classes[name]), **extra}
+    return check_fields(fields, written, key)
+
+
+def _parse_tune(written: Any, groups: Groups) -> tuple[Tune | None, list[Problem]]:
+    if written is None:
+        return None, []
+    if not isinstance(written, dict):
+        return None, [Problem("tune", show(written), "a table [tune] of paths with lists of levels, and seeds")]
+    expected = "an integer in [1, 10000]"
+    count, problems = check_value(
+        "tune.seeds", written.get("seeds", 5), Field(expected, lambda n: check_integer(n, COUNTS, expected))
+    )
+    paths = {key: value for key, value in written.items() if key != "seeds"}
+    factors, more = check_paths(paths, "tune", groups, levels=True)
+    for path in factors:
+        field = find_field(path, groups, "tune")
+        if isinstance(field, Field) and field.hyper is None:
+            more.append(Problem(dotted("tune", path), "a setting", "a hyper; settings are compared as factors"))
+    if not paths:
+        more.append(Problem("tune", "no path", 'a hyper such as "optimizer.learning_rate" with a list of levels'))
+    return Tune(factors, count), problems + more
+
+
+COUNTS = Interval.parse("[1, 10000]")
+FINITE = Interval.parse("(-inf, inf)")
+
+
+def _parse_contrasts(written: Any, groups: Groups) -> tuple[tuple[Contrast, ...], list[Problem]]:
+    made, problems = _parse_rows(written, "contrasts", ("name", "of", "against"), groups)
+    return tuple(Contrast(**row) for row in made), problems
+
+
+def _parse_report(written: Any, groups: Groups) -> tuple[tuple[Marker, ...], list[Problem]]:
+    if written is None:
+        return (), []
+    if not isinstance(written, dict):
+        return (), [Problem("report", show(written), "a table [report] with markers")]
+    problems = [
+        unknown(dotted("report", key), f"key {show(key)}", key, ["markers"], "report has")
+        for key in written
+        if key != "markers"
+    ]
+    made, more = _parse_rows(written.get("markers"), "report.markers", ("label", "when", "value"), groups)
+    return tuple(Marker(**row) for row in made), problems + more
+
+
+def _parse_rows(
+    written: Any, place: str, keys: tuple[str, ...], groups: Groups
+) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """Return the rows of a list of tables and what is wrong with them; a row with a problem is left out.
+
+    Args:
+      written: list of tables, or None.
+      place: dotted place of the list.
+      keys: of each row, all required; of, against and when hold {path: level}, name and label text, value a number.
+      groups: from `make_groups`.
+    """
+    if written is None:
+        return [], []
+    if not isinstance(written, list):
+        return [], [Problem(place, show(written), f"a list of tables with {', '.join(keys)}")]
+    made, problems = [], []
+    for index, row in enumerate(written):
+        where = f"{place}[{index}]"
+        if not isinstance(row, dict):
+            problems.append(Problem(where, show(row), f"a table with {', '.join(keys)}"))
+            continue
+        more = [unknown(f"{where}.{quote(k)}", f"key {show(k)}", k, keys, f"{where} has") for k in row if k not in keys]
+        values = {}
+        for key in keys:
+            values[key], wrong = _parse_cell(key, row.get(key), f"{where}.{key}", groups)
+            more += wrong
+        problems += more
+        made += [] if more else [values]
+    return made, problems
+
+
+def _parse_cell(key: str, written: Any, place: str, groups: Groups) -> tuple[Any, list[Problem]]:
+    if key in ("name", "label"):
+        if isinstance(written, str) and written.strip() and len(written) <= LONGEST and written.isprintable():
+            return written.strip(), []
+        return "", [Problem(place, show(written), f"one line of 1 to {LONGEST} characters")]
+    if key == "value":
+        return check_value(place, written, Field("", lambda value: check_number(value, FINITE, "a number")))
+    if not isinstance(written, dict) or not written:
+        return {}, [Problem(place, show(written), 'a table of paths and levels such as { "dropout.hidden" = 0.5 }')]
+    return check_paths(written, place, groups, levels=False)
+
+
+def copy_plain(value: Any, *place: str | int) -> tuple[Any, list[Problem]]:
+    """Return a copy made of dict, list, str, int, float, bool and None only, and what else there was.
+
+    What passes can be shown, compared and stored: no numbers beyond 64 bits, no deep nesting, no control characters.
+    """
+    if len(place) > DEEPEST:
+        return None, [Problem(dotted(*place), "deep nesting", f"at most {DEEPEST} levels")]
+    if isinstance(value, Mapping):
+        problems = [
+            Problem(dotted(*place) or "study", "a key that is no text", "text keys")
+            for k in value
+            if not isinstance(k, str)
+        ]
+        pairs = {k: copy_plain(v, *place, k) for k, v in value.items() if isinstance(k, str)}
+        keys = [problem for k in pairs for problem in _find_text_problems(k, dotted(*place, k))]
+        problems += keys + [problem for _, more in pairs.values() for problem in more]
+        return {k: v for k, (v, _) in pairs.items()}, problems
+    if isinstance(value, (list, tuple)):
+        items = [copy_plain(item, *place, index) for index, item in enumerate(value)]
+        return [item for item, _ in items], [problem for _, more in items for problem in more]
+    path = dotted(*place)
+    if value is None or isinstance(value, (bool, float)):
+        return value, []
+    if isinstance(value, str):
+        return value, _find_text_problems(value, path)
+    if isinstance(value, int):
+        return value, [] if abs(value) < 2**63 else [Problem(path, show(value), "an integer of at most 64 bits")]
+    return None, [Problem(path, show(value), "text, a number, true, false, a list or a table")]
+
+
+def _find_text_problems(text: str, path: str) -> list[Problem]:
+    if all(c.isprintable() or c in "\n\t\r" or (c.isspace() and c > " ") for c in text):
+        return []
+    return [Problem(path, show(text), "text without control characters")]

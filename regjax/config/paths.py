@@ -1,0 +1,214 @@
+"""Paths such as `dropout.hidden`: what a study may hold fixed, vary or tune, and the levels it gives them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from regjax.config.fields import Field, check_integer, check_list, check_number, part_fields
+from regjax.config.problems import Problem, UnfitError, dotted, nearest, show, unknown
+from regjax.observers import OBSERVERS
+from regjax.parts import Interval
+from regjax.regularizers import REGULARIZERS
+
+Groups = dict[str, dict[str, Field] | None]  # None: nothing is known of the group because its table is wrong
+
+SWITCHED: dict[str, type] = {**REGULARIZERS, **OBSERVERS}
+COUNT = Interval.parse("[1, inf)")
+LOG_KEYS = ("off", "log_range", "points")
+MOST_POINTS = 1000
+DECAY_ON = ("matrices", "all")
+
+
+def check_decay_on(value: Any) -> str | tuple[str, ...]:
+    """Return which leaves penalties touch: "matrices", "all" or patterns of parameter paths."""
+    expected = 'a list of patterns such as "**/kernel", "matrices" or "all"'
+    if isinstance(value, str):
+        if value not in DECAY_ON:
+            raise UnfitError(expected, nearest(value, DECAY_ON))
+        return value
+
+    def check_pattern(pattern: Any) -> str:
+        if not isinstance(pattern, str) or not pattern or not pattern.isprintable():
+            raise UnfitError(expected)
+        return pattern
+
+    return check_list(value, check_pattern, expected)
+
+
+def _count_field(what: str) -> Field:
+    expected = f"an integer >= 1, {what}"
+    return Field(expected, lambda value: check_integer(value, COUNT, expected))
+
+
+MODEL_FIELDS = {"decay_on": Field('"matrices", "all" or a list of patterns', check_decay_on, "matrices")}
+OTHER_FIELDS = {
+    "data": {"train_size": _count_field("the number of training examples")},
+    "training": {"batch_size": _count_field("the number of examples per update")},
+}
+
+
+def make_groups(model: type | None, optimizer: type | None) -> Groups:
+    """Return {first key of a path: {rest of the path: field}} for this model and optimizer class, None if unknown."""
+    return {
+        **{name: part_fields(part_class) for name, part_class in SWITCHED.items()},
+        "model": {**_leaf_fields(model), **MODEL_FIELDS} if model else None,
+        "optimizer": _leaf_fields(optimizer) if optimizer else None,
+        **OTHER_FIELDS,
+    }
+
+
+def _leaf_fields(part_class: type) -> dict[str, Field]:
+    leaves = {}
+    for name, field in part_fields(part_class).items():
+        if field.inner is None:
+            leaves[name] = field
+        else:
+            leaves |= {f"{name}.{inner}": leaf for inner, leaf in _leaf_fields(field.inner).items()}
+    return leaves
+
+
+def find_field(path: str, groups: Groups, table: str) -> Field | Problem | None:
+    """Return the field a path names, what is wrong with the path, or None where nothing can be known of it.
+
+    Args:
+      path: as in the study, e.g. "dropout.hidden".
+      groups: from `make_groups`.
+      table: where the path stands, e.g. "factors".
+    """
+    group, _, rest = path.partition(".")
+    place = dotted(table, path)
+    if group not in groups:
+        return unknown(place, f"regularizer {show(group)}", group, list(groups), "a path begins with one of")
+    fields = groups[group]
+    if fields is None or rest in fields:
+        return fields[rest] if fields else None
+    if rest == "":
+        paths = [f"{group}.{name}" for name in fields]
+        return Problem(place, f"only {show(group)}", f"a path to one of its values: {', '.join(paths)}")
+    for name in fields:
+        if rest.startswith(f"{name}."):
+            return Problem(
+                place, f"a table at {group}.{name}", "a value, a list of levels, or off, log_range and points"
+            )
+    kind = f"hyper {show(rest)} of {group}" if group in SWITCHED else f"path {show(path)}"
+    return unknown(place, kind, rest, list(fields), f"{group} has" if group not in OTHER_FIELDS else f"of {group} only")
+
+
+def flatten(table: Mapping[str, Any], place: str) -> tuple[dict[str, Any], list[Problem]]:
+    """Return {path: value as written} of a table whose paths are quoted keys or nested tables.
+
+    >>> flatten({"dropout": {"hidden": [0.0, 0.5]}, "l2.strength": [0.0, 0.1]}, "factors")[0]
+    {'dropout.hidden': [0.0, 0.5], 'l2.strength': [0.0, 0.1]}
+    """
+    flat: dict[str, Any] = {}
+    problems: list[Problem] = []
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping) and not set(value) & set(LOG_KEYS):
+            if not value:
+                problems.append(Problem(dotted(place, prefix), "an empty table", "a path and its value"))
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}", inner)
+        elif prefix in flat:
+            problems.append(Problem(dotted(place, prefix), "the path twice", "each path once"))
+        else:
+            flat[prefix] = value
+
+    for key, value in table.items():
+        walk(key, value)
+    return flat, problems
+
+
+def check_value(place: str, value: Any, field: Field) -> tuple[Any, list[Problem]]:
+    """Return one checked value, or None and what is wrong with it."""
+    try:
+        return field.check(value), []
+    except UnfitError as error:
+        return None, [Problem(place, show(value), error.expected, error.hint)]
+
+
+def check_levels(place: str, levels: Any, field: Field) -> tuple[tuple, list[Problem]]:
+    """Return the levels of a factor in order, the baseline first, and what is wrong with them.
+
+    Args:
+      place: dotted place for messages.
+      levels: a list, or {off, log_range = [low, high], points = n}: the off level first, then n levels at equal
+        distances on the logarithmic scale, rounded to six significant digits.
+      field: what one level must be.
+    """
+    if isinstance(levels, Mapping):
+        levels, problems = _log_levels(place, levels)
+        if problems:
+            return (), problems
+    if not isinstance(levels, (list, tuple)) or len(levels) < 2:
+        return (), [Problem(place, show(levels), "a list of at least two levels, the baseline first")]
+    checked = [check_value(f"{place}[{index}]", level, field) for index, level in enumerate(levels)]
+    problems = [problem for _, found in checked for problem in found]
+    values = tuple(value for value, _ in checked)
+    for index, value in enumerate(values):
+        if not problems and any(_same(value, earlier) for earlier in values[:index]):
+            problems = [Problem(f"{place}[{index}]", show(value), "levels that differ", "in float32 it is there twice")]
+    return (() if problems else values), problems
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Return whether two levels are one on the device, where hypers are float32."""
+    if isinstance(a, float) and isinstance(b, float):
+        return bool(np.float32(a) == np.float32(b))
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+    return type(a) is type(b) and a == b
+
+
+def _log_levels(place: str, table: Mapping[str, Any]) -> tuple[list, list[Problem]]:
+    """Return the levels as if they had been written out, and what is wrong with the table."""
+    positive = Interval.parse("(0, inf)")
+    expected = f"an integer in [2, {MOST_POINTS}]"
+    spec = {
+        "log_range": Field(
+            "[low, high] with 0 < low < high",
+            lambda pair: check_list(pair, lambda v: check_number(v, positive, ""), "[low, high] with 0 < low < high"),
+        ),
+        "points": Field(expected, lambda n: check_integer(n, Interval.parse(f"[2, {MOST_POINTS}]"), expected)),
+    }
+    problems = [
+        unknown(f"{place}.{key}", f"key {show(key)}", key, LOG_KEYS, "a range has")
+        for key in table
+        if key not in LOG_KEYS
+    ]
+    values = {}
+    for key, field in spec.items():
+        values[key], found = check_value(f"{place}.{key}", table.get(key), field)
+        problems += found
+    ends = values["log_range"]
+    if ends and (len(ends) != 2 or not ends[0] < ends[1]):
+        problems.append(Problem(f"{place}.log_range", show(list(ends)), spec["log_range"].expected))
+    if problems:
+        return [], problems
+    with np.errstate(all="ignore"):
+        points = np.geomspace(ends[0], ends[1], values["points"])
+    return [*([table["off"]] if "off" in table else []), *(float(f"{point:.6g}") for point in points)], []
+
+
+def check_paths(table: Any, place: str, groups: Groups, *, levels: bool) -> tuple[dict[str, Any], list[Problem]]:
+    """Return {path: checked value or levels} of `fixed`, `factors` or `tune`, and what is wrong with it.
+
+    Args:
+      table: as written.
+      place: name of the table.
+      groups: from `make_groups`.
+      levels: whether each path has a list of levels, else one value.
+    """
+    if not isinstance(table, Mapping):
+        return {}, [Problem(place, show(table), f'a table [{place}] of paths such as "dropout.hidden"')]
+    flat, problems = flatten(table, place)
+    values: dict[str, Any] = {}
+    for path, written in flat.items():
+        field = find_field(path, groups, place)
+        if isinstance(field, Problem):
+            problems.append(field)
+        elif field is not None:
+            values[path], found = (check_levels if levels else check_value)(dotted(place, path), written, field)
+            problems += found
+    return values, problems

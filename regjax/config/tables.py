@@ -1,0 +1,228 @@
+"""The tables of a study file as pydantic models; a field's description says in words what is expected there."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, Strict, model_validator
+
+from regjax.config.base import Table, choice, fail, one_of
+from regjax.config.fields import LARGEST_INT, check_integer, words
+from regjax.config.problems import UnfitError, nearest, show
+from regjax.design import DESIGNS
+from regjax.keys import STREAMS
+from regjax.parts import Interval
+from regjax.tasks import METRICS
+
+DATASETS = ("digits", "mnist", "fashion_mnist", "arrays")
+OFFICIAL = ("mnist", "fashion_mnist")  # these have an official test part
+AT_LEAST_ONE = Interval.parse("[1, inf)")
+METRIC_NAMES = tuple(f"{split}.{name}" for split in ("test", "validation", "train") for name in METRICS)
+SHARE = 'a count >= 1, a fraction between 0 and 1, or "rest"'
+TUNE_FIRST = 2**31  # seeds of tuning lie above every seed that is reported, wherever a study grows
+
+
+def _check_count(value: Any) -> Any:
+    try:
+        return check_integer(value, AT_LEAST_ONE, "an integer >= 1")
+    except UnfitError as error:
+        raise fail(error.expected, error.hint) from None
+
+
+def _check_at(value: Any) -> Any:
+    """Return "best", "last", {"epoch": n} or {"step": n}."""
+    expected = '"best", "last", { epoch = n } or { step = n } with n >= 1'
+    if isinstance(value, str) and value in ("best", "last"):
+        return value
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((unit, number),) = value.items()
+        if unit in ("epoch", "step") and type(number) is int and 1 <= number <= LARGEST_INT:
+            return {unit: number}
+    raise fail(expected, nearest(value, ("best", "last")) if isinstance(value, str) else "")
+
+
+def _check_share(value: Any) -> Any:
+    """Return a part of a split: a count, a fraction or "rest"."""
+    if type(value) is int and 1 <= value <= LARGEST_INT:
+        return value
+    if (type(value) is float and 0 < value < 1) or (isinstance(value, str) and value == "rest"):
+        return value
+    raise fail(SHARE)
+
+
+Count = Annotated[int, BeforeValidator(_check_count)]
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+At = Annotated[str | dict[str, int], BeforeValidator(_check_at)]
+Share = Annotated[int | float | str, BeforeValidator(_check_share)]
+
+
+class Primary(Table):
+    """The number that is confirmatory; everything else in the report is exploratory."""
+
+    metric: Annotated[str, choice(*METRIC_NAMES)] = Field(description=words(METRIC_NAMES))
+    at: At = "last"
+    margin: float | None = Field(default=None, gt=0, description="a number > 0, the smallest effect that matters")
+    also_at: Annotated[tuple[At, ...], Strict(False)] = Field(default=(), description="a list of states as in at")
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Primary":
+        states = [self.at, *self.also_at]
+        if any(state in states[:index] for index, state in enumerate(states)):
+            raise fail("also_at without doubles and without the state of at", got="a state twice")
+        return self
+
+
+class Validation(Table):
+    """How many of the official training rows validate, and which."""
+
+    count: Count | None = None
+    fraction: float | None = Field(default=None, gt=0, lt=1, description="a number between 0 and 1")
+    take: Literal["last", "random"] = Field(default="random", description='"last" or "random"')
+
+    @model_validator(mode="after")
+    def _one(self) -> "Validation":
+        one_of(self, "count", "fraction")
+        return self
+
+
+class Split(Table):
+    """A random division of all rows: counts, fractions, one of them may be "rest"."""
+
+    train: Share = Field(description=SHARE)
+    validation: Share = Field(description=SHARE)
+    test: Share = Field(description=SHARE)
+
+    @model_validator(mode="after")
+    def _fit(self) -> "Split":
+        shares = (self.train, self.validation, self.test)
+        if sum(share == "rest" for share in shares) > 1:
+            raise fail('"rest" at most once')
+        fractions = sum(share for share in shares if isinstance(share, float))
+        if fractions > 1 + 1e-9 or (fractions > 1 - 1e-9 and not all(isinstance(s, float) for s in shares)):
+            raise fail("fractions that leave something for every part", got=f"fractions that sum to {fractions:g}")
+        return self
+
+
+class Data(Table):
+    """The examples and their parts. Paths are relative to the study file."""
+
+    name: Annotated[str, choice(*DATASETS)] = Field(description=words(DATASETS))
+    path: Text | None = Field(default=None, description="the path of an .npz file")
+    x: Text | None = Field(default=None, description="the key of the inputs in the .npz file")
+    y: Text | None = Field(default=None, description="the key of the labels in the .npz file")
+    folder: Text | None = Field(default=None, description="the path of the folder with prepared data sets")
+    validation: Validation | None = Field(default=None, description="a table with count or fraction, and take")
+    split: Split | None = Field(default=None, description="a table with train, validation and test")
+    train_size: Count | None = None
+    scale: Literal["unit", "standard", "none"] = Field(default="unit", description='"unit", "standard" or "none"')
+
+    @model_validator(mode="after")
+    def _fit(self) -> "Data":
+        if self.validation is not None and self.split is not None:
+            raise fail("one of them: validation divides the official training rows, split divides all rows",
+                       got="validation and split")  # fmt: skip
+        if self.name == "digits" and self.validation is not None:
+            raise fail("split = { train, validation, test }", "digits has no official test part", got="validation")
+        if self.name == "arrays" and self.path is None:
+            raise fail('path = "..." of an .npz file', got='name = "arrays" without path')
+        extra = [key for key in ("path", "x", "y") if getattr(self, key) is not None]
+        if self.name != "arrays" and extra:
+            raise fail('name = "arrays" beside it', got=" and ".join(extra))
+        if self.name not in OFFICIAL and self.folder is not None:
+            raise fail(f"it only for {' and '.join(OFFICIAL)}", got="folder")
+        return self
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the parts are drawn at random, so that a seed may draw them."""
+        return self.validation is None or self.validation.take == "random"
+
+    def fill(self) -> "Data":
+        """Return the table with the default parts and keys of its data set written out."""
+        if self.name == "arrays":  # whether there is an official test part shows when the file is read
+            return self.model_copy(update={"x": self.x or "x", "y": self.y or "y"})
+        if self.validation is not None or self.split is not None:
+            return self
+        if self.name in OFFICIAL:
+            return self.model_copy(update={"validation": Validation(fraction=0.2)})
+        return self.model_copy(update={"split": Split(train=0.6, validation=0.2, test=0.2)})
+
+
+class Every(Table):
+    """A distance in training: epochs or steps."""
+
+    epochs: Count | None = None
+    steps: Count | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "Every":
+        one_of(self, "epochs", "steps")
+        return self
+
+
+class Training(Table):
+    """How long and in what portions is trained, and what is kept."""
+
+    epochs: Count | None = None
+    steps: Count | None = None
+    batch_size: Count = Field(description="an integer >= 1, the number of examples per update")
+    evaluate_every: Every = Field(default=Every(epochs=1), description="{ epochs = n } or { steps = n }")
+    precision: Literal["float32"] = Field(default="float32", description='"float32"')
+    monitor: Literal["validation.nll", "validation.accuracy"] = Field(
+        default="validation.nll", description='"validation.nll" or "validation.accuracy"'
+    )
+    train_examples: Count = 10_000
+    keep: Literal["best", "last", "none"] = Field(default="best", description='"best", "last" or "none"')
+    save_every: Every | None = Field(default=None, description="{ epochs = n } or { steps = n }")
+
+    @model_validator(mode="after")
+    def _one(self) -> "Training":
+        one_of(self, "epochs", "steps")
+        return self
+
+
+class Seeds(Table):
+    """Replicates: `count` seeds from `first`; a seed draws the streams of `vary` anew."""
+
+    count: Count = Field(description="an integer >= 1, the number of seeds")
+    first: int = Field(default=0, ge=0, lt=TUNE_FIRST, description="an integer >= 0")
+    vary: Annotated[tuple[Annotated[str, choice(*STREAMS)], ...], Strict(False)] = Field(
+        default=(), description=f"a list of {words(STREAMS)}"
+    )
+
+    @model_validator(mode="after")
+    def _fit(self) -> "Seeds":
+        if "vary" in self.model_fields_set and (not self.vary or len(set(self.vary)) < len(self.vary)):
+            raise fail("vary with at least one stream and none twice", got=f"vary = {show(self.vary)}")
+        if self.first + self.count > TUNE_FIRST:
+            raise fail(f"seeds below {TUNE_FIRST}", got=f"seeds up to {self.first + self.count - 1}")
+        return self
+
+    @property
+    def numbers(self) -> range:
+        """The seeds."""
+        return range(self.first, self.first + self.count)
+
+
+KINDS = ("simple", "main", "two_way")
+
+
+class Design(Table):
+    """Which combinations are run, and which contrasts are confirmatory."""
+
+    kind: Annotated[str, choice(*DESIGNS)] = "full_factorial"
+    family: Annotated[tuple[Annotated[str, choice(*KINDS)], ...], Strict(False)] = Field(
+        default=(), description=f"a list of {words(KINDS)}"
+    )
+    headline: Annotated[str, choice("simple", "main", "declared")] = "simple"
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Design":
+        if len(set(self.family)) < len(self.family):
+            raise fail("family without doubles", got=f"family = {show(self.family)}")
+        return self
+
+
+class Measure(Table):
+    """What is kept beyond the records."""
+
+    predictions: Literal["test"] | None = Field(default=None, description='"test"')

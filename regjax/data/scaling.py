@@ -1,0 +1,33 @@
+"""How stored values become inputs of a network: (x - shift) * factor."""
+
+import numpy as np
+
+from regjax.data.base import DataError, Dataset
+
+
+def fit_scale(dataset: Dataset, train: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return (shift, factor), float32, for inputs (x - shift) * factor.
+
+        unit: x / peak;   none: x;   standard: (x - mean) / SD per feature, a constant feature becomes 0
+
+    Args:
+      dataset: with its `peak`.
+      train: rows that "standard" is fitted on; no other row is looked at.
+      kind: "unit", "standard" or "none".
+
+    Returns:
+      Scalars, or for "standard" arrays shaped like one example.
+
+    >>> import numpy as np
+    >>> from regjax.data import load_dataset
+    >>> [float(v) for v in fit_scale(load_dataset("digits"), np.arange(9), "unit")]
+    [0.0, 0.0625]
+    """
+    if kind in ("unit", "none"):
+        return np.float32(0.0), np.float32(1.0 / dataset.peak if kind == "unit" else 1.0)  # type: ignore[return-value]
+    if kind != "standard":
+        raise DataError(f'data.scale: got {kind!r}, expected "unit", "standard" or "none"')
+    values = dataset.x[train].astype(np.float64)
+    shift, spread = values.mean(0), values.std(0)
+    factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+    return shift.astype(np.float32), factor.astype(np.float32)

@@ -1,0 +1,60 @@
+"""Whole files or none: atomic publishing, and digests of plain values. A leaf that any stage may use."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+class StoreError(Exception):
+    """A file of a run directory is missing, damaged or of another kind than expected."""
+
+
+def publish(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file so that readers see all of it or nothing: temporary file, fsync, rename, fsync of the folder.
+
+    Args:
+      path: final name; its folder is made where missing.
+      write: called with the temporary path; must leave a complete file there.
+
+    Raises:
+      StoreError: the disk is full or the folder cannot be written; names the path.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of `value`: sorted keys, no spaces, infinities refused.
+
+    >>> canonical({"b": 1, "a": [0.5, None]})
+    '{"a":[0.5,null],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(text: str | bytes) -> str:
+    """Return the first 16 hex digits of the SHA-256 of `text`.
+
+    >>> digest("regjax")
+    '4e8a64228637f331'
+    """
+    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()[:16]

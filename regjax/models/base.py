@@ -1,0 +1,34 @@
+"""What the rest of regjax knows of a model: two pure functions on plain dicts."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from regjax.regularizers.base import Site
+
+Params = Any
+Stats = Any
+Tap = Callable[[Site, jax.Array], jax.Array]
+
+
+class Forward(NamedTuple):
+    """Result of a forward pass: `outputs` [batch, classes] logits, `stats` batch statistics after it ({} for none)."""
+
+    outputs: jax.Array
+    stats: Stats
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A network as two pure functions.
+
+    Attributes:
+      init: (key, x [batch, ...]) -> (params, stats): nested dicts of arrays; weights depend on the key only.
+      apply: (params, stats, x, tap, train) -> Forward. In training (`train` True) `tap(site, activations)` is called at
+        every site and its result used; in evaluation it is not called.
+    """
+
+    init: Callable[[jax.Array, jax.Array], tuple[Params, Stats]]
+    apply: Callable[[Params, Stats, jax.Array, Tap, bool], Forward]

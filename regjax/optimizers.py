@@ -1,0 +1,138 @@
+"""Optimizers: a direction from optax, a traced learning rate, a schedule of its course."""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from regjax.parts import hyper, part, setting
+
+
+@part
+class Schedule:
+    """Course of the learning rate: a factor in [0, 1] of the study's `learning_rate`, after a linear warm-up.
+
+        warm-up: factor = (t + 1) / warmup_steps for t < warmup_steps
+        constant: 1;   cosine: (1 + cos(pi s)) / 2 with s = (t - warmup) / (steps - warmup);
+        step: decay ** floor(t / every)
+
+    Attributes:
+      name: "constant", "cosine" or "step".
+      warmup_steps: updates over which the rate rises linearly; 0 for none.
+      every: for "step": updates between two drops.
+      decay: for "step": factor of a drop.
+
+    Reference: Loshchilov, Hutter, "SGDR" (2017), for the cosine (without restarts).
+    """
+
+    name: Literal["constant", "cosine", "step"] = "constant"
+    warmup_steps: int = setting(default=0, range="[0, inf)")
+    every: int = setting(default=0, range="[0, inf)")
+    decay: float = setting(default=0.1, range="(0, 1]")
+
+    def factor(self, step: jax.Array, steps: int) -> jax.Array:
+        """Return the factor at update `step` (from 0) of `steps` in all.
+
+        >>> round(float(Schedule("cosine").factor(jnp.int32(50), 100)), 6)
+        0.5
+        """
+        t = jnp.asarray(step, jnp.float32)
+        rising = (t + 1) / max(self.warmup_steps, 1)
+        if self.name == "cosine":
+            share = jnp.clip((t - self.warmup_steps) / max(steps - self.warmup_steps, 1), 0.0, 1.0)
+            course = 0.5 * (1 + jnp.cos(jnp.pi * share))
+        elif self.name == "step":
+            course = jnp.float32(self.decay) ** jnp.floor(t / self.every)
+        else:
+            course = jnp.float32(1.0)
+        return jnp.where(t < self.warmup_steps, rising, course)
+
+
+@part
+class SGD:
+    """Stochastic gradient descent, optionally with (Nesterov) momentum.
+
+        m <- momentum m + g;   u = m, or momentum m + g with nesterov;   w <- w - lr u
+
+    Reference: Sutskever, Martens, Dahl, Hinton, "On the importance of initialization and momentum" (2013); the form
+    without dampening of optax and PyTorch.
+    """
+
+    learning_rate: float = hyper(range="(0, inf)", default=0.01, help="size of an update")
+    schedule: Schedule = Schedule()  # noqa: RUF009 - frozen
+    momentum: float = setting(default=0.0, range="[0, 1)")
+    nesterov: bool = False
+
+    def direction(self) -> optax.GradientTransformation:
+        """Return the transformation of gradients into u."""
+        return optax.trace(self.momentum, self.nesterov) if self.momentum else optax.identity()
+
+
+@part
+class Adam:
+    """Adam.
+
+        m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  m_ = m / (1 - b1^t);  v_ = v / (1 - b2^t)
+        optax: u = m_ / (sqrt(v_) + epsilon);   keras: u = m_ / (sqrt(v_) + epsilon / sqrt(1 - b2^t))
+
+    Attributes:
+      epsilon_style: "optax" adds epsilon after the bias correction, "keras" before it (the paper's "epsilon hat").
+
+    Reference: Kingma, Ba, "Adam: a method for stochastic optimization" (2015).
+    """
+
+    learning_rate: float = hyper(range="(0, inf)", default=1e-3, help="size of an update")
+    schedule: Schedule = Schedule()  # noqa: RUF009 - frozen
+    b1: float = setting(default=0.9, range="[0, 1)")
+    b2: float = setting(default=0.999, range="[0, 1)")
+    epsilon: float = setting(default=1e-8, range="(0, inf)")
+    epsilon_style: Literal["optax", "keras"] = "optax"
+
+    def direction(self) -> optax.GradientTransformation:
+        """Return the transformation of gradients into u."""
+        if self.epsilon_style == "keras":
+            return _scale_by_keras_adam(self.b1, self.b2, self.epsilon)
+        return optax.scale_by_adam(self.b1, self.b2, self.epsilon)
+
+
+@part
+class RMSProp:
+    """RMSprop.
+
+        v <- rho v + (1 - rho) g^2;   u = g / (sqrt(v) + epsilon)
+
+    Reference: Tieleman, Hinton, "Lecture 6.5 - RMSProp" (2012). Epsilon outside the root, as in Keras and PyTorch.
+    """
+
+    learning_rate: float = hyper(range="(0, inf)", default=1e-3, help="size of an update")
+    schedule: Schedule = Schedule()  # noqa: RUF009 - frozen
+    rho: float = setting(default=0.9, range="[0, 1)")
+    epsilon: float = setting(default=1e-7, range="(0, inf)")
+
+    def direction(self) -> optax.GradientTransformation:
+        """Return the transformation of gradients into u."""
+        return optax.scale_by_rms(self.rho, self.epsilon, eps_in_sqrt=False)
+
+
+def _scale_by_keras_adam(b1: float, b2: float, epsilon: float) -> optax.GradientTransformation:
+    moments = optax.scale_by_adam(b1, b2)
+
+    def update(updates: Any, state: optax.ScaleByAdamState, params: Any = None) -> tuple[Any, Any]:
+        _, state = moments.update(updates, state, params)
+        first = 1 - b1 ** state.count.astype(jax.tree.leaves(updates)[0].dtype)
+        second = 1 - b2 ** state.count.astype(jax.tree.leaves(updates)[0].dtype)
+        scale = jnp.sqrt(second) / first
+        return jax.tree.map(lambda m, v: scale * m / (jnp.sqrt(v) + epsilon), state.mu, state.nu), state
+
+    return optax.GradientTransformation(moments.init, update)
+
+
+def learning_rate(optimizer: "Optimizer", step: jax.Array, steps: int) -> jax.Array:
+    """Return the learning rate of update `step` (from 0) of `steps`: the study's rate times the schedule's factor."""
+    return optimizer.learning_rate * optimizer.schedule.factor(step, steps)
+
+
+Optimizer = SGD | Adam | RMSProp
+# AdamW is Adam beside the regularizer `decay`; a study that names it must give `decay.strength` (config.py).
+OPTIMIZERS: dict[str, type] = {"sgd": SGD, "adam": Adam, "adamw": Adam, "rmsprop": RMSProp}

@@ -1,0 +1,377 @@
+"""The plan: study -> cells -> runs -> groups that share a compiled program."""
+
+import ast
+import dataclasses
+import functools
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import pandas as pd
+
+from regjax.config import CellSettings, ConfigError, Problem, Steps, Study, plain, resolve_at, resolve_cell, resolve_steps
+from regjax.data import Dataset, Rows, split_rows
+from regjax.design import Cell, full_factorial, make_cells, make_contrasts, match_cells
+from regjax.keys import STREAMS
+from regjax.observers import OBSERVERS, Patience
+from regjax.parts import is_off
+from regjax.recipe import Recipe
+from regjax.regularizers import REGULARIZERS
+from regjax.files import canonical, digest
+from regjax.tasks import Classification
+
+# Files whose code decides the numbers of every run, beside the modules of the parts that a run uses.
+ENGINE = (
+    "keys.py", "recipe.py", "tasks.py", "regularizers/base.py", "models/base.py", "data/splits.py", "data/scaling.py",
+    "train/state.py", "train/step.py", "train/evaluate.py", "train/population.py",
+)  # fmt: skip
+
+
+class Run(NamedTuple):
+    """The unit that is trained and stored: a cell at a seed.
+
+    Attributes:
+      id: digest of all that its numbers depend on (`settings`).
+      wave: "main" for reported runs, "tune" for those that choose nuisance hypers.
+      cell: index of the cell, or in the tuning wave of the cell and candidate.
+      seed: number of the replicate.
+      recipe: hypers as Python numbers.
+      streams: {stream: seed}; a stream that the study does not vary has seed 0.
+      train_size: training examples taken, None for all.
+      settings: what `id` is the digest of.
+    """
+
+    id: str
+    wave: str
+    cell: int
+    seed: int
+    recipe: Recipe
+    streams: dict[str, int]
+    train_size: int | None
+    settings: dict[str, Any]
+
+
+class Group(NamedTuple):
+    """Runs that share a compiled program: their recipes have one tree structure, their data one shape.
+
+    Attributes:
+      runs: all cells of a seed before the next seed, so that an unfinished study has whole seeds.
+      counts: {split: examples}.
+      steps: the course of its runs in updates.
+    """
+
+    runs: tuple[Run, ...]
+    counts: dict[str, int]
+    steps: Steps
+
+
+class Plan(NamedTuple):
+    """What is trained, in order, and what is asked of it.
+
+    Attributes:
+      study, cells, contrasts: the question.
+      groups: the runs.
+      primary: {"metric", "at", "margin", "also_at"}, states resolved to steps.
+      tuned: {cell index: {path: value}} where nuisance hypers were chosen.
+    """
+
+    study: Study
+    cells: tuple[Cell, ...]
+    contrasts: list[dict[str, Any]]
+    groups: tuple[Group, ...]
+    primary: dict[str, Any]
+    tuned: dict[int, dict[str, Any]]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """All runs, group after group."""
+        return tuple(run for group in self.groups for run in group.runs)
+
+
+def make_plan(study: Study, dataset: Dataset, tuned: Mapping[int, Mapping[str, Any]] | None = None) -> Plan:
+    """Return the plan of the reported runs.
+
+    Args:
+      study: from `load_study`.
+      dataset: its data.
+      tuned: {cell index: {path: value}}, where the study has a `[tune]` table and the tuning wave has chosen.
+
+    Raises:
+      ConfigError, DataError: the study asks of this data what it cannot give.
+    """
+    cells = make_cells(study)
+    chosen = {cell.index: dict((tuned or {}).get(cell.index, {})) for cell in cells}
+    levels = [{**cell.levels, **chosen[cell.index]} for cell in cells]
+    runs, steps = _make_runs(study, dataset, "main", levels, study.seeds.numbers)
+    return Plan(
+        study=study,
+        cells=cells,
+        contrasts=make_contrasts(study, cells),
+        groups=_make_groups(runs, steps, study, dataset),
+        primary=resolve_primary(study, steps),
+        tuned={index: values for index, values in chosen.items() if values},
+    )
+
+
+def make_tuning_plan(study: Study, dataset: Dataset) -> Plan:
+    """Return the plan of the tuning wave: every cell x every candidate, on seeds that are never reported.
+
+    The candidates of a cell are consecutive: run.cell = cell index * number of candidates + candidate index.
+    """
+    plan = make_plan(study, dataset)
+    assert study.tune is not None
+    levels = [{**cell.levels, **candidate} for cell in plan.cells for candidate in candidates(study)]
+    runs, steps = _make_runs(study, dataset, "tune", levels, study.tune.seeds)
+    return plan._replace(groups=_make_groups(runs, steps, study, dataset))
+
+
+def candidates(study: Study) -> list[dict[str, Any]]:
+    """Return every combination of the levels that `[tune]` chooses from."""
+    return full_factorial(study.tune.factors) if study.tune else []
+
+
+def resolve_primary(study: Study, steps: Sequence[Steps]) -> dict[str, Any]:
+    """Return the primary question with its states resolved to steps, which must be the same in all cells.
+
+    Raises:
+      ConfigError: a state is no evaluation, or cells with epochs of different length are asked for one epoch.
+    """
+    places = [("primary.at", study.primary.at)]
+    places += [(f"primary.also_at[{i}]", at) for i, at in enumerate(study.primary.also_at)]
+    found, problems = [], []
+    for path, at in places:
+        try:
+            states = [resolve_at(at, s.steps_per_epoch, s.steps, s.evaluate_steps) for s in steps]
+        except ConfigError as error:
+            problems += [Problem(path, p.got, p.expected, p.hint) for p in error.problems]
+            continue
+        if any(state != states[0] for state in states):
+            hint = "cells with other numbers of training examples have other epochs"
+            problems.append(Problem(path, str(at), '"best", "last" or { step = n }', hint))
+        found.append(states[0])
+    if problems:
+        raise ConfigError(problems)
+    return {
+        "metric": study.primary.metric,
+        "at": found[0],
+        "margin": study.primary.margin,
+        "also_at": found[1:],
+    }
+
+
+def _make_runs(
+    study: Study, dataset: Dataset, wave: str, levels: Sequence[dict[str, Any]], seeds: Iterable[int]
+) -> tuple[list[Run], list[Steps]]:
+    cells = [resolve_cell(study, level) for level in levels]
+    sizes = {cell.data["train_size"]: count_rows(study, dataset, cell.data["train_size"]) for cell in cells}
+    steps = [resolve_steps(c.training, sizes[c.data["train_size"]]["train"] // c.training.batch_size) for c in cells]
+    moments = choose_moments(cells, resolve_primary(study, steps)["at"] if study.measure.predictions else None, steps)
+    recipes = make_recipes(cells, steps, dataset.num_classes, moments)
+    runs = []
+    for seed in seeds:
+        streams = {name: seed if name in study.seeds.vary else 0 for name in STREAMS}
+        for index, (cell, course, recipe) in enumerate(zip(cells, steps, recipes, strict=True)):
+            settings = describe_run(study, dataset, cell, course, streams)
+            run_id = digest(canonical(settings))
+            runs.append(Run(run_id, wave, index, seed, recipe, streams, cell.data["train_size"], settings))
+    return runs, steps
+
+
+def find_rows(study: Study, dataset: Dataset, run: Run) -> Rows:
+    """Return the rows of a run's splits; the same for all cells of a seed with one training size."""
+    return _split(study, dataset, run.train_size, run.streams["split"], run.streams["subset"])
+
+
+def count_rows(study: Study, dataset: Dataset, train_size: int | None) -> dict[str, int]:
+    """Return {split: examples}, which no seed changes."""
+    rows = _split(study, dataset, train_size, 0, 0)
+    return {name: len(part) for name, part in rows._asdict().items()}
+
+
+def _split(study: Study, dataset: Dataset, train_size: int | None, split_seed: int, subset_seed: int) -> Rows:
+    settings = study.data.model_dump(exclude_none=True)
+    return split_rows(
+        dataset,
+        validation=settings.get("validation"),
+        split=settings.get("split"),
+        train_size=train_size,
+        split_seed=split_seed,
+        subset_seed=subset_seed,
+    )
+
+
+def choose_moments(
+    cells: Sequence[CellSettings], predictions_at: dict[str, Any] | None, steps: Sequence[Steps]
+) -> tuple[str | int, ...]:
+    """Return which states every member keeps beside the live one: for `keep`, for predictions, for restoring the best."""
+    last = max(s.steps for s in steps)
+    moments: list[str | int] = [{"best": "best", "last": last}[cells[0].training.keep]] if cells[0].training.keep != "none" else []
+    if predictions_at is not None:
+        moments.append({"best": "best", "last": last}.get(predictions_at["kind"]) or predictions_at["step"])
+    if any(isinstance(moment, int) for moment in moments) and any(restores_best(cell) for cell in cells):
+        moments.append("best")
+    return tuple(dict.fromkeys(moments))
+
+
+def restores_best(cell: CellSettings) -> bool:
+    """Return whether runs of a cell end in their best state: early stopping is on and restores."""
+    stopping = cell.observers.get("early_stopping", {})
+    return math.isfinite(stopping.get("patience", math.inf)) and stopping["restore"] > 0
+
+
+def make_recipes(
+    cells: Sequence[CellSettings], steps: Sequence[Steps], num_classes: int, moments: tuple[str | int, ...]
+) -> list[Recipe]:
+    """Return the recipe of each cell. A regularizer that is on in any cell is in all, off where it is off.
+
+    Off equals absent, so that one program serves every subset; what is off everywhere is left out.
+    """
+    used = [
+        name
+        for name, part_class in REGULARIZERS.items()
+        if any(name in cell.regularizers and not is_off(part_class, cell.regularizers[name]) for cell in cells)
+    ]
+    return [
+        Recipe(
+            optimizer=cell.optimizer,
+            regularizers=tuple(REGULARIZERS[name](**cell.regularizers[name]) for name in used),
+            stop=OBSERVERS["early_stopping"](**cell.observers["early_stopping"]) if cell.observers else Patience(),
+            model=cell.model.make(num_classes),
+            task=Classification(num_classes),
+            batch_size=cell.training.batch_size,
+            steps=course.steps,
+            every=course.evaluate_steps,
+            decay_on=cell.decay_on,
+            monitor=cell.training.monitor.split(".")[1],
+            moments=moments,
+            train_examples=cell.training.train_examples,
+        )
+        for cell, course in zip(cells, steps, strict=True)
+    ]
+
+
+def describe_run(
+    study: Study, dataset: Dataset, cell: CellSettings, steps: Steps, streams: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return all that a run's numbers depend on, as plain JSON; its digest is the run's identity.
+
+    What is off is left out, since off equals absent: adding a factor to a study keeps its old runs.
+    """
+    tables = {**REGULARIZERS, **OBSERVERS}
+    chosen = {**cell.regularizers, **cell.observers}
+    active = {name: values for name, values in chosen.items() if not is_off(tables[name], values)}
+    training = cell.training
+    modules = [type(cell.model), type(cell.optimizer), Patience, *(tables[name] for name in active)]
+    data = study.data.model_dump(exclude_none=True)
+    return plain(
+        {
+            "model": _describe_part(cell.model),
+            "optimizer": _describe_part(cell.optimizer),
+            "decay_on": cell.decay_on,
+            "active": active,
+            "training": {
+                "batch_size": training.batch_size,
+                "steps": steps.steps,
+                "evaluate_steps": steps.evaluate_steps,
+                "monitor": training.monitor,
+                "train_examples": training.train_examples,
+                "precision": training.precision,
+                "keep": training.keep,
+            },
+            "predictions": study.primary.at if study.measure.predictions else None,
+            "data": {
+                "digest": dataset.digest,
+                "train_size": cell.data["train_size"],
+                **{key: data.get(key) for key in ("validation", "split", "scale")},
+            },
+            "streams": dict(streams),
+            "code": code_digest(tuple(sorted({module.__module__ for module in modules}))),
+        }
+    )
+
+
+def _describe_part(value: Any) -> dict[str, Any]:
+    return {"kind": type(value).__name__, **dataclasses.asdict(value)}
+
+
+@functools.cache
+def code_digest(modules: tuple[str, ...]) -> str:
+    """Return a digest of the code of the engine and of these modules; comments and docstrings do not count."""
+    here = Path(__file__).parent
+    paths = [here / name for name in ENGINE] + [Path(str(sys.modules[name].__file__)) for name in modules]
+    return digest("".join(_strip(path.read_text(encoding="utf-8")) for path in paths))
+
+
+def _strip(source: str) -> str:
+    """Return Python source without comments and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _make_groups(runs: Sequence[Run], steps: Sequence[Steps], study: Study, dataset: Dataset) -> tuple[Group, ...]:
+    members: dict[Any, list[Run]] = {}
+    for run in runs:
+        members.setdefault((jax.tree.structure(run.recipe), run.train_size), []).append(run)
+    return tuple(
+        Group(tuple(group), count_rows(study, dataset, size), steps[group[0].cell])
+        for (_, size), group in members.items()
+    )
+
+
+def make_runs_table(plan: Plan) -> pd.DataFrame:
+    """Return one row per run: identity, wave, cell, seed, group, restores, hypers and settings as JSON texts."""
+    rows = []
+    for index, group in enumerate(plan.groups):
+        for run in group.runs:
+            stop = run.recipe.stop
+            rows.append(
+                {
+                    "run": run.id,
+                    "wave": run.wave,
+                    "cell": run.cell,
+                    "seed": run.seed,
+                    "group": index,
+                    "restores": bool(math.isfinite(stop.patience) and stop.restore > 0),
+                    "hypers": canonical({**run.settings["active"], "optimizer": run.settings["optimizer"]}),
+                    "settings": canonical(run.settings),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def plan_json(plan: Plan, dataset: Dataset, study_json: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plan as plain JSON, as the store keeps it and the analysis reads it."""
+    study, first = plan.study, plan.groups[0]
+    markers = [
+        {"label": m.label, "cell": int(match_cells([c.levels for c in plan.cells], m.when).argmax()), "value": m.value}
+        for m in study.markers
+    ]
+    return {
+        "question": study.question,
+        "study": dict(study_json),
+        "primary": plan.primary,
+        "factors": [{"path": path, "levels": plain(levels)} for path, levels in study.factors.items()],
+        "fixed": plain(study.fixed),
+        "cells": plain([{"index": c.index, "name": c.name, "levels": c.levels} for c in plan.cells]),
+        "seeds": list(study.seeds.numbers),
+        "vary": list(study.seeds.vary),
+        "contrasts": plan.contrasts,
+        "headline": study.design.headline,
+        "markers": markers,
+        "monitor": study.training.monitor,
+        "steps": first.steps.steps,
+        "steps_per_epoch": first.steps.steps_per_epoch,
+        "data": {
+            "name": dataset.name,
+            "digest": dataset.digest,
+            "num_classes": dataset.num_classes,
+            **{f"num_{name}": count for name, count in first.counts.items()},
+        },
+        "tuned": {str(index): plain(values) for index, values in plan.tuned.items()},
+    }

@@ -1,0 +1,194 @@
+"""Learning curves: mean and middle 80% over seeds, all cells in one panel or one panel per cell."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from regjax.report.drawing import (
+    FONT_SIZE,
+    PALETTE,
+    SOFT,
+    Drawing,
+    Look,
+    cell_look,
+    draw,
+    log_ticks,
+    nice_ticks,
+    padded,
+    set_ticks,
+)
+from regjax.report.words import format_value, is_share, metric_words, value_scale
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_TOGETHER = 8
+MOST_POINTS = 150
+MOST_POINTS_SMALL = 50
+# Share of the training after which values set the range of a panel: the first steps would flatten all that follows.
+SETTLED = 0.15
+
+
+class Curve(NamedTuple):
+    """Mean and band of one cell as shown, [T] each; NaN where fewer than half of its runs go on."""
+
+    x: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+class Axis(NamedTuple):
+    """What a panel shows: metric, x label, ranges, whether y is logarithmic, where on x the primary state is."""
+
+    metric: str
+    x_label: str
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    log: bool
+    primary_x: float | None
+
+
+def summarize_curve(x: np.ndarray, values: np.ndarray, metric: str, most_points: int) -> Curve:
+    """Return mean and 10-90% range over seeds at evenly chosen evaluations.
+
+    Args:
+      x: [T] steps or epochs.
+      values: [seed, T]; NaN after a run's stop or divergence.
+      metric: decides the scale.
+      most_points: evaluations kept; the first and last always are.
+    """
+    keep = np.unique(np.linspace(0, len(x) - 1, min(most_points, len(x))).round().astype(int))
+    shown = np.where(np.isfinite(values[:, keep]), value_scale(metric) * values[:, keep], np.nan)
+    begun = np.isfinite(shown).any(axis=1).sum()
+    enough = np.isfinite(shown).sum(axis=0) >= max(1, begun / 2)
+    mean, low, high = (np.full(len(keep), np.nan) for _ in range(3))
+    if enough.any():
+        mean[enough] = np.nanmean(shown[:, enough], axis=0)
+        low[enough], high[enough] = np.nanquantile(shown[:, enough], [0.1, 0.9], axis=0)
+    return Curve(x[keep], mean, low, high)
+
+
+def make_axis(metric: str, curves: Sequence[Curve], x_label: str, primary_x: float | None) -> Axis:
+    """Return the axis that fits these curves once training has settled."""
+    last = max((float(c.x[-1]) for c in curves if len(c.x)), default=1.0)
+    ends = np.concatenate([np.r_[c.low[c.x >= SETTLED * last], c.high[c.x >= SETTLED * last]] for c in curves])
+    ends = ends[np.isfinite(ends)]
+    log = not is_share(metric) and ends.size > 0 and ends.min() > 0 and ends.max() > 20 * ends.min()
+    if log:
+        bottom, top = padded(np.log10(ends))
+        y_range = (10**bottom, 10**top)
+    else:
+        y_range = padded(ends)
+    return Axis(metric, x_label, (0.0, last or 1.0), y_range, bool(log), primary_x)
+
+
+def draw_panel(
+    axis: Axis, curves: Sequence[tuple[Curve, Look]], name: str, title: str, size: tuple[float, float] = (340.0, 230.0)
+) -> Drawing:
+    """Return one panel of curves; what lies outside the axis is cut off.
+
+    Args:
+      axis: what is shown and in which range.
+      curves: each with its look, in drawing order.
+      name: unique on the page.
+      title: what the panel is of, used as its caption.
+      size: natural width and height in points.
+    """
+    width, height = size
+    left, right, bottom, top = 44.0, 8.0, 34.0 if axis.x_label else 18.0, 8.0
+
+    def paint(figure: "Figure") -> None:
+        box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
+        axes = figure.add_axes(box)
+        _set_axis(axes, axis, small=width < 300)
+        if axis.primary_x is not None:
+            axes.axvline(axis.primary_x, color=SOFT, linewidth=1, linestyle=(0, (1, 2)))
+        for curve, look in curves:
+            _paint_curve(axes, curve, look)
+
+    return draw(width, height, paint, name, _panel_alt(axis, curves, title), title)
+
+
+def _set_axis(axes: "Axes", axis: Axis, small: bool) -> None:
+    if axis.log:
+        axes.set_yscale("log")
+    axes.set_xlim(*axis.x_range)
+    axes.set_ylim(*axis.y_range)
+    most = 3 if small else 5
+    set_ticks(axes, "x", *nice_ticks(*axis.x_range, most))
+    set_ticks(axes, "y", *(log_ticks(*axis.y_range) if axis.log else nice_ticks(*axis.y_range, most)))
+    axes.grid(axis="y")
+    if axis.x_label:
+        axes.set_xlabel(axis.x_label, fontsize=FONT_SIZE, labelpad=2)
+
+
+def _paint_curve(axes: "Axes", curve: Curve, look: Look) -> None:
+    dashes = (0, look.dashes) if look.dashes else "solid"
+    axes.fill_between(curve.x, curve.low, curve.high, color=look.color, alpha=0.16, linewidth=0)
+    alone = len(curve.x) == 1
+    marker = look.marker if alone else None
+    axes.plot(curve.x, curve.mean, color=look.color, linewidth=1.8, linestyle=dashes, marker=marker, markersize=5)
+
+
+def _panel_alt(axis: Axis, curves: Sequence[tuple[Curve, Look]], title: str) -> str:
+    scale = value_scale(axis.metric)
+    ends = []
+    for curve, _ in curves:
+        here = np.flatnonzero(np.isfinite(curve.mean))
+        ends.append(format_value(axis.metric, float(curve.mean[here[-1]]) / scale) if here.size else "no value")
+    return f"Learning curves, {title}: the means end at {', '.join(ends)}"
+
+
+def draw_together(
+    x: np.ndarray, metrics: Mapping[str, np.ndarray], x_label: str, primary_x: float | None
+) -> list[Drawing]:
+    """Return one panel per metric with all cells in it.
+
+    Args:
+      x: [T] steps or epochs.
+      metrics: {metric: [cell, seed, T]}.
+      x_label: "epoch" or "step".
+      primary_x: where the primary state is, on the x axis; None where it is not a step.
+    """
+    drawings = []
+    for i, (metric, values) in enumerate(metrics.items()):
+        curves = [summarize_curve(x, cell, metric, MOST_POINTS) for cell in values]
+        axis = make_axis(metric, curves, x_label, primary_x)
+        looks = [cell_look(cell) for cell in range(len(curves))]
+        title = panel_title(axis)
+        drawings.append(draw_panel(axis, list(zip(curves, looks, strict=True)), f"curve{i}", title))
+    return drawings
+
+
+def panel_title(axis: Axis) -> str:
+    """Return the heading of a panel: the metric, its unit, and whether the scale is logarithmic."""
+    return f"{metric_words(axis.metric)}{' (%)' if is_share(axis.metric) else ''}{', logarithmic' if axis.log else ''}"
+
+
+def draw_multiples(
+    x: np.ndarray, values: np.ndarray, metric: str, cells: Sequence[tuple[int, str]], name: str
+) -> tuple[list[Drawing], str]:
+    """Return one small panel per cell, all on one scale, and the title of that scale.
+
+    Each shows the cell in colour over the mean of the baseline, dotted in grey.
+
+    Args:
+      x: [T] steps or epochs.
+      values: [cell, seed, T].
+      metric: `<split>.<name>`.
+      cells: index and title of the cells shown; index 0 is the baseline.
+      name: prefix of the panels' ids.
+    """
+    look, ghost = Look(PALETTE[0], (), "o", ""), Look(SOFT, (1.0, 1.0), "o", "")
+    curves = {c: summarize_curve(x, values[c], metric, MOST_POINTS_SMALL) for c in {0, *(index for index, _ in cells)}}
+    axis = make_axis(metric, list(curves.values()), "", None)
+    # The baseline's own band would hide the cell's: its mean is enough to compare with.
+    base = curves[0]._replace(low=curves[0].mean, high=curves[0].mean)
+    drawings = []
+    for index, title in cells:
+        shown = [(base, ghost), (curves[index], look)] if index else [(curves[0], look)]
+        drawings.append(draw_panel(axis, shown, f"{name}{index}", title, (190.0, 130.0)))
+    return drawings, panel_title(axis)

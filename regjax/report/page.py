@@ -1,0 +1,100 @@
+"""The report: everything a study found, on one page that needs no network, no script and no other file."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from regjax.analysis.effects import describe_cells
+from regjax.analysis.export import save_effects
+from regjax.analysis.questions import place_markers
+from regjax.analysis.table import Table, at_label, load_table
+from regjax.report import prose, tables
+from regjax.report.gallery import make_curves, make_effect_plot, make_legend, make_strip_plot
+from regjax.report.words import clean, count, metric_words
+from regjax.store import iter_done, publish
+
+
+def make_report(out: Path) -> Path:
+    """Write `report.html` of a run directory, with `effects.csv` and `results.parquet` beside it, and return its path.
+
+    The page is rebuilt from the stored numbers alone; the same folder gives the same bytes.
+
+    Args:
+      out: run directory; a study that is not finished gives a provisional report.
+
+    Raises:
+      StoreError: there is no plan, a file is damaged, or the folder cannot be written.
+    """
+    out = Path(out)
+    table = load_table(out)
+    page = render_page(table, list(iter_done(out)))
+    save_effects(table, out)
+    path = out / "report.html"
+    publish(path, lambda temporary: _write(temporary, page))
+    return path
+
+
+def render_page(table: Table, done: Sequence[Mapping[str, Any]]) -> str:
+    """Return the page as HTML; every name from the study is escaped.
+
+    Args:
+      table: loaded run directory.
+      done: what `store.iter_done` yields.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    source = files("regjax.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(source).render(make_context(table, done))
+
+
+def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the template shows: texts, tables and drawings."""
+    plan, effects = table.plan, tables.ranked_effects(table)
+    verdicts, shared = prose.make_verdicts(table, effects)
+    metric, misled = plan["primary"]["metric"], prose.find_misled(table, effects)
+    return {
+        "question": clean(plan["question"]),
+        "facts": _headline_facts(table, done),
+        "verdicts": verdicts,
+        "shared": shared,
+        "missing_sentence": prose.missing_sentence(table),
+        "effect_plot": make_effect_plot(effects, plan),
+        "marker_sentences": prose.marker_sentences(place_markers(table), metric),
+        "misled_sentences": prose.misled_sentences(misled),
+        "misled": prose.misled_grid(misled),
+        "strips": make_strip_plot(table),
+        "legend": make_legend(table),
+        "curve_groups": make_curves(table),
+        "cells": [tables.cells_grid(describe_cells(table, at)) for at in tables.state_of(plan)],
+        "effects": tables.effects_grid(effects) if len(effects) else None,
+        "diverged_sentence": prose.diverged_sentence(table),
+        "diverged": tables.diverged_grid(table),
+        "missing": tables.missing_grid(table),
+        "tuned": tables.tuned_grid(plan),
+        "design": tables.design_grid(plan),
+        "seeds": tables.seeds_grid(plan),
+        "seed_list": tables.seed_ranges(table.seeds),
+        "settings": tables.settings_grid(plan),
+        "provenance": tables.provenance_grid(plan, done),
+        "version": clean(plan["versions"].get("regjax", "")),
+    }
+
+
+def _headline_facts(table: Table, done: Sequence[Mapping[str, Any]]) -> list[str]:
+    plan = table.plan
+    primary = plan["primary"]
+    programs = sum(chunk["programs"].get(kind, 0) for chunk in done for kind in ("compiled", "cached"))
+    facts = [
+        f"{plan['data']['name']}, {plan['data']['num_train']:,} training examples",
+        f"{count(len(table.cells), 'cell')} × {count(len(table.seeds), 'seed')}",
+        f"primary: {metric_words(primary['metric'])} {tables.state_words(at_label(primary['at']))}",
+        prose.diverged_sentence(table).removesuffix("."),
+        count(programs, "compiled program"),
+    ]
+    return [clean(fact) for fact in facts]
+
+
+def _write(path: Path, page: str) -> None:
+    path.write_text(page, encoding="utf-8")

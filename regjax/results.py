@@ -1,0 +1,171 @@
+"""Results of a study, read from its run directory."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from regjax import store
+from regjax.analysis.effects import describe_cells, make_effects
+from regjax.analysis.table import Table, load_table
+
+
+class Results:
+    """What a run directory answers. Reading needs no jax, except for `predict`, `params` and `stats`.
+
+    Args:
+      out: run directory.
+
+    Raises:
+      StoreError: there is no plan in it.
+    """
+
+    def __init__(self, out: str | Path) -> None:
+        self.out = Path(out)
+        self.plan = store.load_plan(self.out)
+
+    @cached_property
+    def table(self) -> Table:
+        """Plan and records of the finished runs, as `regjax.analysis` takes them."""
+        return load_table(self.out)
+
+    def effects(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
+        """Return one row per contrast: paired effect over seeds, interval, and p where it is confirmatory.
+
+        Args:
+          at: another state than the primary: {"kind": "best"}, {"kind": "last"} or {"kind": "step", "step": n}.
+          metric: another metric than the primary, e.g. "test.nll".
+        """
+        return make_effects(self.table, at, metric)
+
+    def cells(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
+        """Return one row per cell: mean, SD, n, t interval; arguments as for `effects`."""
+        return describe_cells(self.table, at, metric)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return every record of every finished run: cell, level of each factor, seed, step, metrics."""
+        levels = pd.DataFrame([cell["levels"] for cell in self.plan["cells"]])
+        records = self.table.records
+        frame = pd.concat([records[["cell", "seed"]], levels.iloc[records["cell"]].reset_index(drop=True)], axis=1)
+        frame.insert(1, "cell_name", [self.table.cells[index] for index in records["cell"]])
+        return pd.concat([frame, records.drop(columns=["cell", "seed"])], axis=1)
+
+    def predictions(self) -> pd.DataFrame:
+        """Return the probabilities kept at the primary state: cell, seed, row, label, p0, p1, ...
+
+        Raises:
+          StoreError: the study does not keep them (`[measure] predictions = "test"`).
+        """
+        owner = store.done_runs(self.out)
+        runs = self._runs()
+        paths = {run: store.chunk_folder(self.out, owner[run]) / "predictions.parquet" for run in runs["run"] if run in owner}
+        if not any(path.exists() for path in paths.values()):
+            raise store.StoreError(f'{self.out} holds no predictions; set [measure] predictions = "test" and run again')
+        table = store.concat_tables(store.read_table(path) for path in sorted(set(paths.values())))
+        frame = runs[["run", "cell", "seed"]].merge(table.to_pandas(), on="run")
+        return frame.drop(columns="run")
+
+    def params(self, cell: int | str | Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """Return the parameters that a run keeps (`training.keep`), as nested dicts of NumPy arrays.
+
+        Args:
+          cell: its index, its name, or a level of each factor.
+          seed: number of the replicate.
+
+        Raises:
+          KeyError: there is no such cell or seed.
+          StoreError: the run is not done, or the study keeps no parameters.
+        """
+        return self._kept(cell, seed)["params"]
+
+    def stats(self, cell: int | str | Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """Return the batch statistics that belong to `params`; empty for a network without batch norm."""
+        return self._kept(cell, seed).get("stats", {})
+
+    def predict(self, cell: int | str | Mapping[str, Any], seed: int, x: np.ndarray) -> np.ndarray:
+        """Return class probabilities [examples, classes] of a run's kept network.
+
+        Args:
+          cell, seed: as for `params`.
+          x: inputs [examples, ...] as the data set stores them; they are scaled as in training.
+        """
+        from regjax.config import parse_study, resolve_cell
+        from regjax.train.evaluate import no_tap
+
+        kept = self._kept(cell, seed)
+        index = self._cell(cell)
+        study = parse_study(self.plan["study"])
+        tuned = self.plan["tuned"].get(str(index), {})
+        settings = resolve_cell(study, {**self.plan["cells"][index]["levels"], **tuned})
+        model = settings.model.make(self.plan["data"]["num_classes"])
+        scale = kept["scale"]
+        inputs = (np.asarray(x).astype(np.float32) - scale["shift"]) * scale["factor"]
+        import jax
+
+        outputs = jax.jit(lambda p, s, v: model.apply(p, s, v, no_tap, False).outputs)(
+            kept["params"], kept.get("stats", {}), inputs
+        )
+        return np.asarray(jax.nn.softmax(outputs))
+
+    def report(self) -> Path:
+        """Return the path of report.html, made anew."""
+        from regjax.report import make_report
+
+        return make_report(self.out)
+
+    def summary(self) -> str:
+        """Return the verdicts and tables as text for a terminal."""
+        from regjax.report.text import effects_text
+
+        return effects_text(self.table)
+
+    def _runs(self) -> pd.DataFrame:
+        runs = store.load_runs(self.out)
+        return runs[runs["wave"] == "main"]
+
+    def _cell(self, cell: int | str | Mapping[str, Any]) -> int:
+        cells = self.plan["cells"]
+        for known in cells:
+            if cell in (known["index"], known["name"]) or (isinstance(cell, Mapping) and dict(cell) == known["levels"]):
+                return known["index"]
+        names = "; ".join(f"{known['index']}: {known['name']}" for known in cells)
+        raise KeyError(f"got cell {cell!r}, expected an index, a name or levels of one of: {names}")
+
+    def _kept(self, cell: int | str | Mapping[str, Any], seed: int) -> dict[str, Any]:
+        from regjax.train.checkpoint import load_leaves, nest
+
+        index = self._cell(cell)
+        runs = self._runs()
+        found = runs[(runs["cell"] == index) & (runs["seed"] == seed)]
+        if found.empty:
+            raise KeyError(f"got seed {seed!r}, expected one of {self.plan['seeds']}")
+        run = str(found["run"].iloc[0])
+        chunk = store.done_runs(self.out).get(run)
+        if chunk is None:
+            raise store.StoreError(f"the run of cell {index}, seed {seed} is not done; run the study again to go on")
+        folder = store.chunk_folder(self.out, chunk)
+        if not (folder / "params").exists():
+            raise store.StoreError(f'{self.out} keeps no parameters; set training.keep = "best" or "last" and run again')
+        place = store.read_json(folder / "done.json")["runs"].index(run)
+        leaves = load_leaves(folder / "params")
+        picked = {}
+        for path, leaf in leaves.items():
+            shared = path.startswith("scale/") and not self._own_scale()
+            picked[path] = leaf if shared else leaf[place]
+        return nest(picked)
+
+    def _own_scale(self) -> bool:
+        """Whether every run has a scale of its own: fitted on rows that a seed draws."""
+        return self.plan["study"]["data"]["scale"] == "standard" and bool({"split", "subset"} & set(self.plan["vary"]))
+
+
+def load_results(out: str | Path) -> Results:
+    """Return the results of a run directory.
+
+    Raises:
+      StoreError: there is no plan in it.
+    """
+    return Results(out)

@@ -1,0 +1,173 @@
+"""Run directories: immutable files, one writer each; JSON for small state, Parquet for numbers.
+
+    out/plan.json                          the study as resolved, cells, contrasts, versions, devices
+    out/runs.parquet                       one row per planned run: identity, cell, seed, hypers, settings
+    out/chunks/<hash>/seg-00003.parquet    records of one segment
+    out/chunks/<hash>/checkpoint/          state of the population at the last segment end (train/checkpoint.py)
+    out/chunks/<hash>/params/              kept parameters of the chunk's runs (train/checkpoint.py)
+    out/chunks/<hash>/predictions.parquet  per-example outputs at the primary state, where the study asks for them
+    out/chunks/<hash>/done.json            runs, digest of their records, seconds, compilations; published last
+
+A file appears under its name only when it is whole: it is written beside it, flushed to disk and renamed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from regjax.files import StoreError, canonical, publish
+
+SCHEMA = 1
+# Wall time differs between two identical runs, so it is no part of a digest of results.
+UNHASHED_COLUMNS = ("seconds",)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Publish `value` as an indented JSON file."""
+    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+    publish(path, lambda temporary: _write_text(temporary, text))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object stored in a JSON file.
+
+    Raises:
+      StoreError: the file is absent or is not a JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{path} does not exist; `regjax run STUDY --out {path.parent}` makes it") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise StoreError(f"{path} holds a {type(value).__name__}, expected a JSON object")
+    return value
+
+
+def write_table(path: Path, table: pa.Table | pd.DataFrame) -> None:
+    """Publish a table as Parquet with page checksums (without them flipped bits go unnoticed)."""
+    if isinstance(table, pd.DataFrame):
+        table = pa.Table.from_pandas(table, preserve_index=False)
+    publish(path, lambda temporary: pq.write_table(table, temporary, write_page_checksum=True))
+
+
+def read_table(path: Path) -> pa.Table:
+    """Return a Parquet table, its page checksums verified.
+
+    Raises:
+      StoreError: the file is absent, damaged or no Parquet file; names it.
+    """
+    try:
+        return pq.read_table(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise StoreError(f"{path} does not exist") from None
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{path} is damaged or no Parquet file: {error}") from error
+
+
+def concat_tables(tables: Iterable[pa.Table]) -> pa.Table:
+    """Return all rows of several tables; a column that only some have is null elsewhere, never dropped."""
+    return pa.concat_tables(list(tables), promote_options="permissive")
+
+
+def digest_records(table: pa.Table) -> str:
+    """Return a digest of the numbers of a record table, equal for equal results whatever the wall time was.
+
+    Columns are taken by name, rows in their order; `seconds` is left out.
+    """
+    hasher = hashlib.sha256()
+    for name in sorted(set(table.column_names) - set(UNHASHED_COLUMNS)):
+        column = table.column(name)
+        values = column.to_numpy()
+        hasher.update(f"{name}:{values.dtype}:{len(values)};".encode())
+        hasher.update(canonical(values.tolist()).encode() if values.dtype == object else np.ascontiguousarray(values))
+    return hasher.hexdigest()[:16]
+
+
+def chunk_folder(out: Path, chunk: str) -> Path:
+    """Return the folder of a chunk in a run directory."""
+    return out / "chunks" / chunk
+
+
+def segment_path(out: Path, chunk: str, index: int) -> Path:
+    """Return the name of the record file of a chunk's segment."""
+    return chunk_folder(out, chunk) / f"seg-{index:05d}.parquet"
+
+
+def save_plan(out: Path, plan: Mapping[str, Any], runs: pd.DataFrame) -> None:
+    """Publish what is planned: the resolved study with its contrasts, and one row per run."""
+    write_table(out / "runs.parquet", runs)
+    write_json(out / "plan.json", {"schema": SCHEMA, **plan})
+
+
+def load_plan(out: Path) -> dict[str, Any]:
+    """Return the plan of a run directory.
+
+    Raises:
+      StoreError: there is no plan, or its schema is newer than this regjax reads.
+    """
+    plan = read_json(Path(out) / "plan.json")
+    if plan.get("schema") != SCHEMA:
+        raise StoreError(f"{out}/plan.json has schema {plan.get('schema')!r}; this regjax reads schema {SCHEMA}")
+    return plan
+
+
+def load_runs(out: Path) -> pd.DataFrame:
+    """Return one row per planned run: run, wave, cell, seed, group, restores, hypers and settings (JSON texts)."""
+    return read_table(Path(out) / "runs.parquet").to_pandas()
+
+
+def iter_done(out: Path) -> Iterator[dict[str, Any]]:
+    """Yield the `done.json` of every finished chunk, in the order of their hashes."""
+    for path in sorted(Path(out).glob("chunks/*/done.json")):
+        yield read_json(path)
+
+
+def done_runs(out: Path) -> dict[str, str]:
+    """Return {run: chunk} of all finished runs; where two chunks hold one run, the first by hash stands."""
+    found: dict[str, str] = {}
+    for done in iter_done(out):
+        for run in done["runs"]:
+            found.setdefault(run, done["chunk"])
+    return found
+
+
+def read_chunk(out: Path, chunk: str) -> pa.Table | None:
+    """Return all records that a chunk has so far, in the order of its segments; None before the first."""
+    paths = sorted(chunk_folder(Path(out), chunk).glob("seg-*.parquet"))
+    return concat_tables(read_table(path) for path in paths) if paths else None
+
+
+def load_records(out: Path, runs: Iterable[str] | None = None) -> pd.DataFrame:
+    """Return the records of finished runs, one row per run and evaluation.
+
+    Args:
+      out: run directory.
+      runs: identities wanted; all finished runs when None.
+
+    Returns:
+      Columns run, step, epoch, examples, seconds, the metrics as `<split>.<name>`, weight_norm, zero_fraction,
+      best_step, stopped and diverged (steps, -1 for never). A run that two chunks hold appears once.
+    """
+    owner = done_runs(out)
+    wanted = set(owner) if runs is None else set(runs) & set(owner)
+    tables = []
+    for chunk in sorted({owner[run] for run in wanted}):
+        table = read_chunk(out, chunk)
+        if table is None:
+            raise StoreError(f"{chunk_folder(Path(out), chunk)} is marked done and has no record file")
+        mine = pa.array([run in wanted and owner[run] == chunk for run in table.column("run").to_pylist()])
+        tables.append(table.filter(mine))
+    return concat_tables(tables).to_pandas() if tables else pd.DataFrame({"run": pd.Series(dtype=str)})

@@ -1,0 +1,104 @@
+"""What one member is made of besides its recipe: the data it sees, the state it is in."""
+
+import fnmatch
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from regjax.keys import stream_key
+from regjax.observers import Watch
+from regjax.recipe import Recipe
+from regjax.regularizers.base import Params
+
+
+class Data(NamedTuple):
+    """All examples, on the device once for all members: `x` [examples, ...] as stored, `y` [examples] int32."""
+
+    x: jax.Array
+    y: jax.Array
+
+
+class Rows(NamedTuple):
+    """Which examples a run trains, validates and tests on: int32 row numbers."""
+
+    train: jax.Array
+    validation: jax.Array
+    test: jax.Array
+
+
+class Scale(NamedTuple):
+    """How stored values become inputs: (x - shift) * factor; scalars or arrays shaped like one example."""
+
+    shift: jax.Array
+    factor: jax.Array
+
+    def apply(self, x: jax.Array) -> jax.Array:
+        """Return `x` in the dtype of `factor`, shifted and scaled."""
+        return (x.astype(self.factor.dtype) - self.shift) * self.factor
+
+
+class Seed(NamedTuple):
+    """All that the cells of one replicate share: `streams` {name: uint32 seed}, rows and scale of the inputs."""
+
+    streams: dict[str, jax.Array]
+    rows: Rows
+    scale: Scale
+
+
+class Sums(NamedTuple):
+    """Running sums over the updates since the last record: mean objective, mean nll, mean accuracy of each batch."""
+
+    loss: jax.Array
+    nll: jax.Array
+    accuracy: jax.Array
+
+
+class State(NamedTuple):
+    """State of one member between two updates; arrays only.
+
+    Attributes:
+      params, stats, opt: parameters, batch statistics, optimizer state.
+      watch: memory of the stopping criterion.
+      diverged: first update (counted from 1) whose loss or parameters were not finite, -1 for none.
+      kept: (params, stats) of each of the recipe's moments.
+    """
+
+    params: Params
+    stats: Any
+    opt: Any
+    watch: Watch
+    diverged: jax.Array
+    kept: tuple[tuple[Params, Any], ...]
+
+
+def init_state(recipe: Recipe, seed: Seed, data: Data) -> State:
+    """Return the state before the first update; parameters depend on the seed's "init" stream only."""
+    x = seed.scale.apply(data.x[:1])
+    params, stats = recipe.model.init(stream_key(seed.streams["init"], "init"), x)
+    return State(
+        params=params,
+        stats=stats,
+        opt=recipe.optimizer.direction().init(params),
+        watch=recipe.stop.init(),
+        diverged=jnp.int32(-1),
+        kept=tuple((params, stats) for _ in recipe.moments),
+    )
+
+
+def make_mask(params: Params, decay_on: str | tuple[str, ...]) -> Params:
+    """Return a tree of Python bools: which leaves penalties, decays and constraints touch.
+
+    >>> make_mask({"a": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}, "matrices")
+    {'a': {'bias': False, 'kernel': True}}
+    >>> make_mask({"a": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}, ("*/bias",))
+    {'a': {'bias': True, 'kernel': False}}
+    """
+
+    def chosen(path: Any, leaf: jax.Array) -> bool:
+        if isinstance(decay_on, str):
+            return decay_on == "all" or leaf.ndim >= 2
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in decay_on)
+
+    return jax.tree_util.tree_map_with_path(chosen, params)

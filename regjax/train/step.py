@@ -1,0 +1,73 @@
+"""One update of one member, as a pure function."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from regjax.optimizers import learning_rate
+from regjax.regularizers import Batch, Now
+from regjax.regularizers.base import Params, Site
+from regjax.recipe import Recipe
+from regjax.train.state import Seed, State, Sums, make_mask
+
+
+def make_now(recipe: Recipe, seed: Seed, state: State, step: jax.Array) -> Now:
+    """Return the moment of update `step` (from 0) that regularizers are given."""
+    return Now(
+        step=step,
+        lr=learning_rate(recipe.optimizer, step, recipe.steps),
+        seeds=seed.streams,
+        before=state.params,
+        mask=make_mask(state.params, recipe.decay_on),
+    )
+
+
+def step(recipe: Recipe, state: State, x: jax.Array, labels: jax.Array, now: Now) -> tuple[State, Sums]:
+    """Return the state after one update, and the loss and metrics of its batch in training mode.
+
+        b = batch parts(x, y);  L(w) = mean loss(model(w, b.x; site parts), b.y) + penalties(w)
+        w <- projections(w - lr u(grad L))
+
+    Regularizers act in the order of their table.
+
+    Args:
+      recipe: what to do.
+      state: before the update.
+      x: scaled inputs [batch, ...].
+      labels: int32 classes [batch].
+      now: step, learning rate and keys of this update.
+    """
+    batch = Batch(x, recipe.task.encode(labels).astype(x.dtype))
+    for regularizer in recipe.regularizers:
+        batch = regularizer.batch(batch, now)
+
+    def tap(site: Site, h: jax.Array) -> jax.Array:
+        for regularizer in recipe.regularizers:
+            h = regularizer.site(site, h, now)
+        return h
+
+    def objective(params: Params) -> tuple[jax.Array, Any]:
+        forward = recipe.model.apply(params, state.stats, batch.x, tap, True)
+        loss = jnp.mean(recipe.task.loss(forward.outputs, batch.y))
+        for regularizer in recipe.regularizers:
+            penalty = regularizer.penalty(params, now)
+            loss = loss if penalty is None else loss + penalty
+        return loss, forward
+
+    (loss, forward), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    updates, opt = recipe.optimizer.direction().update(gradients, state.opt, state.params)
+    params = jax.tree.map(lambda w, u: w - now.lr * u, state.params, updates)
+    for regularizer in recipe.regularizers:
+        params = regularizer.project(params, now)
+
+    metrics = recipe.task.metrics(forward.outputs, labels)
+    sums = Sums(loss, jnp.mean(metrics["nll"]), jnp.mean(metrics["accuracy"]))
+    bad = ~(jnp.isfinite(loss) & all_finite(params))
+    diverged = jnp.where((state.diverged < 0) & bad, now.step + 1, state.diverged)
+    return state._replace(params=params, stats=forward.stats, opt=opt, diverged=diverged), sums
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Return whether every number of a tree is finite."""
+    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]).all()

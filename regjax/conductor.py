@@ -14,15 +14,17 @@ import numpy as np
 import pandas as pd
 
 from regjax import __version__, runtime, store
+from regjax.analysis.questions import smallest_p
 from regjax.analysis.table import make_table, state_values
 from regjax.config import Study, load_study, parse_study, study_json
 from regjax.data import Dataset, load_dataset
 from regjax.files import canonical, digest
 from regjax.plan import Group, Plan, candidates, make_plan, make_runs_table, make_tuning_plan, plan_json
-from regjax.progress import Progress
+from regjax.progress import Progress, format_seconds
 from regjax.results import Results
 from regjax.tasks import METRICS
 from regjax.train import checkpoint
+from regjax.train.estimate import estimate_group, measure_flops
 from regjax.train.layout import Chunk, make_chunks
 from regjax.train.program import Compiled, Live, Program, make_program, num_params, resume, run_segment, seed_of, start
 from regjax.train.records import make_records
@@ -320,3 +322,41 @@ def predictions_table(program: Program, live: Live, values: np.ndarray) -> pd.Da
     }
     flat = values.reshape(-1, values.shape[-1])
     return pd.DataFrame(columns | {f"p{k}": flat[:, k] for k in range(flat.shape[1])})
+
+
+def preview(study: Study | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()) -> str:
+    """Return what `run` would do, as text: cells, contrasts, groups, with estimates of memory and time.
+
+    Raises:
+      ConfigError, DataError: as `run`.
+    """
+    study = read_study(study, overrides)
+    dataset = load_dataset(**study.dataset_arguments())
+    found = runtime.configure()
+    plans = [("training", make_plan(study, dataset))]
+    if study.tune is not None:
+        plans.insert(0, ("tuning", make_tuning_plan(study, dataset)))
+    plan = plans[-1][1]
+    confirmatory = sum(contrast["confirmatory"] for contrast in plan.contrasts)
+    lines = [
+        study.question,
+        f"data: {dataset.name}, {', '.join(f'{count} {name}' for name, count in plan.groups[0].counts.items())}",
+        f"{len(plan.cells)} cells x {study.seeds.count} seeds; each seed varies {', '.join(study.seeds.vary)}",
+        *(f"  {cell.index:3d}  {cell.name}" for cell in plan.cells),
+        f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory; smallest p these seeds allow: "
+        f"{smallest_p(study.seeds.count):.2g}",
+    ]
+    speed = measure_flops(jax.devices())
+    seconds = 0.0
+    for what, wave in plans:
+        for index, group in enumerate(wave.groups):
+            cost = estimate_group(make_program(study, dataset, group, jax.devices()), speed)
+            seconds += cost.seconds
+            lines.append(
+                f"{what}, group {index}: {len(group.runs)} runs of {group.steps.steps} updates, {cost.chunks} chunk(s) of "
+                f"{cost.slots} on {found.devices}; about {cost.bytes_per_device / 2**20:.0f} MiB per device and "
+                f"{format_seconds(cost.seconds)}"
+            )
+    num_groups = sum(len(wave.groups) for _, wave in plans)
+    lines.append(f"{num_groups} program(s) to compile; in all about {format_seconds(seconds)} besides (estimates)")
+    return "\n".join(lines)

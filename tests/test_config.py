@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from regjax.config import ConfigError, load_study, parse_study, plain, resolve_at, resolve_steps, study_json
-from regjax.config.load import apply_override
+from regjax.config.overrides import apply_override
 from regjax.design import make_cells
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.toml"))
@@ -273,6 +273,16 @@ def test_overrides_come_last(tmp_path):
     text = quick.read_text().replace('"dropout.hidden" =', "dropout.hidden =")
     nested = load_study(write(tmp_path, text), ['factors."dropout.hidden"=[0.0, 0.2]'])
     assert nested.factors["dropout.hidden"] == (0.0, 0.2)
+
+
+def test_overrides_of_a_mapping_leave_it_alone():
+    """A mapping takes overrides as a file does, and is not changed by them."""
+    mapping = make(factors={"dropout": {"hidden": [0, 0.5]}})
+    before = copy.deepcopy(mapping)
+    study = parse_study(mapping, overrides=['factors."dropout.hidden"=[0, 0.25]', "training.epochs=7"])
+    assert study.factors == {"dropout.hidden": (0.0, 0.25)}
+    assert study.training.epochs == 7
+    assert mapping == before
 
 
 @pytest.mark.parametrize("override", ["training.epochs", "=3", "a b=3", "question.x=3", "training.epochs=three", ""])

@@ -1,12 +1,13 @@
 """From a mapping, as TOML gives it, to a checked study; every problem is found before any is reported."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from regjax.config.base import Table, check_table
 from regjax.config.checks import find_cell_problems, find_cross_problems, resolve_defaults
 from regjax.config.fields import Field, check_choice, check_fields, check_integer, check_number, part_fields, words
+from regjax.config.overrides import apply_override
 from regjax.config.paths import MODEL_FIELDS, Groups, check_paths, check_value, find_field, make_groups
 from regjax.config.problems import ConfigError, Problem, UnfitError, dotted, quote, show, unknown
 from regjax.config.study import Contrast, Marker, Study, Tune
@@ -34,21 +35,45 @@ DEEPEST = 12
 LONGEST = 300  # characters of a question
 
 
-def parse_study(mapping: Mapping[str, Any], base: Path | None = None) -> Study:
+def parse_study(mapping: Mapping[str, Any], base: Path | None = None, overrides: Sequence[str] = ()) -> Study:
     """Return the checked study of a mapping that is structured as a study file.
 
     Args:
-      mapping: nested dicts, lists, strings, numbers and booleans.
+      mapping: nested dicts, lists, strings, numbers and booleans; left as it is.
       base: folder to which the paths in the study are relative; None for the current one.
+      overrides: such as "training.epochs=3", as in `load_study`.
 
     Raises:
       ConfigError: lists every problem that was found.
     """
+    plain = _copy_tables(mapping)
+    if overrides:
+        for override in overrides:
+            apply_override(plain, override)
+        plain = _copy_tables(plain)
+    found, problems = _parse_tables(plain)
+    found = resolve_defaults(found)
+    problems += find_cross_problems(found)
+    if problems:
+        raise ConfigError(problems)
+    study = Study(**{"markers" if key == "report" else key: value for key, value in found.items()}, base=base)
+    if problems := find_cell_problems(study):
+        raise ConfigError(problems)
+    return study
+
+
+def _copy_tables(mapping: Any) -> dict[str, Any]:
+    """Return a copy of the mapping, or raise if it holds what TOML could not have given."""
     plain, problems = copy_plain(mapping)
     if not isinstance(plain, dict):
         problems = [Problem("study", show(mapping), "a table with question, primary, data, ...")]
     if problems:
         raise ConfigError(problems)
+    return plain
+
+
+def _parse_tables(plain: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the valid tables by key, and what is wrong with the others."""
     problems = [
         unknown(quote(key), f"table {quote(key)}", key, KEYS, "a study has") for key in plain if key not in KEYS
     ]
@@ -64,14 +89,7 @@ def parse_study(mapping: Mapping[str, Any], base: Path | None = None) -> Study:
             problems += more
             if not more:
                 found[key] = value
-    found = resolve_defaults(found)
-    problems += find_cross_problems(found)
-    if problems:
-        raise ConfigError(problems)
-    study = Study(**{"markers" if key == "report" else key: value for key, value in found.items()}, base=base)
-    if problems := find_cell_problems(study):
-        raise ConfigError(problems)
-    return study
+    return found, problems
 
 
 def _parse_key(key: str, written: Any, found: Mapping[str, Any]) -> tuple[Any, list[Problem]]:

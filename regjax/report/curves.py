@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_TOGETHER = 8
+# More cells than this in one panel, and their bands cannot be told apart.
+MOST_TOGETHER = 6
 MOST_POINTS = 150
 MOST_POINTS_SMALL = 50
 # Share of the training after which values set the range of a panel: the first steps would flatten all that follows.

@@ -33,6 +33,26 @@ VARIABLES = {
     **{color: (f"c{i}", "#1d2129" if color == "#060606" else color) for i, color in enumerate(PALETTE)},
 }
 FONT_SIZE = 10.0
+THEME = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "regjax",
+    "path.simplify": False,
+    "font.size": FONT_SIZE,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+}
 
 
 class Drawing(NamedTuple):
@@ -92,27 +112,7 @@ def draw(
         import matplotlib.style
         from matplotlib.figure import Figure
 
-        look = {
-            "svg.fonttype": "none",
-            "svg.hashsalt": "regjax",
-            "path.simplify": False,
-            "font.size": FONT_SIZE,
-            "text.color": INK,
-            "text.parse_math": False,
-            "axes.edgecolor": SOFT,
-            "axes.labelcolor": INK,
-            "axes.linewidth": 0.7,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "xtick.color": SOFT,
-            "ytick.color": SOFT,
-            "xtick.labelcolor": INK,
-            "ytick.labelcolor": INK,
-            "grid.color": GRID,
-            "grid.linewidth": 0.7,
-            "axes.axisbelow": True,
-        }
-        with matplotlib.style.context(["default", look]):
+        with matplotlib.style.context(["default", THEME]):
             figure = Figure(figsize=(width / 72, height / 72))
             paint(figure)
             buffer = io.StringIO()

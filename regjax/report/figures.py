@@ -172,10 +172,9 @@ def make_strips(names: Sequence[str], values: np.ndarray, markers: Sequence[dict
       metric: `<split>.<name>`.
     """
     scale = value_scale(metric)
+    marks = [(marker["cell"], (str(marker["label"]), scale * marker["value"])) for marker in markers]
     return [
-        Strip(
-            name, i, scale * values[i], tuple((str(m["label"]), scale * m["value"]) for m in markers if m["cell"] == i)
-        )
+        Strip(name, i, scale * values[i], tuple(mark for cell, mark in marks if cell == i))
         for i, name in enumerate(names)
     ]
 

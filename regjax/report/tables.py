@@ -247,7 +247,7 @@ def provenance_grid(plan: Mapping[str, Any], done: Iterable[Mapping[str, Any]]) 
         "Versions": ", ".join(f"{name} {version}" for name, version in plan["versions"].items()),
         "Devices": ", ".join(used),
         "Commit": plan.get("commit") or "not known",
-        "Command": plan["command"],
+        "Command": plan.get("command") or "not known",
         "Compiled programs": f"{programs['compiled']} compiled, {programs['cached']} taken from the cache",
         "Chunks": count(len(chunks), "chunk"),
         **{f"Time to {part}": format_seconds(value) for part, value in seconds.items()},

@@ -1,0 +1,149 @@
+"""The command line: parsing only, each sub-command calls public functions."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+EXIT_OK, EXIT_WRONG, EXIT_FAILED = 0, 2, 1
+
+EPILOG = """exit codes: 0 done; 1 a file of a run directory is missing or damaged; 2 the study, its data or the command
+line is wrong, and nothing was written; 130 interrupted, run the same command again to go on"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all sub-commands."""
+    parser = argparse.ArgumentParser(
+        prog="regjax",
+        description="Which regularizer helps my network on this data, by how much, and how sure am I?",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    plan = commands.add_parser("plan", help="check a study file; print cells, runs, groups, memory and time")
+    add_study(plan)
+
+    run = commands.add_parser("run", help="train what a study asks for and is not done yet; print effects and report")
+    add_study(run)
+    run.add_argument("--out", type=Path, required=True, help="run directory; the same again continues it")
+
+    status = commands.add_parser("status", help="how far a run directory is, with its effects so far")
+    status.add_argument("out", type=Path, metavar="OUT", help="run directory")
+
+    report = commands.add_parser("report", help="make report.html and effects.csv of a run directory anew")
+    report.add_argument("out", type=Path, metavar="OUT", help="run directory")
+
+    data = commands.add_parser("data", help="data sets: list them, or prepare one from local files")
+    actions = data.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="names of data sets and where they come from")
+    prepare = actions.add_parser("prepare", help="prepare an official TFDS data set from its IDX .gz files, offline")
+    prepare.add_argument("name", help="mnist or fashion_mnist")
+    prepare.add_argument("--from", dest="source", type=Path, required=True, help="folder with the four .gz files")
+    prepare.add_argument("--to", dest="folder", type=Path, help="TFDS folder (default: TFDS_DATA_DIR or TFDS' own)")
+    return parser
+
+
+def add_study(parser: argparse.ArgumentParser) -> None:
+    """Add the study file and its overrides to a sub-command."""
+    parser.add_argument("study", type=Path, metavar="STUDY", help="study file (TOML)")
+    parser.add_argument("overrides", nargs="*", metavar="PATH=VALUE", help="e.g. training.epochs=3 seeds.count=5")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    parser = make_parser()
+    chosen = parse(parser, arguments)
+    if chosen.version:
+        from regjax import __version__
+
+        print(f"regjax {__version__}")
+        return EXIT_OK
+    if chosen.command is None:
+        parser.print_help()
+        return EXIT_WRONG
+    return guard(chosen)
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the parsed line; words of the form PATH=VALUE count as overrides wherever they stand."""
+    chosen, rest = parser.parse_known_args(arguments)
+    overrides = [word for word in rest if "=" in word and not word.startswith("-")]
+    others = [word for word in rest if word not in overrides]
+    if others or (overrides and not hasattr(chosen, "overrides")):
+        parser.error(f"unrecognized arguments: {' '.join(others or overrides)}")
+    if overrides:
+        chosen.overrides = [*chosen.overrides, *overrides]
+    return chosen
+
+
+def guard(chosen: argparse.Namespace) -> int:
+    """Run the chosen command; say errors that a user can mend on standard error, without a traceback."""
+    from regjax.config import ConfigError
+    from regjax.data import DataError
+    from regjax.files import StoreError
+
+    try:
+        return COMMANDS[chosen.command](chosen)
+    except (ConfigError, DataError) as error:
+        print(f"regjax: {error}", file=sys.stderr)
+        return EXIT_WRONG
+    except StoreError as error:
+        print(f"regjax: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("regjax: interrupted; the same command goes on from the last segment", file=sys.stderr)
+        return 130
+
+
+def run_plan(chosen: argparse.Namespace) -> int:
+    """Print the plan of a study."""
+    from regjax.conductor import preview
+
+    print(preview(chosen.study, chosen.overrides))
+    return EXIT_OK
+
+
+def run_run(chosen: argparse.Namespace) -> int:
+    """Run a study; print its effects and where the report is."""
+    from regjax.conductor import run
+
+    results = run(chosen.study, chosen.out, overrides=chosen.overrides)
+    print(results.summary())
+    print(f"\nreport: {chosen.out / 'report.html'}")
+    return EXIT_OK
+
+
+def run_status(chosen: argparse.Namespace) -> int:
+    """Print how many runs are done, and the effects so far."""
+    from regjax.results import load_results
+
+    results = load_results(chosen.out)
+    status = results.table.status
+    print(f"{int(status.done.sum())} of {status.done.size} runs done, {int((status.diverged >= 0).sum())} diverged")
+    if status.done.any():
+        print(f"\n{results.summary()}")
+    return EXIT_OK
+
+
+def run_report(chosen: argparse.Namespace) -> int:
+    """Make the report anew; print its path."""
+    from regjax.report import make_report
+
+    print(make_report(chosen.out))
+    return EXIT_OK
+
+
+def run_data(chosen: argparse.Namespace) -> int:
+    """List data sets, or prepare one."""
+    from regjax.data import DATASETS, prepare
+
+    if chosen.action == "list":
+        for name, where in DATASETS.items():
+            print(f"{name:15} {where}")
+    else:
+        print(prepare(chosen.name, chosen.source, chosen.folder))
+    return EXIT_OK
+
+
+COMMANDS = {"plan": run_plan, "run": run_run, "status": run_status, "report": run_report, "data": run_data}

@@ -1,0 +1,30 @@
+"""Settings of every test: four simulated CPU devices, strict array semantics, a compilation cache of its own."""
+
+import os
+from pathlib import Path
+
+os.environ["XLA_FLAGS"] = (os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false").strip()
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import jax
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep compiled programs of tests out of the user's cache, and share them between tests."""
+    os.environ["REGJAX_CACHE"] = str(tmp_path_factory.mktemp("xla"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder with the real data files, or skip: REGJAX_TEST_DATA, or shared/data beside the project."""
+    folder = Path(os.environ.get("REGJAX_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "mnist").is_dir():
+        pytest.skip(f"real data files are absent: {folder} (set REGJAX_TEST_DATA)")
+    return folder

@@ -91,9 +91,7 @@ class Adam:
 
     def direction(self) -> optax.GradientTransformation:
         """Return the transformation of gradients into u."""
-        if self.epsilon_style == "keras":
-            return _scale_by_keras_adam(self.b1, self.b2, self.epsilon)
-        return optax.scale_by_adam(self.b1, self.b2, self.epsilon)
+        return _scale_by_adam(self.b1, self.b2, self.epsilon, before_correction=self.epsilon_style == "keras")
 
 
 @part
@@ -115,15 +113,22 @@ class RMSProp:
         return optax.scale_by_rms(self.rho, self.epsilon, eps_in_sqrt=False)
 
 
-def _scale_by_keras_adam(b1: float, b2: float, epsilon: float) -> optax.GradientTransformation:
+def _scale_by_adam(b1: float, b2: float, epsilon: float, before_correction: bool) -> optax.GradientTransformation:
+    """Return Adam with one scalar factor per update instead of a correction of each moment.
+
+    With c_i = 1 - b_i^t both styles are sqrt(c2) / c1 * m / (sqrt(v) + e), e = epsilon before the correction and
+    epsilon * sqrt(c2) after it. Dividing each moment by its own batched scalar, as optax does, was compiled to other
+    bits on one device than on several.
+    """
     moments = optax.scale_by_adam(b1, b2)
 
     def update(updates: Any, state: optax.ScaleByAdamState, params: Any = None) -> tuple[Any, Any]:
         _, state = moments.update(updates, state, params)
-        first = 1 - b1 ** state.count.astype(jax.tree.leaves(updates)[0].dtype)
-        second = 1 - b2 ** state.count.astype(jax.tree.leaves(updates)[0].dtype)
-        scale = jnp.sqrt(second) / first
-        return jax.tree.map(lambda m, v: scale * m / (jnp.sqrt(v) + epsilon), state.mu, state.nu), state
+        count = state.count.astype(jax.tree.leaves(updates)[0].dtype)
+        root = jnp.sqrt(1 - b2**count)
+        scale = root / (1 - b1**count)
+        added = epsilon if before_correction else epsilon * root
+        return jax.tree.map(lambda m, v: scale * m / (jnp.sqrt(v) + added), state.mu, state.nu), state
 
     return optax.GradientTransformation(moments.init, update)
 

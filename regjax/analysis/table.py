@@ -51,8 +51,8 @@ def load_table(out: Path) -> Table:
     Raises:
       StoreError: there is no plan, or a file is damaged.
     """
-    runs = load_runs(out)
-    return make_table(out, load_plan(out), runs[runs["wave"] == "main"])
+    plan, runs = load_plan(out), load_runs(out)
+    return make_table(out, plan, runs[runs["wave"] == "main"])
 
 
 def make_table(out: Path, plan: dict[str, Any], runs: pd.DataFrame) -> Table:

@@ -16,7 +16,7 @@ def fit_scale(dataset: Dataset, train: np.ndarray, kind: str) -> tuple[np.ndarra
       kind: "unit", "standard" or "none".
 
     Returns:
-      Scalars, or for "standard" arrays shaped like one example.
+      Scalars, or for "standard" arrays [1, ...] shaped like a batch of one example.
 
     >>> import numpy as np
     >>> from regjax.data import load_dataset
@@ -28,6 +28,6 @@ def fit_scale(dataset: Dataset, train: np.ndarray, kind: str) -> tuple[np.ndarra
     if kind != "standard":
         raise DataError(f'data.scale: got {kind!r}, expected "unit", "standard" or "none"')
     values = dataset.x[train].astype(np.float64)
-    shift, spread = values.mean(0), values.std(0)
+    shift, spread = values.mean(0, keepdims=True), values.std(0, keepdims=True)
     factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
     return shift.astype(np.float32), factor.astype(np.float32)

@@ -28,7 +28,7 @@ class Rows(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """How stored values become inputs: (x - shift) * factor; scalars or arrays shaped like one example."""
+    """How stored values become inputs: (x - shift) * factor; scalars or arrays shaped like a batch of one example."""
 
     shift: jax.Array
     factor: jax.Array

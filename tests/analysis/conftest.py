@@ -59,7 +59,7 @@ def write_folder(
             stop, bad = (stopped or {}).get((cell, seed), -1), (diverged or {}).get((cell, seed), -1)
             rows = _rows(run, steps, accuracy[cell, seed], nll[cell, seed], stop, bad)
             tables[seed % 2].append(rows)
-    runs.append({"run": "pilot", "wave": "tune", "cell": 0, "seed": 99, "group": 0, "restores": restores})
+    runs.append({"run": "pilot", "wave": "tune", "cell": 0, "seed": 0, "group": 0, "restores": restores})
     tables[0].append(_rows("pilot", steps, np.zeros(len(steps)), np.zeros(len(steps)), -1, -1))
     levels = [{"dropout.hidden": level} for level in range(num_cells)]
     cells = [{"index": i, "name": f"cell {i}", "levels": level} for i, level in enumerate(levels)]
@@ -72,8 +72,8 @@ def write_folder(
 
 def _rows(run: str, steps: tuple[int, ...], accuracy: np.ndarray, nll: np.ndarray, stop: int, bad: int) -> pd.DataFrame:
     at = np.array(steps)
-    watched = (at <= stop) | (stop < 0)
-    best = [at[: i + 1][watched[: i + 1]][np.argmin(nll[: i + 1][watched[: i + 1]])] for i in range(len(at))]
+    # It goes on after a stop, as the rows do: what the run knew is to be read at its end.
+    best = [at[np.argmin(nll[: i + 1])] for i in range(len(at))]
     void = (bad >= 0) & (at >= bad)
     return pd.DataFrame(
         {

@@ -104,12 +104,22 @@ def test_diverged_and_missing_runs_drop_their_seed(table):
 def test_equal_accuracies_are_no_effect(table):
     """Equal differences stored as float32 are ties, and no difference is p = 1, not noise."""
     base = np.array([0.97, 0.975, 0.9725, 0.98, 0.9775, 0.9815])
-    found = make_effects(table(np.float32([base, base])))
+    found = make_effects(table(np.array([base, base + 3e-8])))
     raised = make_effects(table(np.float32([base, base + 0.005])))
 
     assert (found["p"][0], found["low"][0], found["high"][0], found["seeds_positive"][0]) == (1.0, 0.0, 0.0, 0)
     assert found["better"][0] is None
     assert raised["p"][0] == 2 / 64
+
+
+def test_float32_noise_breaks_no_tie(table):
+    """Accuracies off by float32 rounding give the p-value of the exact ones."""
+    effects = np.array([0.005, 0.005, 0.005, 0.005, -0.005, 0.01, 0.01, -0.005])
+    noise = 3e-8 * np.array([1, 1, 1, 1, -1, 1, 1, 1])
+    exact, noisy = (make_effects(table(np.array([np.full(8, 0.97), 0.97 + d]))) for d in (effects, effects + noise))
+
+    assert exact["p"][0] == noisy["p"][0]
+    assert exact["p"][0] == sign_flip(effects[None], np.random.default_rng(0)).p[0]
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,14 @@ def sentence(loaded, **kwargs) -> str:
 
 def test_markers_fall_where_they_should(table):
     """Share below, mean, SD and z are those of the marker's cell; a run equal to the marker is not below it."""
-    values = np.float32([[0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.5, 0.5]])
-    markers = [{"label": "a", "cell": 0, "value": 0.3}, {"label": "b", "cell": 1, "value": 0.6}]
+    values = np.float32([[0.5, 0.6, 0.7, 0.8], [0.5, 0.5, 0.5, 0.5]])
+    markers = [{"label": "a", "cell": 0, "value": 0.7}, {"label": "b", "cell": 1, "value": 0.6}]
     found = place_markers(table(values, markers=markers))
 
     assert found["label"].tolist() == ["a", "b"]
     assert found["cell"].tolist() == ["cell 0", "cell 1"]
     assert found["below"].tolist() == [0.5, 1.0]
-    assert found.loc[0, ["mean", "sd"]].tolist() == pytest.approx([0.25, np.std([1, 2, 3, 4], ddof=1) / 10])
+    assert found.loc[0, ["mean", "sd"]].tolist() == pytest.approx([0.65, np.std([1, 2, 3, 4], ddof=1) / 10])
     assert found["z"][0] == pytest.approx(0.05 / found["sd"][0])
     assert np.isnan(found["z"][1])
 
@@ -141,6 +141,13 @@ def test_sentences(table, values, plan, parts):
         assert part in text
 
 
+def test_a_fall_is_told_in_sizes(table):
+    """What was lowered is lowered by positive amounts, the smaller first."""
+    low, high = re.search(r"by 0.39 pp \[([\d.]+), ([\d.]+)\]", sentence(table(HIGHER[::-1]))).groups()
+
+    assert float(low) < 0.39 < float(high)
+
+
 def test_on_this_split_is_said_where_the_split_is_fixed(table):
     """With a split per seed the sentence does not say "on this split"."""
     assert "on this split" in sentence(table(HIGHER))
@@ -158,9 +165,9 @@ def test_exploratory_sentences_have_no_p(table):
 
 def test_losses_have_their_unit_and_direction(table):
     """NLL is in nats, lower is better, and the margin of another metric does not apply."""
-    text = sentence(table(HIGHER, nll=np.repeat(HIGHER[..., None], 4, axis=2)), metric="validation.nll")
+    text = sentence(table(HIGHER, nll=np.repeat(CLOSE[..., None], 4, axis=2)), metric="validation.nll")
 
-    assert "raised validation NLL (lower is better) at epoch 2 by 0.0039 nats [0." in text
+    assert "raised validation NLL (lower is better) at epoch 2 by 0.0002" in text
     assert "margin" not in text
 
 

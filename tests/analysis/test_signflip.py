@@ -138,6 +138,14 @@ def test_constant_contrast_in_a_family():
     assert found.p[0] == 2 / 128
 
 
+def test_a_constant_rival_beats_every_finite_t():
+    """A flip that leaves a constant contrast of fewer seeds constant beats any other contrast, however sure that is."""
+    effects = np.array([1 + 1e-7 * np.arange(8), [0.3] * 7 + [np.nan]])
+    found = infer(effects)
+
+    assert found.p.tolist() == [brute_p(effects, 0), brute_p(effects, 1)] == [4 / 256, 2 / 128]
+
+
 def test_missing_seed_drops_out_of_its_contrast_only():
     """A contrast alone gives the same with a NaN as without that seed, and its neighbour keeps the seed."""
     d = np.array([[0.5, np.nan, 0.2, 0.9, 0.4, 0.3, 0.6, 0.8], [1.0, 2.0, 2.5, 1.5, 3.0, 0.5, 4.0, 1.2]])

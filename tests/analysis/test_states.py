@@ -67,6 +67,13 @@ def test_state_of_a_run(one, at, story, expected):
     np.testing.assert_equal(one(at, **story), expected)
 
 
+def test_a_state_at_the_first_bad_step_is_none(table):
+    """The state at the step of divergence is already lost, the one before is not."""
+    loaded = table(ACCURACY[None, None], diverged={(0, 0): 10})
+
+    assert [state_steps(loaded, step(n)).item() for n in (0, 10, 20)] == [0, -1, -1]
+
+
 def test_a_restoring_run_that_never_stops_ends_in_its_best_state(table):
     """Restoring does not need a stop, as in Keras 3."""
     loaded = table(ACCURACY[None, None], nll=np.array([[[4.0, 1.0, 2.0, 3.0]]]), restores=True)

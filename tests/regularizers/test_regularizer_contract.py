@@ -1,0 +1,218 @@
+"""The contract of every row of REGULARIZERS; a new row is tested as it stands and needs an oracle in reference.py."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small_runs as small
+from reference import ORACLES, Sgd, train_step
+
+from regjax.models import MLP
+from regjax.optimizers import SGD, Adam
+from regjax.parts import Hyper, hypers, is_off
+from regjax.regularizers import REGULARIZERS, Batch, Now, Site
+from regjax.train.step import make_now, step
+
+STEPS = 100
+OPTIMIZERS = {"momentum": SGD(0.05, momentum=0.9), "adam": Adam(0.01)}
+SWITCHES = [(name, field) for name, cls in REGULARIZERS.items() for field, h in hypers(cls).items() if h.off is not None]
+EACH_SWITCH = pytest.mark.parametrize(("name", "field"), SWITCHES, ids=[f"{n}.{f}" for n, f in SWITCHES])
+EACH = pytest.mark.parametrize("name", REGULARIZERS)
+
+
+def make_off(name):
+    """Return a regularizer with every switch at its off value."""
+    return REGULARIZERS[name](**{f: h.off for f, h in hypers(REGULARIZERS[name]).items() if h.off is not None})
+
+
+def make_on(name, field, value):
+    """Return a regularizer with one switch at `value` and the others off."""
+    off = {f: h.off for f, h in hypers(REGULARIZERS[name]).items() if h.off is not None}
+    return REGULARIZERS[name](**{**off, field: value})
+
+
+def some_values(name, field):
+    """Return three values inside the range, none of them off."""
+    h = hypers(REGULARIZERS[name])[field]
+    values = [v for v in (0.125, 0.25, 0.5, 0.75, 1.5, 2.5) if h.range.contains(v) and v != h.off]
+    assert len(values) >= 3
+    return values[:3]
+
+
+def ends(h: Hyper):
+    """Return the two ends of a range, the float32 next to an open one, a million in place of infinity."""
+    low = max(h.range.low, -1e6) if h.range.low_closed else h.range.low + 1e-6
+    high = min(h.range.high, 1e6)
+    return low, high if h.range.high_closed or np.isinf(h.range.high) else float(np.nextafter(np.float32(high), np.float32(low)))
+
+
+@functools.cache
+def trainer():
+    """Return the jitted training loop of one member."""
+    return jax.jit(small.train)
+
+
+@functools.cache
+def population():
+    """Return the jitted training loop vmapped over recipes."""
+    return jax.jit(jax.vmap(small.train, in_axes=(0, None, None, None)))
+
+
+@functools.cache
+def trained(names: tuple[str, ...], optimizer: str, norm: str = "none"):
+    """Return the final state of 100 steps with the named regularizers at their off values."""
+    parts = [make_off(name) for name in names]
+    recipe = small.make_recipe(*parts, optimizer=OPTIMIZERS[optimizer], model=MLP(small.WIDTHS, norm=norm))
+    x, labels = small.make_batches(STEPS)
+    return trainer()(small.traced(recipe), small.make_seed(), x, labels)
+
+
+def make_moment(recipe, seed):
+    """Return (state, x, labels, now) of the first update."""
+    x, labels = small.make_batches(1)
+    state = small.init_state(recipe, seed, small.Data(x[0], labels[0]))
+    return state, jnp.asarray(x[0]), jnp.asarray(labels[0]), make_now(recipe, seed, state, jnp.int32(0))
+
+
+def test_every_regularizer_has_an_oracle():
+    """The oracles of reference.py are exactly the rows of the table."""
+    assert set(ORACLES) == set(REGULARIZERS)
+
+
+@EACH
+def test_defaults_are_off(name):
+    """A regularizer made without arguments is off, by its values and by `is_off`."""
+    assert REGULARIZERS[name]() == make_off(name)
+    assert is_off(REGULARIZERS[name], {})
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@EACH
+def test_off_equals_absent(name, optimizer):
+    """100 updates with a regularizer at its off value give the bits of the program without it."""
+    without, with_off = trained((), optimizer), trained((name,), optimizer)
+
+    assert small.same_bits(without[0].params, with_off[0].params)
+    assert small.same_bits(without[1], with_off[1])
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_all_off_equals_none(optimizer, norm):
+    """100 updates with all regularizers off together give the bits of the program with none."""
+    without, with_off = trained((), optimizer, norm), trained(tuple(REGULARIZERS), optimizer, norm)
+
+    assert small.same_bits(without[0]._asdict(), with_off[0]._asdict())
+    assert small.same_bits(without[1], with_off[1])
+
+
+@EACH_SWITCH
+def test_traced_over_strengths(name, field):
+    """Under jit and vmap every strength trains its own network, the off member the one of the program without."""
+    off = hypers(REGULARIZERS[name])[field].off
+    x, labels = small.make_batches(STEPS)
+    recipes = [small.make_recipe(make_on(name, field, v)) for v in [off, *some_values(name, field)]]
+    with_part = population()(small.stack(*recipes), small.make_seed(), x, labels)[0].params
+    without = population()(small.stack(*[small.make_recipe()] * 4), small.make_seed(), x, labels)[0].params
+
+    kernel = np.asarray(with_part["hidden_0"]["kernel"])
+    assert np.isfinite(kernel).all()
+    assert all(np.abs(kernel[i] - kernel[j]).max() > 1e-4 for i in range(4) for j in range(i))
+    for path, leaf in small.flat(with_part).items():
+        np.testing.assert_allclose(leaf[0], small.flat(without)[path][0], rtol=0, atol=1e-6, err_msg=path)
+
+
+@EACH_SWITCH
+def test_compiles_once_for_all_values(name, field):
+    """One trace and one compiled program serve the off value and every other."""
+    traces = []
+
+    @jax.jit
+    def one(recipe, seed, x, labels):
+        traces.append(name)
+        return small.train(recipe, seed, x, labels)[1].loss
+
+    x, labels = small.make_batches(2)
+    values = [hypers(REGULARIZERS[name])[field].off, *some_values(name, field), *ends(hypers(REGULARIZERS[name])[field])]
+    for value in values:
+        one(small.traced(small.make_recipe(make_on(name, field, value))), small.make_seed(), x, labels)
+
+    assert (len(traces), one._cache_size()) == (1, 1)
+
+
+@EACH_SWITCH
+def test_finite_at_both_ends(name, field):
+    """Loss, gradient and updated parameters are finite at both ends of the range, zero weights included."""
+    seed = small.make_seed()
+
+    @jax.jit
+    def look(recipe):
+        state, x, labels, now = make_moment(recipe, seed)
+        params = jax.tree.map(lambda w: w.at[..., 0].set(0.0), state.params)
+        now = now._replace(before=params)
+
+        def loss(params):
+            after, sums = step(recipe, state._replace(params=params), x, labels, now)
+            return sums.loss, after.params
+
+        return jax.value_and_grad(loss, has_aux=True)(params)
+
+    for value in ends(hypers(REGULARIZERS[name])[field]):
+        found = look(small.traced(small.make_recipe(make_on(name, field, value))))
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found)), f"at {value}"
+
+
+@EACH_SWITCH
+def test_one_step_equals_its_oracle(name, field):
+    """One update in float64 gives the numbers of the NumPy oracle, at each of three strengths."""
+    values = some_values(name, field)
+    with jax.enable_x64(True):
+        x, labels = small.make_batches(1, "float64")
+        seed = small.make_seed(3, "float64")
+        recipes = [small.make_recipe(make_on(name, field, v), dtype="float64") for v in values]
+        arrays = small.stack(*recipes, dtype="float64")
+        states, sums = population()(arrays, seed, x, labels)
+        begin = small.init_state(small.traced(recipes[0], "float64"), seed, small.Data(jnp.asarray(x[0]), labels[0])).params
+        sites = {"input": ("input", 0, x[0].shape), **{f"hidden_{i}": ("hidden", i, (16, w)) for i, w in enumerate(small.WIDTHS)}}
+        for index, value in enumerate(values):
+            oracle = ORACLES[name](**{field: value})
+            noise = {s: small.site_noise(3, 0, s, shape, oracle.rate(kind, i)) for s, (kind, i, shape) in sites.items()}
+            expected, loss = train_step(
+                small.flat(begin), x[0], np.eye(3)[labels[0]], [oracle], noise=noise, direction=Sgd(), lr=0.1
+            )
+            np.testing.assert_allclose(sums.loss[index, 0], loss, rtol=1e-12)
+            for path, leaf in small.flat(states.params).items():
+                assert leaf.dtype == np.float64
+                np.testing.assert_allclose(leaf[index], expected[path], rtol=1e-10, atol=1e-13, err_msg=path)
+
+
+@EACH
+def test_every_hook_is_the_identity_when_off(name):
+    """At the off value batch and activations keep their bits, the penalty has no gradient, weights are not moved."""
+    recipe = small.traced(small.make_recipe(make_off(name)))
+    state, x, _, now = make_moment(recipe, small.make_seed())
+    part, batch = recipe.regularizers[0], Batch(x, jnp.eye(3)[np.arange(16) % 3])
+    moved = jax.tree.map(lambda w: w * 1.37 - 0.01, state.params)
+
+    assert small.same_bits(part.batch(batch, now)._asdict(), batch._asdict())
+    for site in (Site("input", "input", 0), Site("hidden_0", "hidden", 0), Site("hidden_1", "hidden", 1)):
+        assert small.same_bits(part.site(site, x, now), x)
+    assert small.same_bits(part.project(moved, now), moved)
+    if part.penalty(moved, now) is not None:
+        value, slopes = jax.value_and_grad(part.penalty)(moved, now)
+        assert value == 0
+        assert all((slope == 0).all() for slope in jax.tree.leaves(slopes))
+
+
+@EACH
+def test_keeps_dtypes(name):
+    """A traced float32 hyper leaves activations and weights in float32 and shapes unchanged."""
+    fields = {field: some_values(name, field)[0] for field in hypers(REGULARIZERS[name])}
+    recipe = small.traced(small.make_recipe(REGULARIZERS[name](**fields)))
+    state, x, labels, now = make_moment(recipe, small.make_seed())
+    assert isinstance(now, Now)
+    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state.params)
+    after = jax.eval_shape(lambda: step(recipe, state, x, labels, now)[0].params)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == shapes

@@ -1,0 +1,339 @@
+"""From a study to stored results: nothing is trained twice, nothing is lost, what is kept can be used."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import regjax
+from regjax import conductor, store
+from regjax.progress import Progress
+from regjax.train import checkpoint
+from studies import tiny
+
+
+def run(study: dict[str, Any], out: Path) -> tuple[regjax.Results, str]:
+    """Return the results of a study, and what was said while it ran."""
+    said = io.StringIO()
+    return regjax.run(study, out, progress=Progress(said, live=False), report=False), said.getvalue()
+
+
+def numbers(results: regjax.Results) -> pd.DataFrame:
+    """Return all records without wall time."""
+    return results.to_pandas().drop(columns=["seconds", "run"]).sort_values(["cell", "seed", "step"], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> regjax.Results:
+    """Return the results of the tiny study with predictions."""
+    return run(tiny(measure={"predictions": "test"}), tmp_path_factory.mktemp("done") / "out")[0]
+
+
+def test_every_run_has_every_record(done: regjax.Results) -> None:
+    """Two cells x three seeds x four evaluations are stored once each, in the columns that the store promises."""
+    frame = done.to_pandas()
+
+    assert len(frame) == 2 * 3 * 4
+    assert not frame.duplicated(["cell", "seed", "step"]).any()
+    assert {"batch.loss", "train.nll", "validation.accuracy", "test.accuracy", "weight_norm", "zero_fraction",
+            "examples", "seconds", "best_step", "stopped", "diverged", "epoch"} <= set(frame)  # fmt: skip
+    assert frame["examples"].max() == 4 * 96
+    assert (frame["diverged"] == -1).all()
+
+
+def test_the_store_is_what_the_design_says(done: regjax.Results) -> None:
+    """A finished chunk has segments, parameters, predictions and done.json; its checkpoints are gone."""
+    (chunk,) = [store.chunk_folder(done.out, d["chunk"]) for d in store.iter_done(done.out)]
+    summary = store.read_json(chunk / "done.json")
+
+    assert {p.name for p in chunk.iterdir()} == {"seg-00000.parquet", "params", "predictions.parquet", "done.json"}
+    assert summary["digest"] == store.digest_records(store.read_chunk(done.out, chunk.name))
+    assert sum(summary["programs"].values()) == 1
+    assert {p.name for p in done.out.iterdir()} == {"plan.json", "runs.parquet", "chunks"}
+
+
+def test_running_again_trains_nothing(done: regjax.Results) -> None:
+    """The same study on the same folder trains no run and leaves every file as it is."""
+    before = {p: p.stat().st_mtime_ns for p in done.out.rglob("*") if p.is_file() and "chunks" in p.parts}
+    again, said = run(tiny(measure={"predictions": "test"}), done.out)
+
+    assert "6 already done" in said
+    assert before == {p: p.stat().st_mtime_ns for p in done.out.rglob("*") if p.is_file() and "chunks" in p.parts}
+    pd.testing.assert_frame_equal(numbers(done), numbers(again))
+
+
+def test_the_same_study_gives_the_same_digest(done: regjax.Results, tmp_path: Path) -> None:
+    """Trained anew in another folder, every number is bit-equal."""
+    again, _ = run(tiny(measure={"predictions": "test"}), tmp_path / "out")
+
+    digests = [[d["digest"] for d in store.iter_done(r.out)] for r in (done, again)]
+    assert digests[0] == digests[1]
+    assert checkpoint.tree_digest(done.params(1, 2)) == checkpoint.tree_digest(again.params(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("change", "new"),
+    [
+        ({"seeds": {"count": 4}}, 2),
+        ({"factors": {"dropout.hidden": [0.0, 0.2, 0.5]}}, 3),
+        ({"factors": {"dropout.hidden": [0.0, 0.5], "l2.strength": [0.0, 0.01]}}, 6),
+        ({"question": "Another wording?"}, 0),
+    ],
+)
+def test_a_study_that_grows_reuses_its_runs(done: regjax.Results, tmp_path: Path, change: dict, new: int) -> None:
+    """More seeds, levels or factors train only what is new; old runs keep their numbers."""
+    shutil.copytree(done.out, tmp_path / "out")
+    grown, said = run({**tiny(measure={"predictions": "test"}), **change}, tmp_path / "out")
+
+    total = len(grown.plan["cells"]) * len(grown.plan["seeds"])
+    assert f"{total} runs" in said
+    assert f"{total - new} already done" in said
+    assert grown.table.status.done.all()
+    old = done.table.records.set_index(["run", "step"])["test.nll"]
+    pd.testing.assert_series_equal(grown.table.records.set_index(["run", "step"])["test.nll"].reindex(old.index), old)
+
+
+@pytest.mark.parametrize(
+    "change", [{"training__batch_size": 16}, {"optimizer__learning_rate": 0.01}, {"data__split": {
+        "train": 95, "validation": 64, "test": 128}}, {"model__widths": [17]}, {"seeds": {"count": 2, "first": 1, "vary": ["init"]}}],
+)  # fmt: skip
+def test_what_a_run_depends_on_is_its_identity(done: regjax.Results, change: dict) -> None:
+    """Changing a setting, a hyper, the split or what a seed varies reuses no run."""
+    from regjax.config import parse_study
+    from regjax.plan import make_plan
+
+    study = parse_study(tiny(measure={"predictions": "test"}, **change))
+    ids = {r.id for r in make_plan(study, regjax.load_dataset("digits")).runs}
+    assert not ids & set(store.done_runs(done.out))
+
+
+def test_interrupted_and_continued_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study killed after its second segment goes on from there to bit-equal records and parameters (I8)."""
+    study = tiny(training__save_every={"epochs": 1})
+    whole, _ = run(study, tmp_path / "whole")
+    saves = []
+
+    def save_and_die(folder: Path, tree: Any) -> None:
+        original(folder, tree)
+        saves.append(folder)
+        if len(saves) == 2:
+            raise KeyboardInterrupt
+
+    original = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        run(study, tmp_path / "cut")
+    monkeypatch.setattr(checkpoint, "save", original)
+    segments = len(list((tmp_path / "cut").rglob("seg-*.parquet")))
+    continued, _ = run(study, tmp_path / "cut")
+
+    assert segments == 2
+    pd.testing.assert_frame_equal(numbers(whole), numbers(continued))
+    assert [d["digest"] for d in store.iter_done(whole.out)] == [d["digest"] for d in store.iter_done(continued.out)]
+    assert checkpoint.tree_digest(whole.params(0, 1)) == checkpoint.tree_digest(continued.params(0, 1))
+
+
+def test_a_damaged_checkpoint_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one bit of the newest checkpoint flipped the chunk falls back one segment, to the same records."""
+    study = tiny(training__save_every={"epochs": 1})
+    whole, _ = run(study, tmp_path / "whole")
+    original = checkpoint.save
+
+    def die_at_third(folder: Path, tree: Any) -> None:
+        original(folder, tree)
+        if folder.name == "000003":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", die_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        run(study, tmp_path / "cut")
+    monkeypatch.setattr(checkpoint, "save", original)
+    (newest,) = (tmp_path / "cut").glob("chunks/*/checkpoint/000003")
+    biggest = max((p for p in newest.rglob("*") if p.is_file() and "/d/" in str(p)), key=lambda p: p.stat().st_size)
+    content = bytearray(biggest.read_bytes())
+    content[len(content) // 2] ^= 1
+    biggest.write_bytes(bytes(content))
+    continued, _ = run(study, tmp_path / "cut")
+
+    pd.testing.assert_frame_equal(numbers(whole), numbers(continued))
+
+
+def test_kept_parameters_predict_what_was_recorded(done: regjax.Results) -> None:
+    """The kept network of a cell and seed gives the recorded test accuracy and the stored probabilities."""
+    data = regjax.load_dataset("digits")
+    kept = done.predictions()
+    one = kept[(kept["cell"] == 1) & (kept["seed"] == 2)]
+    probabilities = done.predict({"dropout.hidden": 0.5}, 2, data.x[one["row"]])
+    frame = done.to_pandas()
+    frame = frame[(frame["cell"] == 1) & (frame["seed"] == 2)]
+    best = frame[frame["step"] == frame["best_step"].iloc[-1]].iloc[0]
+
+    np.testing.assert_allclose(probabilities, one[[f"p{k}" for k in range(10)]], atol=1e-5)
+    assert (probabilities.argmax(1) == one["label"]).mean() == pytest.approx(best["test.accuracy"])
+    assert frame["validation.nll"].min() == best["validation.nll"]
+
+
+@pytest.mark.parametrize(("keep", "at"), [("last", {"step": 6}), ("best", "last"), ("none", "best")])
+def test_states_kept(tmp_path: Path, keep: str, at: Any) -> None:
+    """`keep` and the primary state are separate: predictions are of the primary state, parameters of `keep`."""
+    study = tiny(training__keep=keep, primary__at=at, measure={"predictions": "test"}, seeds__count=1)
+    results, _ = run(study, tmp_path / "out")
+    kept = results.predictions()
+    frame = results.to_pandas()
+    wanted = {"best": frame["best_step"], "last": 12}.get(at if isinstance(at, str) else "", 6)
+    recorded = frame[frame["step"] == wanted].drop_duplicates(["cell"]).set_index("cell")["test.accuracy"]
+    classes = kept[[f"p{k}" for k in range(10)]].to_numpy().argmax(1)
+    measured = (classes == kept["label"]).groupby(kept["cell"]).mean()
+
+    if at != "best":
+        np.testing.assert_allclose(measured, recorded)
+    if keep == "none":
+        with pytest.raises(regjax.StoreError, match="keeps no parameters"):
+            results.params(0, 0)
+    else:
+        x = regjax.load_dataset("digits").x[kept["row"][kept["cell"] == 0]]
+        same = np.allclose(results.predict(0, 0, x), kept.loc[kept["cell"] == 0, [f"p{k}" for k in range(10)]], atol=1e-5)
+        best = int(frame.loc[frame["cell"] == 0, "best_step"].iloc[-1])
+        assert same == ({"last": 12, "best": best}[keep] == {"last": 12}.get(str(at), 6))
+
+
+def test_early_stopping_is_per_member_and_restores(tmp_path: Path) -> None:
+    """Patience 1 at a high learning rate stops runs one by one; the end state is the best; off never stops."""
+    study = tiny(
+        factors={"early_stopping.patience": ["off", 1]}, optimizer__learning_rate=0.05, training__epochs=12,
+        primary__at="last", training__keep="last", measure={"predictions": "test"},
+    )  # fmt: skip
+    results, _ = run(study, tmp_path / "out")
+    status = results.table.status
+    cells = results.cells()
+    kept = results.predictions()
+    classes = kept[[f"p{k}" for k in range(10)]].to_numpy().argmax(1)
+    measured = (classes == kept["label"]).groupby(kept["cell"]).mean()
+
+    assert (status.stopped[0] == -1).all()
+    assert (status.stopped[1] > 0).any()
+    np.testing.assert_allclose(cells["mean"], measured)
+    x = regjax.load_dataset("digits").x[kept["row"][(kept["cell"] == 1) & (kept["seed"] == 0)]]
+    expected = kept.loc[(kept["cell"] == 1) & (kept["seed"] == 0), [f"p{k}" for k in range(10)]]
+    np.testing.assert_allclose(results.predict(1, 0, x), expected, atol=1e-5)
+
+
+def test_a_diverged_run_is_counted_and_the_others_go_on(tmp_path: Path) -> None:
+    """A cell whose learning rate is absurd diverges in every seed: void numbers, a status, a count in every table."""
+    study = tiny(factors={"optimizer.learning_rate": [0.003, 1e30]}, fixed={"early_stopping.patience": 3})
+    results, _ = run(study, tmp_path / "out")
+    frame = results.to_pandas()
+    bad = frame[frame["cell"] == 1]
+
+    assert (results.table.status.diverged[1] >= 1).all()
+    assert bad[["test.accuracy", "weight_norm", "batch.loss"]].isna().all().all()
+    assert frame[frame["cell"] == 0]["test.accuracy"].notna().all()
+    assert results.cells()["diverged"].tolist() == [0, 3]
+    assert results.effects()["diverged"].tolist() == [3]
+    assert "diverged" in results.summary()
+
+
+def test_tuning_chooses_on_validation_and_on_other_seeds(tmp_path: Path) -> None:
+    """`[tune]` takes per cell the candidate with the best mean validation metric, on seeds that are not reported."""
+    study = tiny(tune={"optimizer.learning_rate": [1e-6, 0.003], "seeds": 2})
+    results, said = run(study, tmp_path / "out")
+    runs = store.load_runs(results.out)
+
+    assert results.plan["tuned"] == {"0": {"optimizer.learning_rate": 0.003}, "1": {"optimizer.learning_rate": 0.003}}
+    assert len(store.done_runs(results.out)) == 2 * 3 + 2 * 2 * 2
+    assert "tuning: 8 runs" in said
+    assert set(runs["seed"]) == {0, 1, 2}
+    assert run(study, tmp_path / "out")[1].count("already done") == 2
+
+
+def test_selection_never_reads_the_test_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the test labels scrambled the best step, the stop and the tuned values stay what they were (I7)."""
+    study = tiny(
+        tune={"optimizer.learning_rate": [1e-6, 0.003], "seeds": 2}, fixed={"early_stopping.patience": 1},
+        seeds__vary=["init", "order", "dropout"],
+    )  # fmt: skip
+    honest, _ = run(study, tmp_path / "honest")
+    data = regjax.load_dataset("digits")
+    from regjax.config import parse_study
+    from regjax.plan import find_rows, make_plan
+
+    parsed = parse_study(study)
+    rows = find_rows(parsed, data, make_plan(parsed, data).runs[0]).test
+    labels = data.y.copy()
+    labels[rows] = (labels[rows] + 1) % 10
+    monkeypatch.setattr(conductor, "load_dataset", lambda **_: data._replace(y=labels, digest="0" * 16))
+    scrambled, _ = run(study, tmp_path / "scrambled")
+
+    columns = ["cell", "seed", "step", "best_step", "stopped", "validation.nll"]
+    pd.testing.assert_frame_equal(numbers(honest)[columns], numbers(scrambled)[columns])
+    assert honest.plan["tuned"] == scrambled.plan["tuned"]
+    assert not np.array_equal(numbers(honest)["test.accuracy"], numbers(scrambled)["test.accuracy"])
+
+
+def test_groups_follow_from_structure(tmp_path: Path) -> None:
+    """Traced levels share a program and a setting makes its own: two norms x two rates compile two programs (I4, I5)."""
+    study = tiny(factors={"model.norm": ["none", "batch"], "dropout.hidden": [0.0, 0.5]}, seeds__count=1)
+    results, said = run(study, tmp_path / "out")
+    programs = [d["programs"] for d in store.iter_done(results.out)]
+
+    assert "2 group(s)" in said
+    assert sum(p["compiled"] + p["cached"] for p in programs) == 2
+
+
+def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
+    """The same study in a new process, into a new folder, takes every program from the persistent cache (I4)."""
+    code = (
+        "import sys, json, regjax\n"
+        "from regjax import runtime\n"
+        "r = regjax.run(json.loads(sys.argv[1]), sys.argv[2])\n"
+        "r.predict(0, 0, regjax.load_dataset('digits').x[:5])\n"
+        "print(json.dumps(runtime.COMPILATIONS.taken()))"
+    )
+    environment = {**os.environ, "REGJAX_CACHE": str(tmp_path / "cache")}
+    environment.pop("XLA_FLAGS", None)
+    study = json.dumps(tiny(measure={"predictions": "test"}))
+    counts = []
+    for name in ("first", "second"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, study, str(tmp_path / name)],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        counts.append(json.loads(done.stdout.splitlines()[-1]))
+
+    assert counts[0][0] > 0
+    assert counts[1][0] == 0
+    assert counts[1][1] > 0
+
+
+def test_standard_scale_is_fitted_per_split(tmp_path: Path) -> None:
+    """With data.scale = "standard" a kept network still predicts what was stored, with its own shift and factor."""
+    study = tiny(data__scale="standard", measure={"predictions": "test"})
+    results, _ = run(study, tmp_path / "out")
+    kept = results.predictions()
+    one = kept[(kept["cell"] == 0) & (kept["seed"] == 1)]
+    data = regjax.load_dataset("digits")
+
+    np.testing.assert_allclose(results.predict(0, 1, data.x[one["row"]]), one[[f"p{k}" for k in range(10)]], atol=1e-5)
+
+
+def test_unknown_cells_and_seeds_are_named(done: regjax.Results) -> None:
+    """Asking for what is not there says what is."""
+    with pytest.raises(KeyError, match=r"dropout\.hidden=0\.5"):
+        done.params("nonsense", 0)
+    with pytest.raises(KeyError, match=r"expected one of \[0, 1, 2\]"):
+        done.params(0, 99)
+
+
+def test_a_wrong_study_writes_nothing(tmp_path: Path) -> None:
+    """A study that its data cannot serve is refused before the run directory is made."""
+    with pytest.raises(regjax.ConfigError, match=r"training\.batch_size"):
+        run(tiny(training__batch_size=97), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,45 @@
+# Two commands: `make quickstart` and `make test`. Uses uv where it is on the PATH, else venv and pip.
+PYTHON ?= python3
+VENV ?= .venv
+UV := $(shell command -v uv 2>/dev/null)
+BIN := $(VENV)/bin
+
+ifdef UV
+CREATE = uv venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
+INSTALL = uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+else
+CREATE = $(PYTHON) -m venv --clear $(VENV)
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+endif
+
+.PHONY: quickstart test lint clean help
+
+help:
+	@echo "make quickstart   install into $(VENV) and run the digits study: effects and a report"
+	@echo "make test         the test suite"
+	@echo "make lint         ruff and mypy"
+	@echo "make clean        remove $(VENV) and out/quickstart"
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "regjax needs Python >= 3.11, got " + sys.version.split()[0] + "; set PYTHON=python3.12, say")'
+	$(CREATE)
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+quickstart: $(VENV)/.installed
+	$(BIN)/regjax run configs/quickstart.toml --out out/quickstart
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) out/quickstart

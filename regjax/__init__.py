@@ -4,11 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from regjax.conductor import run
     from regjax.config import ConfigError, Study, load_study, parse_study
     from regjax.data import DataError, load_dataset
     from regjax.files import StoreError
     from regjax.results import Results, load_results
-    from regjax.conductor import run
     from regjax.runtime import configure
 
 __version__ = "0.1.0"

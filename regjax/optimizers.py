@@ -60,7 +60,7 @@ class SGD:
     """
 
     learning_rate: float = hyper(range="(0, inf)", default=0.01, help="size of an update")
-    schedule: Schedule = Schedule()  # noqa: RUF009 - frozen
+    schedule: Schedule = Schedule()
     momentum: float = setting(default=0.0, range="[0, 1)")
     nesterov: bool = False
 
@@ -83,7 +83,7 @@ class Adam:
     """
 
     learning_rate: float = hyper(range="(0, inf)", default=1e-3, help="size of an update")
-    schedule: Schedule = Schedule()  # noqa: RUF009 - frozen
+    schedule: Schedule = Schedule()
     b1: float = setting(default=0.9, range="[0, 1)")
     b2: float = setting(default=0.999, range="[0, 1)")
     epsilon: float = setting(default=1e-8, range="(0, inf)")
@@ -104,7 +104,7 @@ class RMSProp:
     """
 
     learning_rate: float = hyper(range="(0, inf)", default=1e-3, help="size of an update")
-    schedule: Schedule = Schedule()  # noqa: RUF009 - frozen
+    schedule: Schedule = Schedule()
     rho: float = setting(default=0.9, range="[0, 1)")
     epsilon: float = setting(default=1e-7, range="(0, inf)")
 
@@ -118,12 +118,16 @@ def _scale_by_adam(b1: float, b2: float, epsilon: float, before_correction: bool
 
     With c_i = 1 - b_i^t both styles are sqrt(c2) / c1 * m / (sqrt(v) + e), e = epsilon before the correction and
     epsilon * sqrt(c2) after it. Dividing each moment by its own batched scalar, as optax does, was compiled to other
-    bits on one device than on several.
+    bits on one device than on several. The moments have one product each, as in Keras: of the two in
+    b1 m + (1 - b1) g the compiler fuses either one with the sum, and which one depends on what computes g, so that a
+    penalty of strength 0 changed the last bit of the weights.
     """
     moments = optax.scale_by_adam(b1, b2)
 
     def update(updates: Any, state: optax.ScaleByAdamState, params: Any = None) -> tuple[Any, Any]:
-        _, state = moments.update(updates, state, params)
+        mu = jax.tree.map(lambda m, g: m + (1 - b1) * (g - m), state.mu, updates)
+        nu = jax.tree.map(lambda v, g: v + (1 - b2) * (jnp.square(g) - v), state.nu, updates)
+        state = optax.ScaleByAdamState(state.count + 1, mu, nu)
         count = state.count.astype(jax.tree.leaves(updates)[0].dtype)
         root = jnp.sqrt(1 - b2**count)
         scale = root / (1 - b1**count)

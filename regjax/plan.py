@@ -12,15 +12,25 @@ from typing import Any, NamedTuple
 import jax
 import pandas as pd
 
-from regjax.config import CellSettings, ConfigError, Problem, Steps, Study, plain, resolve_at, resolve_cell, resolve_steps
+from regjax.config import (
+    CellSettings,
+    ConfigError,
+    Problem,
+    Steps,
+    Study,
+    plain,
+    resolve_at,
+    resolve_cell,
+    resolve_steps,
+)
 from regjax.data import Dataset, Rows, split_rows
 from regjax.design import Cell, full_factorial, make_cells, make_contrasts, match_cells
+from regjax.files import canonical, digest
 from regjax.keys import STREAMS
 from regjax.observers import OBSERVERS, Patience
 from regjax.parts import is_off
 from regjax.recipe import Recipe
 from regjax.regularizers import REGULARIZERS
-from regjax.files import canonical, digest
 from regjax.tasks import Classification
 
 # Files whose code decides the numbers of every run, beside the modules of the parts that a run uses.
@@ -206,11 +216,11 @@ def _split(study: Study, dataset: Dataset, train_size: int | None, split_seed: i
 def choose_moments(
     cells: Sequence[CellSettings], predictions_at: dict[str, Any] | None, steps: Sequence[Steps]
 ) -> tuple[str | int, ...]:
-    """Return which states every member keeps beside the live one: for `keep`, for predictions, for restoring the best."""
-    last = max(s.steps for s in steps)
-    moments: list[str | int] = [{"best": "best", "last": last}[cells[0].training.keep]] if cells[0].training.keep != "none" else []
+    """Return which states every member keeps beside the live one: for `keep`, predictions and restoring the best."""
+    named: dict[str, str | int] = {"best": "best", "last": max(s.steps for s in steps)}
+    moments = [named[cell.training.keep] for cell in cells[:1] if cell.training.keep != "none"]
     if predictions_at is not None:
-        moments.append({"best": "best", "last": last}.get(predictions_at["kind"]) or predictions_at["step"])
+        moments.append(predictions_at["step"] if predictions_at["kind"] == "step" else named[predictions_at["kind"]])
     if any(isinstance(moment, int) for moment in moments) and any(restores_best(cell) for cell in cells):
         moments.append("best")
     return tuple(dict.fromkeys(moments))
@@ -238,7 +248,9 @@ def make_recipes(
         Recipe(
             optimizer=cell.optimizer,
             regularizers=tuple(REGULARIZERS[name](**cell.regularizers[name]) for name in used),
-            stop=OBSERVERS["early_stopping"](**cell.observers["early_stopping"]) if cell.observers else Patience(),
+            stop=OBSERVERS["early_stopping"](**cell.observers["early_stopping"])
+            if cell.observers
+            else Patience(patience=math.inf),
             model=cell.model.make(num_classes),
             task=Classification(num_classes),
             batch_size=cell.training.batch_size,

@@ -61,10 +61,11 @@ class Results:
         """
         owner = store.done_runs(self.out)
         runs = self._runs()
-        paths = {run: store.chunk_folder(self.out, owner[run]) / "predictions.parquet" for run in runs["run"] if run in owner}
-        if not any(path.exists() for path in paths.values()):
+        chunks = sorted({owner[run] for run in runs["run"] if run in owner})
+        paths = [store.chunk_folder(self.out, chunk) / "predictions.parquet" for chunk in chunks]
+        if not any(path.exists() for path in paths):
             raise store.StoreError(f'{self.out} holds no predictions; set [measure] predictions = "test" and run again')
-        table = store.concat_tables(store.read_table(path) for path in sorted(set(paths.values())))
+        table = store.concat_tables(store.read_table(path) for path in paths)
         frame = runs[["run", "cell", "seed"]].merge(table.to_pandas(), on="run")
         return frame.drop(columns="run")
 
@@ -148,7 +149,7 @@ class Results:
             raise store.StoreError(f"the run of cell {index}, seed {seed} is not done; run the study again to go on")
         folder = store.chunk_folder(self.out, chunk)
         if not (folder / "params").exists():
-            raise store.StoreError(f'{self.out} keeps no parameters; set training.keep = "best" or "last" and run again')
+            raise store.StoreError(f'{self.out} keeps no parameters; set training.keep = "best" or "last", run again')
         place = store.read_json(folder / "done.json")["runs"].index(run)
         leaves = load_leaves(folder / "params")
         picked = {}

@@ -21,7 +21,7 @@ class Compilations:
         """Count a cache event of `jax.monitoring`."""
         self.cached += event == "/jax/compilation_cache/cache_hits"
 
-    def on_duration(self, event: str, duration: float, **_: object) -> None:
+    def on_duration(self, event: str, duration_secs: float, **_: object) -> None:
         """Count a compilation; jax reports one for a program from the cache too."""
         self.compiled += event == "/jax/core/compile/backend_compile_duration"
 
@@ -73,7 +73,7 @@ def configure() -> Runtime:
     _count_compilations()
     # jax refuses a new number of devices once its backend runs
     with contextlib.suppress(RuntimeError):
-        if jax.config.jax_num_cpu_devices < 1 and "xla_force_host_platform_device_count" not in flags:
+        if jax.config.values["jax_num_cpu_devices"] < 1 and "xla_force_host_platform_device_count" not in flags:
             jax.config.update("jax_num_cpu_devices", count_cores())
     devices = jax.devices()
     kind = devices[0].device_kind if devices[0].platform != "cpu" else "cpu"
@@ -89,7 +89,7 @@ def configure() -> Runtime:
 def _use_cache() -> None:
     import jax
 
-    if jax.config.jax_compilation_cache_dir:
+    if jax.config.values["jax_compilation_cache_dir"]:
         return
     folder = cache_folder()
     if folder is None:

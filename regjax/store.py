@@ -92,7 +92,8 @@ def digest_records(table: pa.Table) -> str:
         column = table.column(name)
         values = column.to_numpy()
         hasher.update(f"{name}:{values.dtype}:{len(values)};".encode())
-        hasher.update(canonical(values.tolist()).encode() if values.dtype == object else np.ascontiguousarray(values))
+        texts = values.dtype == object
+        hasher.update(canonical(values.tolist()).encode() if texts else np.ascontiguousarray(values).tobytes())
     return hasher.hexdigest()[:16]
 
 

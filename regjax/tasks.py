@@ -11,7 +11,7 @@ from regjax.parts import part
 class Classification:
     """Classification into `num_classes` classes by softmax and cross-entropy.
 
-        loss = -sum_k y_k log softmax(outputs)_k
+    loss = -sum_k y_k log softmax(outputs)_k
     """
 
     num_classes: int

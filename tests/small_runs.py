@@ -22,7 +22,11 @@ NUM_FEATURES, NUM_CLASSES, WIDTHS = 8, 3, (12, 10)
 
 
 def make_recipe(
-    *regularizers: Regularizer, optimizer: Optimizer = SGD(0.1), model: MLP = MLP(WIDTHS), dtype: str = "float32", **changes: Any
+    *regularizers: Regularizer,
+    optimizer: Optimizer = SGD(0.1),
+    model: MLP = MLP(WIDTHS),
+    dtype: str = "float32",
+    **changes: Any,
 ) -> Recipe:
     """Return a recipe for the small task; `changes` replace its static fields."""
     fields: dict[str, Any] = {

@@ -12,7 +12,8 @@ from regjax import cli, store
 
 ROOT = Path(__file__).parent.parent
 SMALL = ["data.split={train=96, validation=64, test=128}", "training.epochs=2", "training.evaluate_every={epochs=1}",
-         "model.widths=[8]", "seeds.count=2", 'factors={"dropout.hidden"=[0.0, 0.5]}', 'design={kind="full_factorial"}']  # fmt: skip
+         "model.widths=[8]", "seeds.count=2",
+         'factors={"dropout.hidden"=[0.0, 0.5]}', 'design={kind="full_factorial"}']  # fmt: skip
 QUICKSTART = str(ROOT / "configs" / "quickstart.toml")
 
 
@@ -26,7 +27,9 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_run_leaves_a_report_and_tables(out: Path) -> None:
     """`regjax run` makes report.html, effects.csv and results.parquet beside plan and runs."""
-    assert {"report.html", "effects.csv", "results.parquet", "plan.json", "runs.parquet"} <= {p.name for p in out.iterdir()}
+    assert {"report.html", "effects.csv", "results.parquet", "plan.json", "runs.parquet"} <= {
+        p.name for p in out.iterdir()
+    }
 
 
 def test_run_prints_effects_and_the_report(out: Path, capsys: pytest.CaptureFixture) -> None:
@@ -116,7 +119,9 @@ def test_an_unknown_word_is_refused() -> None:
 def test_data_list_names_every_set(capsys: pytest.CaptureFixture) -> None:
     """`regjax data list` names the data sets."""
     assert cli.main(["data", "list"]) == 0
-    assert {"digits", "mnist", "fashion_mnist", "arrays"} == {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    assert {"digits", "mnist", "fashion_mnist", "arrays"} == {
+        line.split()[0] for line in capsys.readouterr().out.splitlines()
+    }
 
 
 def test_version_is_printed() -> None:
@@ -128,7 +133,8 @@ def test_version_is_printed() -> None:
 def test_sweep_script_runs_from_flags(tmp_path: Path) -> None:
     """scripts/sweep_regularizers.py trains the combinations that its flags name."""
     main = runpy.run_path(str(ROOT / "scripts" / "sweep_regularizers.py"))["main"]
-    results = main(["--out", str(tmp_path / "out"), "--factor", "dropout.hidden=0,0.5", "--factor", "model.norm=none,batch",
+    results = main(["--out", str(tmp_path / "out"), "--factor", "dropout.hidden=0,0.5",
+                    "--factor", "model.norm=none,batch",
                     "--seeds", "1", "--epochs", "1", "--widths", "8"])  # fmt: skip
 
     assert len(results.plan["cells"]) == 4

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from studies import tiny
 
 import regjax
 from regjax import conductor, store
 from regjax.progress import Progress
 from regjax.train import checkpoint
-from studies import tiny
 
 
 def run(study: dict[str, Any], out: Path) -> tuple[regjax.Results, str]:
@@ -103,7 +103,8 @@ def test_a_study_that_grows_reuses_its_runs(done: regjax.Results, tmp_path: Path
 
 @pytest.mark.parametrize(
     "change", [{"training__batch_size": 16}, {"optimizer__learning_rate": 0.01}, {"data__split": {
-        "train": 95, "validation": 64, "test": 128}}, {"model__widths": [17]}, {"seeds": {"count": 2, "first": 1, "vary": ["init"]}}],
+        "train": 95, "validation": 64, "test": 128}}, {"model__widths": [17]},
+        {"seeds": {"count": 2, "first": 1, "vary": ["init"]}}],
 )  # fmt: skip
 def test_what_a_run_depends_on_is_its_identity(done: regjax.Results, change: dict) -> None:
     """Changing a setting, a hyper, the split or what a seed varies reuses no run."""
@@ -200,7 +201,9 @@ def test_states_kept(tmp_path: Path, keep: str, at: Any) -> None:
             results.params(0, 0)
     else:
         x = regjax.load_dataset("digits").x[kept["row"][kept["cell"] == 0]]
-        same = np.allclose(results.predict(0, 0, x), kept.loc[kept["cell"] == 0, [f"p{k}" for k in range(10)]], atol=1e-5)
+        same = np.allclose(
+            results.predict(0, 0, x), kept.loc[kept["cell"] == 0, [f"p{k}" for k in range(10)]], atol=1e-5
+        )
         best = int(frame.loc[frame["cell"] == 0, "best_step"].iloc[-1])
         assert same == ({"last": 12, "best": best}[keep] == {"last": 12}.get(str(at), 6))
 
@@ -279,7 +282,7 @@ def test_selection_never_reads_the_test_set(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_groups_follow_from_structure(tmp_path: Path) -> None:
-    """Traced levels share a program and a setting makes its own: two norms x two rates compile two programs (I4, I5)."""
+    """Traced levels share a program and a setting makes its own: two norms x two rates are two (I4, I5)."""
     study = tiny(factors={"model.norm": ["none", "batch"], "dropout.hidden": [0.0, 0.5]}, seeds__count=1)
     results, said = run(study, tmp_path / "out")
     programs = [d["programs"] for d in store.iter_done(results.out)]

@@ -24,6 +24,7 @@ STAGES = [
     ["analysis"],
     ["report"],
     ["results"],
+    ["execute"],
     ["conductor"],
     ["cli"],
     ["__init__", "__main__"],
@@ -63,7 +64,13 @@ def test_imports_go_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("library", "allowed"),
-    [("flax", {"models"}), ("orbax", {"train"}), ("pyarrow", {"store"}), ("matplotlib", {"report"}), ("rich", {"progress"})],
+    [
+        ("flax", {"models"}),
+        ("orbax", {"train"}),
+        ("pyarrow", {"store"}),
+        ("matplotlib", {"report"}),
+        ("rich", {"progress"}),
+    ],
 )
 def test_libraries_stay_in_their_rooms(library: str, allowed: set[str]) -> None:
     """A library that is confined to one stage is imported nowhere else."""

@@ -1,5 +1,6 @@
 """What a regularizer may alter, and what it is given: the interface that `train.step` calls."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,7 +11,8 @@ from regjax.keys import hash_name, stream_key
 Params = Any  # nested dict of arrays
 
 
-class Site(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Site:
     """A place in the network where activations can be altered.
 
     Attributes:
@@ -55,7 +57,8 @@ class Now(NamedTuple):
 
     def select(self, params: Params) -> list[jax.Array]:
         """Return the leaves of `params` that the study lets penalties touch."""
-        return [leaf for leaf, chosen in zip(jax.tree.leaves(params), jax.tree.leaves(self.mask), strict=True) if chosen]
+        pairs = zip(jax.tree.leaves(params), jax.tree.leaves(self.mask), strict=True)
+        return [leaf for leaf, chosen in pairs if chosen]
 
     def alter(self, function: Callable[[jax.Array, jax.Array], jax.Array], params: Params) -> Params:
         """Return `params` with `function(leaf, leaf before the update)` in place of every selected leaf."""

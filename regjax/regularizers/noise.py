@@ -64,6 +64,5 @@ class Dropout(Regularizer):
 
     def site(self, site: Site, x: jax.Array, now: Now) -> jax.Array:
         """Return `x` with units dropped at the rate of this site."""
-        hidden = jnp.asarray(self.hidden)
-        rates = {"input": self.input, "hidden": hidden[site.index] if hidden.ndim else hidden}
-        return drop(now.draw("dropout", site.name), x, rates[site.kind]) if site.kind in rates else x
+        rate = jnp.asarray(self.input if site.kind == "input" else self.hidden)
+        return drop(now.draw("dropout", site.name), x, rate[site.index] if rate.ndim else rate)

@@ -24,7 +24,7 @@ class L1(Regularizer):
 
     def penalty(self, params: Params, now: Now) -> jax.Array:
         """Return strength * sum |w| over the selected leaves."""
-        return self.strength * sum(jnp.sum(jnp.abs(w)) for w in now.select(params))
+        return self.strength * sum((jnp.sum(jnp.abs(w)) for w in now.select(params)), jnp.zeros(()))
 
 
 @part
@@ -44,7 +44,7 @@ class L2(Regularizer):
 
     def penalty(self, params: Params, now: Now) -> jax.Array:
         """Return strength / 2 * sum w**2 over the selected leaves."""
-        return 0.5 * self.strength * sum(jnp.sum(jnp.square(w)) for w in now.select(params))
+        return 0.5 * self.strength * sum((jnp.sum(jnp.square(w)) for w in now.select(params)), jnp.zeros(()))
 
 
 @part

@@ -77,7 +77,8 @@ def load_leaves(folder: Path) -> dict[str, np.ndarray]:
         raise CheckpointError(f"{folder} cannot be read: {type(error).__name__}: {error}") from error
     wrong = [path for path in digests if path not in leaves or leaf_digest(path, leaves[path]) != digests[path]]
     if wrong or set(leaves) != set(digests):
-        raise CheckpointError(f"{folder} is damaged: {', '.join(sorted(wrong)) or 'unknown leaves'} differ from the digest")
+        names = ", ".join(sorted(wrong)) or "unknown leaves"
+        raise CheckpointError(f"{folder} is damaged: {names} differ from their digest")
     return leaves
 
 

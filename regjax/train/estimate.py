@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from regjax.train.evaluate import EVALUATION_BATCH
-from regjax.train.layout import count_bytes, member_shapes
+from regjax.train.layout import count_bytes, data_shapes, member_shapes
 from regjax.train.population import make_mesh, place
-from regjax.train.program import Program, seed_of
-from regjax.train.state import Data
+from regjax.train.program import Program, count_params, seed_of
 
 # Share of the machine's matmul speed that training reaches, and what a step costs a member besides its matmuls (random
 # draws, element-wise work, gathers): both read off the two studies in the README, on two CPU cores.
@@ -49,14 +48,9 @@ def estimate_group(program: Program, flops_per_second: float) -> Estimate:
     """
     group, dataset = program.group, program.dataset
     run, recipe, steps = group.runs[0], group.runs[0].recipe, group.steps
-    shapes = member_shapes(
-        recipe,
-        seed_of(program.study, dataset, run),
-        Data(*(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (dataset.x, dataset.y))),  # type: ignore[arg-type]
-    )
-    leaves = jax.tree.leaves(shapes.params)
-    params = sum(int(np.prod(leaf.shape)) for leaf in leaves)
-    units = sum(leaf.shape[-1] for leaf in leaves if len(leaf.shape) >= 2)
+    shapes = member_shapes(recipe, seed_of(program.study, dataset, run), data_shapes(dataset))
+    params = count_params(shapes.params)
+    units = sum(leaf.shape[-1] for leaf in jax.tree.leaves(shapes.params) if len(leaf.shape) >= 2)
     inputs = int(np.prod(dataset.x.shape[1:]))
     counts = {**group.counts, "train": min(group.counts["train"], recipe.train_examples)}
 

@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from regjax.regularizers.base import Params
 from regjax.recipe import Recipe
+from regjax.regularizers.base import Params
 from regjax.train.state import Data, Seed, State, Sums, make_mask
 
 # Examples of one forward pass: large enough for matmuls to be efficient, small enough to stay in cache.
@@ -54,7 +54,11 @@ def evaluate(recipe: Recipe, params: Params, stats: Any, data: Data, rows: jax.A
 
 def predict(recipe: Recipe, params: Params, stats: Any, data: Data, rows: jax.Array, seed: Seed) -> jax.Array:
     """Return the task's predictions [rows, classes] without noise."""
-    stacked = forward_in_batches(recipe, params, stats, data, rows, seed, lambda out, labels, w: recipe.task.predict(out))
+
+    def use(outputs: jax.Array, labels: jax.Array, weight: jax.Array) -> jax.Array:
+        return recipe.task.predict(outputs)
+
+    stacked = forward_in_batches(recipe, params, stats, data, rows, seed, use)
     return stacked.reshape(-1, stacked.shape[-1])[: len(rows)]
 
 
@@ -82,11 +86,12 @@ def observe(recipe: Recipe, state: State, seed: Seed, data: Data, step: jax.Arra
     watch, improved = recipe.stop.judge(state.watch, value, step)
     state = state._replace(watch=watch, kept=keep_moments(recipe, state, step, improved, ended))
 
-    leaves = jax.tree.leaves(state.params)
-    chosen_leaves = [w for w, m in zip(leaves, jax.tree.leaves(make_mask(state.params, recipe.decay_on)), strict=True) if m]
-    size = sum(w.size for w in chosen_leaves)
-    record["weight_norm"] = jnp.sqrt(sum((jnp.sum(jnp.square(w)) for w in chosen_leaves), jnp.float32(0)))
-    record["zero_fraction"] = sum((jnp.sum(w == 0) for w in chosen_leaves), jnp.int32(0)) / max(size, 1)
+    mask = jax.tree.leaves(make_mask(state.params, recipe.decay_on))
+    weights = [w for w, chosen in zip(jax.tree.leaves(state.params), mask, strict=True) if chosen]
+    record["weight_norm"] = jnp.sqrt(sum((jnp.sum(jnp.square(w)) for w in weights), jnp.float32(0)))
+    record["zero_fraction"] = sum((jnp.sum(w == 0) for w in weights), jnp.int32(0)) / max(
+        sum(w.size for w in weights), 1
+    )
     record |= {"best_step": watch.best_step, "stopped": watch.stopped, "diverged": state.diverged}
     return state, record
 
@@ -96,6 +101,6 @@ def keep_moments(recipe: Recipe, state: State, step: jax.Array, improved: jax.Ar
     live = (state.params, state.stats)
     kept = []
     for moment, old in zip(recipe.moments, state.kept, strict=True):
-        replace = improved if moment == "best" else ~ended & (step <= moment)
+        replace = improved if isinstance(moment, str) else ~ended & (step <= moment)
         kept.append(jax.tree.map(lambda new, was, take=replace: jnp.where(take, new, was), live, old))
     return tuple(kept)

@@ -1,11 +1,12 @@
 """How members are laid out: how many slots, which runs train together, what is stacked on the member axis."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
 
+from regjax.data import Dataset
 from regjax.plan import Run
 from regjax.recipe import Recipe
 from regjax.train.state import Data, Rows, Scale, Seed, init_state
@@ -74,15 +75,11 @@ def fill(items: Sequence[Any], slots: int) -> list[Any]:
 def stack_recipes(recipes: Sequence[Recipe], dtype: str = "float32") -> Recipe:
     """Return one recipe whose hypers carry a leading member axis, as strong `dtype` arrays.
 
-    A scalar beside per-layer lists of the same hyper is repeated for every layer.
+    A list of values per hidden layer becomes one array [members, layers].
     """
-
-    def stack(*leaves: Any) -> np.ndarray:
-        shape = np.broadcast_shapes(*(np.shape(leaf) for leaf in leaves))
-        return np.stack([np.broadcast_to(np.asarray(leaf, dtype), shape) for leaf in leaves])
-
-    # A tuple of rates is one leaf of this tree, not several.
-    return jax.tree.map(stack, *recipes, is_leaf=lambda node: is_rates(node))
+    return jax.tree.map(
+        lambda *leaves: np.stack([np.asarray(leaf, dtype) for leaf in leaves]), *recipes, is_leaf=is_rates
+    )
 
 
 def is_rates(node: Any) -> bool:
@@ -106,10 +103,12 @@ def stack_seeds(seeds: Sequence[Seed], rows: bool, scale: bool) -> Seed:
 def make_seed(streams: dict[str, int], rows: Any, shift: np.ndarray, factor: np.ndarray) -> Seed:
     """Return what a run's cells share, as host arrays."""
     return Seed(
-        streams={name: np.uint32(seed) for name, seed in streams.items()},  # type: ignore[arg-type]
-        rows=Rows(*(np.asarray(part, np.int32) for part in rows)),  # type: ignore[arg-type]
-        scale=Scale(np.asarray(shift), np.asarray(factor)),  # type: ignore[arg-type]
+        streams={name: cast(jax.Array, np.uint32(seed)) for name, seed in streams.items()},
+        rows=Rows(*(cast(jax.Array, np.asarray(part, np.int32)) for part in rows)),
+        scale=Scale(*(cast(jax.Array, np.asarray(value)) for value in (shift, factor))),
     )
 
 
-SeedOf = Callable[[Run], Seed]
+def data_shapes(dataset: Dataset) -> Data:
+    """Return the shapes of a data set's arrays, to trace with."""
+    return Data(*(cast(jax.Array, jax.ShapeDtypeStruct(array.shape, array.dtype)) for array in (dataset.x, dataset.y)))

@@ -11,8 +11,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from regjax.keys import stream_key
-from regjax.train import evaluate
 from regjax.recipe import Recipe
+from regjax.train import evaluate
 from regjax.train.state import Data, Seed, State, Sums, init_state
 from regjax.train.step import make_now, step
 
@@ -79,11 +79,12 @@ def end_state(recipe: Recipe, state: State, moment: int) -> tuple[Any, Any]:
 
     For a step at or after the end of a run that stops early and restores, that is its best state.
     """
-    if recipe.moments[moment] == "best" or "best" not in recipe.moments:
+    when = recipe.moments[moment]
+    if isinstance(when, str) or "best" not in recipe.moments:
         return state.kept[moment]
     end = jnp.where(state.watch.stopped >= 0, state.watch.stopped, recipe.steps)
     restores = (recipe.stop.restore > 0) & jnp.isfinite(recipe.stop.patience) & (state.watch.best_step >= 0)
-    use_best = restores & (end <= recipe.moments[moment])
+    use_best = restores & (end <= when)
     best = state.kept[recipe.moments.index("best")]
     return jax.tree.map(lambda b, k: jnp.where(use_best, b, k), best, state.kept[moment])
 
@@ -170,4 +171,8 @@ def place(mesh: Mesh, tree: Any, batched: bool) -> Any:
 
 def place_seed(mesh: Mesh, seed: Seed, axes: Axes) -> Seed:
     """Return the stacked seeds on the mesh's devices."""
-    return Seed(*(place(mesh, part, flag) for part, flag in zip(seed, axes.tree(True, False), strict=True)))
+    return Seed(
+        streams=place(mesh, seed.streams, batched=True),
+        rows=place(mesh, seed.rows, batched=axes.rows),
+        scale=place(mesh, seed.scale, batched=axes.scale),
+    )

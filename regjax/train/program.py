@@ -12,7 +12,17 @@ from jax.sharding import Mesh
 from regjax.data import Dataset
 from regjax.data.scaling import fit_scale
 from regjax.plan import Group, Run, Study, find_rows
-from regjax.train.layout import Chunk, choose_slots, count_bytes, fill, make_seed, member_shapes, stack_recipes, stack_seeds
+from regjax.train.layout import (
+    Chunk,
+    choose_slots,
+    count_bytes,
+    data_shapes,
+    fill,
+    make_seed,
+    member_shapes,
+    stack_recipes,
+    stack_seeds,
+)
 from regjax.train.population import Axes, Population, make_mesh, make_population, place, place_seed
 from regjax.train.state import Data, Seed, State
 
@@ -66,7 +76,8 @@ class Compiled:
     def memory(self) -> int:
         """Return the bytes per device that the program needs, as the compiler reports them."""
         found = self.function.memory_analysis()
-        return found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes - found.alias_size_in_bytes
+        held = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
+        return held + found.temp_size_in_bytes
 
 
 @dataclasses.dataclass
@@ -93,13 +104,10 @@ def make_program(study: Study, dataset: Dataset, group: Group, devices: Sequence
     axes = Axes(rows=drawn, scale=drawn and study.data.scale == "standard")
     first = group.runs[0]
     seed = seed_of(study, dataset, first)
-    shape = Data(
-        jax.ShapeDtypeStruct(dataset.x.shape, dataset.x.dtype),  # type: ignore[arg-type]
-        jax.ShapeDtypeStruct(dataset.y.shape, dataset.y.dtype),  # type: ignore[arg-type]
-    )
-    state_bytes = count_bytes(member_shapes(first.recipe, seed, shape))
+    shapes = member_shapes(first.recipe, seed, data_shapes(dataset))
+    state_bytes = count_bytes(shapes)
     slots = choose_slots(len(group.runs), state_bytes, devices)
-    room = choose_room(group, slots, num_params(first, seed, shape))
+    room = choose_room(group, slots, count_params(shapes.params))
     return Program(
         study=study,
         dataset=dataset,
@@ -107,16 +115,16 @@ def make_program(study: Study, dataset: Dataset, group: Group, devices: Sequence
         mesh=mesh,
         axes=axes,
         population=make_population(mesh, axes, room),
-        data=place(mesh, Data(np.ascontiguousarray(dataset.x), np.asarray(dataset.y)), batched=False),
+        data=Data(*(place(mesh, np.ascontiguousarray(array), batched=False) for array in (dataset.x, dataset.y))),
         slots=slots,
         room=room,
         state_bytes=state_bytes,
     )
 
 
-def num_params(run: Run, seed: Seed, data: Data) -> int:
-    """Return the number of parameters of a run's network."""
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(member_shapes(run.recipe, seed, data).params))
+def count_params(params: Any) -> int:
+    """Return the number of parameters in a tree of arrays or shapes."""
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
 
 
 def choose_room(group: Group, slots: int, params: int) -> int:

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from regjax.optimizers import learning_rate
+from regjax.recipe import Recipe
 from regjax.regularizers import Batch, Now
 from regjax.regularizers.base import Params, Site
-from regjax.recipe import Recipe
 from regjax.train.state import Seed, State, Sums, make_mask
 
 

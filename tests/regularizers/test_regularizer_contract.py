@@ -17,7 +17,9 @@ from regjax.train.step import make_now, step
 
 STEPS = 100
 OPTIMIZERS = {"momentum": SGD(0.05, momentum=0.9), "adam": Adam(0.01)}
-SWITCHES = [(name, field) for name, cls in REGULARIZERS.items() for field, h in hypers(cls).items() if h.off is not None]
+SWITCHES = [
+    (name, field) for name, cls in REGULARIZERS.items() for field, h in hypers(cls).items() if h.off is not None
+]
 EACH_SWITCH = pytest.mark.parametrize(("name", "field"), SWITCHES, ids=[f"{n}.{f}" for n, f in SWITCHES])
 EACH = pytest.mark.parametrize("name", REGULARIZERS)
 
@@ -45,7 +47,9 @@ def ends(h: Hyper):
     """Return the two ends of a range, the float32 next to an open one, a million in place of infinity."""
     low = max(h.range.low, -1e6) if h.range.low_closed else h.range.low + 1e-6
     high = min(h.range.high, 1e6)
-    return low, high if h.range.high_closed or np.isinf(h.range.high) else float(np.nextafter(np.float32(high), np.float32(low)))
+    return low, high if h.range.high_closed or np.isinf(h.range.high) else float(
+        np.nextafter(np.float32(high), np.float32(low))
+    )
 
 
 @functools.cache
@@ -135,7 +139,11 @@ def test_compiles_once_for_all_values(name, field):
         return small.train(recipe, seed, x, labels)[1].loss
 
     x, labels = small.make_batches(2)
-    values = [hypers(REGULARIZERS[name])[field].off, *some_values(name, field), *ends(hypers(REGULARIZERS[name])[field])]
+    values = [
+        hypers(REGULARIZERS[name])[field].off,
+        *some_values(name, field),
+        *ends(hypers(REGULARIZERS[name])[field]),
+    ]
     for value in values:
         one(small.traced(small.make_recipe(make_on(name, field, value))), small.make_seed(), x, labels)
 
@@ -174,8 +182,13 @@ def test_one_step_equals_its_oracle(name, field):
         recipes = [small.make_recipe(make_on(name, field, v), dtype="float64") for v in values]
         arrays = small.stack(*recipes, dtype="float64")
         states, sums = population()(arrays, seed, x, labels)
-        begin = small.init_state(small.traced(recipes[0], "float64"), seed, small.Data(jnp.asarray(x[0]), labels[0])).params
-        sites = {"input": ("input", 0, x[0].shape), **{f"hidden_{i}": ("hidden", i, (16, w)) for i, w in enumerate(small.WIDTHS)}}
+        begin = small.init_state(
+            small.traced(recipes[0], "float64"), seed, small.Data(jnp.asarray(x[0]), labels[0])
+        ).params
+        sites = {
+            "input": ("input", 0, x[0].shape),
+            **{f"hidden_{i}": ("hidden", i, (16, w)) for i, w in enumerate(small.WIDTHS)},
+        }
         for index, value in enumerate(values):
             oracle = ORACLES[name](**{field: value})
             noise = {s: small.site_noise(3, 0, s, shape, oracle.rate(kind, i)) for s, (kind, i, shape) in sites.items()}

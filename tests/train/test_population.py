@@ -6,13 +6,13 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from studies import tiny
 
 from regjax.config import parse_study
 from regjax.data import Dataset, load_dataset
 from regjax.plan import Run, make_plan
 from regjax.train.layout import Chunk
 from regjax.train.program import Compiled, Program, make_program, run_segment, start
-from studies import tiny
 
 EVERYTHING = {
     "fixed": {"early_stopping.patience": 2, "label_smoothing.strength": 0.1, "decay.strength": 0.01},
@@ -80,7 +80,9 @@ def test_alone_equals_in_company_for_ten_steps(digits: Dataset) -> None:
     for place in (0, 5, 11):
         alone, _ = train(program, runs[place : place + 1], 1)
         jax.tree.map(
-            lambda a, c, i=place: np.testing.assert_allclose(a[0], c[i], rtol=1e-4, atol=1e-5), alone.params, company.params
+            lambda a, c, i=place: np.testing.assert_allclose(a[0], c[i], rtol=1e-4, atol=1e-5),
+            alone.params,
+            company.params,
         )
 
 

@@ -23,7 +23,7 @@ from regjax.config import (
     resolve_cell,
     resolve_steps,
 )
-from regjax.data import Dataset, Rows, split_rows
+from regjax.data import DataError, Dataset, Rows, split_rows
 from regjax.design import Cell, full_factorial, make_cells, make_contrasts, match_cells
 from regjax.files import canonical, digest
 from regjax.keys import STREAMS
@@ -110,7 +110,7 @@ def make_plan(study: Study, dataset: Dataset, tuned: Mapping[int, Mapping[str, A
       tuned: {cell index: {path: value}}, where the study has a `[tune]` table and the tuning wave has chosen.
 
     Raises:
-      ConfigError, DataError: the study asks of this data what it cannot give.
+      ConfigError: the study asks of this data what it cannot give.
     """
     cells = make_cells(study)
     chosen = {cell.index: dict((tuned or {}).get(cell.index, {})) for cell in cells}
@@ -203,14 +203,18 @@ def count_rows(study: Study, dataset: Dataset, train_size: int | None) -> dict[s
 
 def _split(study: Study, dataset: Dataset, train_size: int | None, split_seed: int, subset_seed: int) -> Rows:
     settings = study.data.model_dump(exclude_none=True)
-    return split_rows(
-        dataset,
-        validation=settings.get("validation"),
-        split=settings.get("split"),
-        train_size=train_size,
-        split_seed=split_seed,
-        subset_seed=subset_seed,
-    )
+    try:
+        return split_rows(
+            dataset,
+            validation=settings.get("validation"),
+            split=settings.get("split"),
+            train_size=train_size,
+            split_seed=split_seed,
+            subset_seed=subset_seed,
+        )
+    except DataError as error:
+        # What the study asks of this data cannot be had: a mistake in the study, found once the data is known.
+        raise ConfigError([Problem("data", str(error), f"parts that {dataset.name} can give")]) from error
 
 
 def choose_moments(

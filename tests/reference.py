@@ -176,8 +176,8 @@ def train_step(
 def early_stopping(values: Sequence[float], patience: float, min_delta: float = 0.0) -> tuple[int, int]:
     """Return (index of the best evaluation or -1, index of the stop or -1) of a curve, smaller is better.
 
-    Written over the whole curve, not as a running memory: an evaluation improves when it is below the last improvement by
-    more than `min_delta`; training stops at the first evaluation `patience` after an improvement (or the start).
+    Written over the whole curve, not as a running memory: an evaluation improves when it is below the last improvement
+    by more than `min_delta`; training stops at the first evaluation `patience` after an improvement (or the start).
     """
     improved: list[int] = []
     for index, value in enumerate(values):

@@ -19,20 +19,22 @@ from regjax.train.state import Data, Rows, Scale, Seed, State, Sums, init_state
 from regjax.train.step import make_now, step
 
 NUM_FEATURES, NUM_CLASSES, WIDTHS = 8, 3, (12, 10)
+PLAIN_SGD, PLAIN_MLP = SGD(0.1), MLP(WIDTHS)
 
 
 def make_recipe(
     *regularizers: Regularizer,
-    optimizer: Optimizer = SGD(0.1),
-    model: MLP = MLP(WIDTHS),
+    optimizer: Optimizer = PLAIN_SGD,
+    model: MLP = PLAIN_MLP,
     dtype: str = "float32",
+    num_outputs: int = NUM_CLASSES,
     **changes: Any,
 ) -> Recipe:
     """Return a recipe for the small task; `changes` replace its static fields."""
     fields: dict[str, Any] = {
         "stop": Patience(),
-        "model": model.make(NUM_CLASSES, dtype),
-        "task": Classification(NUM_CLASSES),
+        "model": model.make(num_outputs, dtype),
+        "task": Classification(num_outputs),
         "batch_size": 16,
         "steps": 100,
         "every": 10,

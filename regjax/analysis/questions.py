@@ -18,13 +18,16 @@ def place_markers(table: Table) -> pd.DataFrame:
     """Return where the study's markers (published single numbers) fall among the seeds of their cell.
 
     Returns:
-      Columns label, cell (name), value, n (seeds), below (share of seeds with a smaller value), mean, sd (of the cell
-      on the primary metric at the primary state) and z = (value - mean) / sd, NaN where the seeds do not differ.
+      One row per marker and state (the primary one, then the others that the study names): label, cell (name), value,
+      at (label of the state), n (seeds), below (share of seeds with a smaller value), mean, sd (of the cell on the
+      primary metric there) and z = (value - mean) / sd, NaN where the seeds do not differ.
     """
     primary = table.plan["primary"]
-    values = state_values(table, primary["metric"], primary["at"])
-    rows = [_place(marker, table.cells, values) for marker in table.plan.get("markers") or []]
-    return pd.DataFrame(rows, columns=["label", "cell", "value", "n", "below", "mean", "sd", "z"])
+    rows = []
+    for at in (primary["at"], *(primary.get("also_at") or [])):
+        values = state_values(table, primary["metric"], at)
+        rows += [{**_place(m, table.cells, values), "at": at_label(at)} for m in table.plan.get("markers") or []]
+    return pd.DataFrame(rows, columns=["label", "cell", "value", "at", "n", "below", "mean", "sd", "z"])
 
 
 def _place(marker: Mapping[str, Any], cells: tuple[str, ...], values: np.ndarray) -> dict[str, Any]:

@@ -81,7 +81,8 @@ def marker_sentences(markers: pd.DataFrame, metric: str) -> list[str]:
 
 def _marker_sentence(row: Mapping[Any, Any], metric: str) -> str:
     value = format_value(metric, row["value"])
-    head = f"{clean(row['label'])}: {value} for {clean(row['cell'])}"
+    where = {"best": "at the best evaluation", "last": "at the end"}.get(row["at"], f"at {row['at']}")
+    head = f"{clean(row['label'])}: {value} for {clean(row['cell'])}, set beside ours {where}"
     if np.isnan(row["mean"]):
         return f"{head}; this cell has no finished run to compare it with."
     spread = f"mean {format_value(metric, row['mean'])}, SD {format_spread(metric, row['sd'])}"

@@ -5,8 +5,16 @@ import textwrap
 import pandas as pd
 
 from regjax.analysis.effects import describe_cells
+from regjax.analysis.questions import place_markers
 from regjax.analysis.table import Table
-from regjax.report.prose import diverged_sentence, make_verdicts, missing_sentence
+from regjax.report.prose import (
+    diverged_sentence,
+    find_misled,
+    make_verdicts,
+    marker_sentences,
+    missing_sentence,
+    misled_sentences,
+)
 from regjax.report.tables import Grid, cells_grid, effects_grid, ranked_effects, state_of
 from regjax.report.words import clean, count
 
@@ -40,7 +48,7 @@ def grid_text(grid: Grid, skip: tuple[str, ...] = ()) -> str:
 
 
 def effects_text(table: Table) -> str:
-    """Return the answer of a study for a terminal: question, verdicts, cells, effects, diverged and missing runs.
+    """Return the answer of a study for a terminal: question, verdicts, single runs, cells, effects, lost runs.
 
     Large designs show their cells at the primary state only, and of their effects only the confirmatory ones.
     """
@@ -53,11 +61,21 @@ def effects_text(table: Table) -> str:
     parts = [
         clean(table.plan["question"]),
         "\n".join([*sentences, *([textwrap.fill(shared, WIDTH)] if shared else [])]),
+        _single_runs(table, effects),
         *(grid_text(cells_grid(describe_cells(table, at)), PAGE_ONLY) for at in states),
         _rows_text(effects),
         " ".join(filter(None, [diverged_sentence(table), missing_sentence(table)])),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _single_runs(table: Table, effects: pd.DataFrame) -> str:
+    """Return where published single numbers fall and how often single runs would have misled; empty without markers."""
+    if not table.plan.get("markers"):
+        return ""
+    sentences = marker_sentences(place_markers(table), table.plan["primary"]["metric"])
+    sentences += misled_sentences(find_misled(table, effects))
+    return "\n".join(textwrap.fill(text, WIDTH, initial_indent="* ", subsequent_indent="  ") for text in sentences)
 
 
 def _rows_text(effects: pd.DataFrame) -> str:

@@ -47,9 +47,9 @@ def ends(h: Hyper):
     """Return the two ends of a range, the float32 next to an open one, a million in place of infinity."""
     low = max(h.range.low, -1e6) if h.range.low_closed else h.range.low + 1e-6
     high = min(h.range.high, 1e6)
-    return low, high if h.range.high_closed or np.isinf(h.range.high) else float(
-        np.nextafter(np.float32(high), np.float32(low))
-    )
+    if h.range.high_closed or np.isinf(h.range.high):
+        return low, high
+    return low, float(np.nextafter(np.float32(high), np.float32(low)))
 
 
 @functools.cache
@@ -102,8 +102,7 @@ def test_off_equals_absent(name, optimizer):
     assert small.same_bits(without[1], with_off[1])
 
 
-@pytest.mark.parametrize("norm", ["none", "batch"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("optimizer", "norm"), [("momentum", "none"), ("adam", "batch")])
 def test_all_off_equals_none(optimizer, norm):
     """100 updates with all regularizers off together give the bits of the program with none."""
     without, with_off = trained((), optimizer, norm), trained(tuple(REGULARIZERS), optimizer, norm)
@@ -116,14 +115,14 @@ def test_all_off_equals_none(optimizer, norm):
 def test_traced_over_strengths(name, field):
     """Under jit and vmap every strength trains its own network, the off member the one of the program without."""
     off = hypers(REGULARIZERS[name])[field].off
-    x, labels = small.make_batches(STEPS)
+    x, labels = small.make_batches(8)
     recipes = [small.make_recipe(make_on(name, field, v)) for v in [off, *some_values(name, field)]]
     with_part = population()(small.stack(*recipes), small.make_seed(), x, labels)[0].params
     without = population()(small.stack(*[small.make_recipe()] * 4), small.make_seed(), x, labels)[0].params
 
-    kernel = np.asarray(with_part["hidden_0"]["kernel"])
-    assert np.isfinite(kernel).all()
-    assert all(np.abs(kernel[i] - kernel[j]).max() > 1e-4 for i in range(4) for j in range(i))
+    everything = np.concatenate([leaf.reshape(4, -1) for leaf in small.flat(with_part).values()], axis=1)
+    assert np.isfinite(everything).all()
+    assert all(np.abs(everything[i] - everything[j]).max() > 1e-4 for i in range(4) for j in range(i))
     for path, leaf in small.flat(with_part).items():
         np.testing.assert_allclose(leaf[0], small.flat(without)[path][0], rtol=0, atol=1e-6, err_msg=path)
 

@@ -1,0 +1,139 @@
+"""Plans: identities, groups, kept states, and that no study that loads breaks the planner."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from regjax.config import ConfigError, parse_study
+from regjax.data.base import Dataset, make_dataset, make_parts
+from regjax.design import count_cells
+from regjax.plan import code_digest, make_plan, make_runs_table, make_tuning_plan, plan_json
+from regjax.store import canonical
+from studies import tiny
+from test_config_fuzz import STUDIES, mutate, places
+
+
+def make_data(official: bool) -> Dataset:
+    """Return 120 tiny images of three classes."""
+    x = np.arange(120 * 4, dtype=np.uint8).reshape(120, 2, 2)
+    y = (np.arange(120) % 3).astype(np.int32)
+    return make_dataset("tiny", x, y, parts=make_parts(90, 30) if official else None)
+
+
+DATA = {official: make_data(official) for official in (False, True)}
+SPLIT = {"train": 60, "validation": 30, "test": 30}
+
+
+def plan_of(**changes: Any):
+    """Return the plan of a tiny study on tiny data."""
+    return make_plan(parse_study(tiny(data__split=SPLIT, training__batch_size=20, **changes)), DATA[False])
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_mutated_studies_plan_or_are_config_errors(data: st.DataObject) -> None:
+    """Any mutation of a valid study gives a plan that can be stored as JSON, or a ConfigError; never another exception."""
+    study = copy.deepcopy(data.draw(st.sampled_from(STUDIES)))
+    mutate(data, study)
+    try:
+        checked = parse_study(study)
+        if count_cells(checked.design.kind, checked.factors) * checked.seeds.count > 400:
+            return
+        dataset = DATA[checked.data.name in ("mnist", "fashion_mnist")]
+        plan = make_plan(checked, dataset)
+        if checked.tune is not None and len(plan.cells) * checked.tune.num_seeds < 100:
+            make_tuning_plan(checked, dataset)
+    except ConfigError as error:
+        assert error.problems
+        return
+    canonical(plan_json(plan, dataset, {}))
+    assert len(make_runs_table(plan)) == len(plan.cells) * checked.seeds.count
+
+
+def test_the_studies_of_the_fuzz_test_reach_the_planner() -> None:
+    """The fuzz test is not empty: a study of the corpus fits the tiny data and is planned whole."""
+    study = tiny(data__split=SPLIT, training__batch_size=20)
+    assert places(study)
+    assert len(make_plan(parse_study(study), DATA[False]).runs) == 6
+
+
+def test_identity_ignores_what_is_off() -> None:
+    """A regularizer at its off value is no part of a run's identity, one that is on is (off equals absent)."""
+    plain = {run.id for run in plan_of().runs}
+    with_off = {run.id for run in plan_of(fixed={"l2.strength": 0.0, "max_norm.bound": "off"}).runs}
+    with_on = {run.id for run in plan_of(fixed={"l2.strength": 0.1}).runs}
+
+    assert plain == with_off
+    assert not plain & with_on
+
+
+def test_what_is_off_everywhere_is_not_compiled() -> None:
+    """A regularizer that no cell switches on is left out of the recipe; one that any cell has is in all."""
+    (group,) = plan_of(fixed={"l2.strength": 0.0}).groups
+    assert [type(part).__name__ for part in group.runs[0].recipe.regularizers] == ["Dropout"]
+
+
+def test_static_factors_make_groups_and_traced_ones_do_not() -> None:
+    """Groups come from the recipes' structure: widths, norms, batch sizes and training sizes split, hypers do not (I5)."""
+    counts = {
+        "model.norm": (["none", "batch"], 2),
+        "model.activation": (["relu", "tanh", "elu"], 3),
+        "training.batch_size": ([10, 20], 2),
+        "data.train_size": ([20, 40, 60], 3),
+        "l2.strength": ([0.0, 0.1, 1.0], 1),
+        "early_stopping.patience": (["off", 2, 5], 1),
+        "optimizer.learning_rate": ([0.1, 0.01], 1),
+    }
+    for path, (levels, expected) in counts.items():
+        assert len(plan_of(factors={path: levels}).groups) == expected, path
+
+
+def test_seeds_come_before_cells_in_a_group() -> None:
+    """All cells of a seed stand before the next seed, so that an unfinished study has whole seeds."""
+    (group,) = plan_of().groups
+    assert [(run.seed, run.cell) for run in group.runs] == [(s, c) for s in range(3) for c in range(2)]
+
+
+def test_epochs_of_different_length_cannot_be_one_state() -> None:
+    """With training sizes as a factor a state by epoch is refused, and one by step is not."""
+    sizes = {"data.train_size": [20, 60]}
+    with pytest.raises(ConfigError, match=r"primary\.at"):
+        plan_of(factors=sizes, primary__at={"epoch": 2})
+    steps = {"steps": 6, "batch_size": 20, "evaluate_every": {"steps": 3}}
+    study = parse_study({**tiny(data__split=SPLIT, factors=sizes, primary__at={"step": 3}), "training": steps})
+    assert make_plan(study, DATA[False]).primary["at"]["step"] == 3
+
+
+def test_rows_that_the_data_has_not_are_a_config_error() -> None:
+    """Asking for more rows than there are names the data table and the rows available."""
+    study = parse_study(tiny(data__split={"train": 500, "validation": 30, "test": 30}))
+    with pytest.raises(ConfigError, match=r"data.*120"):
+        make_plan(study, DATA[False])
+
+
+def test_moments_follow_what_is_kept() -> None:
+    """States kept beside the live one: for `keep`, for predictions, and the best where a restored end needs it."""
+    patience = {"early_stopping.patience": ["off", 2]}
+
+    def moments(**changes: Any) -> tuple:
+        return plan_of(**changes).runs[0].recipe.moments
+
+    assert moments() == ("best",)
+    assert moments(training__keep="none") == ()
+    assert moments(training__keep="last") == (12,)
+    assert moments(training__keep="last", factors=patience) == (12, "best")
+    assert moments(training__keep="none", primary__at={"epoch": 2}, measure={"predictions": "test"}) == (6,)
+
+
+def test_code_counts_and_comments_do_not() -> None:
+    """The code digest covers the parts a run uses, and is the same for the same modules."""
+    assert code_digest(("regjax.models.mlp",)) == code_digest(("regjax.models.mlp",))
+    assert code_digest(("regjax.models.mlp",)) != code_digest(("regjax.models.mlp", "regjax.regularizers.noise"))
+    from regjax.plan import _strip
+
+    assert _strip('"""Doc."""\nx = 1  # why\n') == _strip("x = 1")
+    assert _strip("x = 1") != _strip("x = 2")

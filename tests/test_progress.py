@@ -1,0 +1,64 @@
+"""What a study says while it runs."""
+
+import io
+
+from regjax import runtime
+from regjax.progress import Progress, format_seconds
+
+
+def test_plain_lines_are_few_and_complete() -> None:
+    """In a log a line names runs done, epoch, speed, time left and diverged runs; none is written within ten seconds."""
+    stream = io.StringIO()
+    progress = Progress(stream, live=False)
+    progress.begin(4, 40.0)
+    progress.advance(10.0, 2.5, 1)
+    line = progress.line(2.5, 1)
+    progress.last -= 11
+    progress.advance(10.0, 5.0, 1)
+    progress.finish(4, 1)
+    progress.end()
+
+    assert line.startswith("0/4 runs done, epoch 2.5, ")
+    assert "models x epochs/s" in line
+    assert line.endswith("1 diverged")
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_a_terminal_gets_one_line_that_goes_away() -> None:
+    """On a terminal the line is redrawn in place; words that stay are printed above it."""
+    stream = io.StringIO()
+    progress = Progress(stream, live=True)
+    progress.begin(2, 2.0)
+    progress.advance(1.0, 1.0, 0)
+    progress.say("a notice")
+    progress.end()
+
+    assert "models x epochs/s" in stream.getvalue()
+    assert "a notice" in stream.getvalue()
+    assert "\x1b[2K" in stream.getvalue()
+
+
+def test_durations_round_to_whole_units() -> None:
+    """Fifty-nine and a half seconds are a minute."""
+    assert [format_seconds(s) for s in (0.2, 59.4, 59.6, 3600)] == ["0 s", "59 s", "1 min 0 s", "1 h 0 min"]
+
+
+def test_a_started_jax_gives_a_notice_and_its_own_devices(monkeypatch) -> None:
+    """With fewer devices than cores, because jax ran first, configure says what to do and changes nothing."""
+    import jax
+
+    monkeypatch.setattr(runtime, "count_cores", lambda: 64)
+    before = jax.devices()
+    found = runtime.configure()
+
+    assert found.devices == f"cpu x {len(before)}"
+    assert "regjax.configure()" in found.notice
+    assert jax.devices() == before
+
+
+def test_the_cache_can_be_moved_and_switched_off(monkeypatch, tmp_path) -> None:
+    """REGJAX_CACHE names the folder of compiled programs; "off" means none."""
+    monkeypatch.setenv("REGJAX_CACHE", str(tmp_path))
+    assert runtime.cache_folder().parent == tmp_path
+    monkeypatch.setenv("REGJAX_CACHE", "off")
+    assert runtime.cache_folder() is None

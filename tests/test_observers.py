@@ -1,8 +1,6 @@
 """Early stopping against curves worked by hand, a whole-curve oracle, and Keras."""
 
 import importlib.util
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras_peer import ask
 from reference import early_stopping
 
 from regjax.observers import OBSERVERS, Patience
-
-sys.path.insert(0, str(Path(__file__).parent / "train"))
-from keras_peer import ask
 
 NAN, INF = float("nan"), float("inf")
 
@@ -115,7 +111,7 @@ def test_nothing_improves_after_the_stop():
 
 
 def test_equals_keras(tmp_path):
-    """On random walks, flat stretches and NaN inside, stop and restored evaluation are those of Keras' EarlyStopping."""
+    """On random walks with ties and NaN inside, stop and restored state are those of Keras' EarlyStopping."""
     if importlib.util.find_spec("keras") is None:
         pytest.skip("keras is absent (install the extra 'dev')")
     generator = np.random.default_rng(2)

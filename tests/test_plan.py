@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from studies import tiny
+from test_config_fuzz import STUDIES, mutate, places
 
 from regjax.config import ConfigError, parse_study
 from regjax.data.base import Dataset, make_dataset, make_parts
 from regjax.design import count_cells
 from regjax.plan import code_digest, make_plan, make_runs_table, make_tuning_plan, plan_json
 from regjax.store import canonical
-from studies import tiny
-from test_config_fuzz import STUDIES, mutate, places
 
 
 def make_data(official: bool) -> Dataset:
@@ -36,7 +36,7 @@ def plan_of(**changes: Any):
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_mutated_studies_plan_or_are_config_errors(data: st.DataObject) -> None:
-    """Any mutation of a valid study gives a plan that can be stored as JSON, or a ConfigError; never another exception."""
+    """Any mutation of a valid study gives a plan that can be stored, or a ConfigError; never another exception."""
     study = copy.deepcopy(data.draw(st.sampled_from(STUDIES)))
     mutate(data, study)
     try:
@@ -47,8 +47,7 @@ def test_mutated_studies_plan_or_are_config_errors(data: st.DataObject) -> None:
         plan = make_plan(checked, dataset)
         if checked.tune is not None and len(plan.cells) * checked.tune.num_seeds < 100:
             make_tuning_plan(checked, dataset)
-    except ConfigError as error:
-        assert error.problems
+    except ConfigError:
         return
     canonical(plan_json(plan, dataset, {}))
     assert len(make_runs_table(plan)) == len(plan.cells) * checked.seeds.count
@@ -78,7 +77,7 @@ def test_what_is_off_everywhere_is_not_compiled() -> None:
 
 
 def test_static_factors_make_groups_and_traced_ones_do_not() -> None:
-    """Groups come from the recipes' structure: widths, norms, batch sizes and training sizes split, hypers do not (I5)."""
+    """Groups come from the recipes' structure: norms, batch sizes and training sizes split, hypers do not (I5)."""
     counts = {
         "model.norm": (["none", "batch"], 2),
         "model.activation": (["relu", "tanh", "elu"], 3),

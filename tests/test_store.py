@@ -1,6 +1,5 @@
 """Files of a run directory: whole or absent, verified when read."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,7 @@ def test_a_file_that_fails_to_be_written_leaves_the_old_one(tmp_path: Path) -> N
     with pytest.raises(StoreError, match=r"plan\.json.*No space left"):
         publish(path, half)
     assert store.read_json(path) == {"a": 1}
-    assert os.listdir(tmp_path) == ["plan.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
 
 
 def test_a_parent_that_is_a_file_is_a_store_error(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from regjax.report.prose import (
     find_misled,
     make_verdicts,
     marker_sentences,
-    missing_sentence,
     misled_sentences,
+    missing_sentence,
 )
 from regjax.report.tables import Grid, cells_grid, effects_grid, ranked_effects, state_of
 from regjax.report.words import clean, count

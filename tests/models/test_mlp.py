@@ -119,7 +119,7 @@ def linear(flat):
 
 
 def test_batch_norm_normalises_in_training():
-    """In training each unit has mean 0 and variance 1 over the batch, then scale and bias; between map and activation."""
+    """In training the linear map's outputs get mean 0 and variance 1 over the batch, then scale and bias."""
     settings = MLP((7,), norm="batch", activation="tanh")
     model, flat, params, stats = begin(settings)
     params = {**params, "norm_0": {"scale": jnp.full(7, 0.3), "bias": jnp.full(7, -0.1)}}
@@ -136,7 +136,7 @@ def test_batch_norm_normalises_in_training():
 
 
 def test_running_statistics():
-    """They start at mean 0 and variance 1 and move by 1 - momentum towards the batch's biased variance; evaluation uses them."""
+    """They move by 1 - momentum from (0, 1) towards the batch's mean and biased variance; evaluation uses them."""
     settings = MLP((7,), norm="batch", norm_momentum=0.8, norm_epsilon=1e-3)
     model, flat, params, stats = begin(settings)
     z = linear(flat)

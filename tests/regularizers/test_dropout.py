@@ -1,5 +1,7 @@
 """Dropout: the kept fraction, nested masks, the scale, where it acts and where it does not."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,7 +74,7 @@ def test_masks_of_rates_are_nested():
     """For one key, what survives a rate survives every lower rate."""
     masks = [kept(rate) for rate in RATES]
 
-    assert all((higher <= lower).all() for lower, higher in zip(masks, masks[1:], strict=False))
+    assert all((higher <= lower).all() for lower, higher in itertools.pairwise(masks))
 
 
 def test_rate_zero_keeps_every_bit():

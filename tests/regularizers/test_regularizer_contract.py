@@ -12,8 +12,8 @@ from reference import ORACLES, Sgd, train_step
 from regjax.models import MLP
 from regjax.optimizers import SGD, Adam
 from regjax.parts import Hyper, hypers, is_off
-from regjax.regularizers import REGULARIZERS, Batch, Now, Site
-from regjax.train.step import make_now, step
+from regjax.regularizers import REGULARIZERS, Batch, Site
+from regjax.train.step import make_now
 
 STEPS = 100
 OPTIMIZERS = {"momentum": SGD(0.05, momentum=0.9), "adam": Adam(0.01)}
@@ -112,63 +112,36 @@ def test_all_off_equals_none(optimizer, norm):
 
 
 @EACH_SWITCH
-def test_traced_over_strengths(name, field):
-    """Under jit and vmap every strength trains its own network, the off member the one of the program without."""
-    off = hypers(REGULARIZERS[name])[field].off
-    x, labels = small.make_batches(8)
-    recipes = [small.make_recipe(make_on(name, field, v)) for v in [off, *some_values(name, field)]]
-    with_part = population()(small.stack(*recipes), small.make_seed(), x, labels)[0].params
-    without = population()(small.stack(*[small.make_recipe()] * 4), small.make_seed(), x, labels)[0].params
+def test_one_program_for_all_strengths(name, field):
+    """Under jit and vmap one program serves all strengths: each trains a network of its own, finite at both ends.
 
-    everything = np.concatenate([leaf.reshape(4, -1) for leaf in small.flat(with_part).values()], axis=1)
-    assert np.isfinite(everything).all()
-    assert all(np.abs(everything[i] - everything[j]).max() > 1e-4 for i in range(4) for j in range(i))
-    for path, leaf in small.flat(with_part).items():
-        np.testing.assert_allclose(leaf[0], small.flat(without)[path][0], rtol=0, atol=1e-6, err_msg=path)
-
-
-@EACH_SWITCH
-def test_compiles_once_for_all_values(name, field):
-    """One trace and one compiled program serve the off value and every other."""
+    The off member is that of the program without; the optimizer's memory holds the gradients, finite as well.
+    """
+    off, x, labels = hypers(REGULARIZERS[name])[field].off, *small.make_batches(2)
     traces = []
 
     @jax.jit
-    def one(recipe, seed, x, labels):
+    @functools.partial(jax.vmap, in_axes=(0, None))
+    def run(recipe, seed):
         traces.append(name)
-        return small.train(recipe, seed, x, labels)[1].loss
+        return small.train(recipe, seed, x, labels)
 
-    x, labels = small.make_batches(2)
-    values = [
-        hypers(REGULARIZERS[name])[field].off,
-        *some_values(name, field),
-        *ends(hypers(REGULARIZERS[name])[field]),
-    ]
-    for value in values:
-        one(small.traced(small.make_recipe(make_on(name, field, value))), small.make_seed(), x, labels)
+    def run_at(values):
+        recipes = [small.make_recipe(make_on(name, field, v), optimizer=OPTIMIZERS["momentum"]) for v in values]
+        state, sums = run(small.stack(*recipes), small.make_seed())
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.params, state.opt, sums)))
+        assert {leaf.dtype for leaf in jax.tree.leaves((state.params, sums))} == {np.dtype("float32")}
+        return small.flat(state.params)
 
-    assert (len(traces), one._cache_size()) == (1, 1)
+    found = run_at([off, *some_values(name, field)])
+    run_at([*ends(hypers(REGULARIZERS[name])[field]), off, off])
+    assert (len(traces), run._cache_size()) == (1, 1)
 
-
-@EACH_SWITCH
-def test_finite_at_both_ends(name, field):
-    """Loss, gradient and updated parameters are finite at both ends of the range, zero weights included."""
-    seed = small.make_seed()
-
-    @jax.jit
-    def look(recipe):
-        state, x, labels, now = make_moment(recipe, seed)
-        params = jax.tree.map(lambda w: w.at[..., 0].set(0.0), state.params)
-        now = now._replace(before=params)
-
-        def loss(params):
-            after, sums = step(recipe, state._replace(params=params), x, labels, now)
-            return sums.loss, after.params
-
-        return jax.value_and_grad(loss, has_aux=True)(params)
-
-    for value in ends(hypers(REGULARIZERS[name])[field]):
-        found = look(small.traced(small.make_recipe(make_on(name, field, value))))
-        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found)), f"at {value}"
+    everything = np.concatenate([leaf.reshape(4, -1) for leaf in found.values()], axis=1)
+    assert all(np.abs(everything[i] - everything[j]).max() > 1e-4 for i in range(4) for j in range(i))
+    absent = small.stack(*[small.make_recipe(optimizer=OPTIMIZERS["momentum"])] * 4)
+    for path, leaf in small.flat(population()(absent, small.make_seed(), x, labels)[0].params).items():
+        np.testing.assert_allclose(found[path][0], leaf[0], rtol=0, atol=1e-6, err_msg=path)
 
 
 @EACH_SWITCH
@@ -219,12 +192,15 @@ def test_every_hook_is_the_identity_when_off(name):
 
 
 @EACH
-def test_keeps_dtypes(name):
-    """A traced float32 hyper leaves activations and weights in float32 and shapes unchanged."""
-    fields = {field: some_values(name, field)[0] for field in hypers(REGULARIZERS[name])}
+def test_penalties_have_finite_gradients_at_zero(name):
+    """The gradient of a penalty is finite at zero weights, where |w| and a norm have no derivative."""
+    fields = {f: some_values(name, f)[0] for f, h in hypers(REGULARIZERS[name]).items() if h.off is not None}
     recipe = small.traced(small.make_recipe(REGULARIZERS[name](**fields)))
-    state, x, labels, now = make_moment(recipe, small.make_seed())
-    assert isinstance(now, Now)
-    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state.params)
-    after = jax.eval_shape(lambda: step(recipe, state, x, labels, now)[0].params)
-    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == shapes
+    state, _, _, now = make_moment(recipe, small.make_seed())
+    zero = jax.tree.map(jnp.zeros_like, state.params)
+    part = recipe.regularizers[0]
+
+    if part.penalty(zero, now) is not None:
+        assert all(jnp.isfinite(slope).all() for slope in jax.tree.leaves(jax.grad(part.penalty)(zero, now)))
+    projected = part.project(zero, now._replace(before=zero))
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(projected))

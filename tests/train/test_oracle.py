@@ -24,7 +24,6 @@ MANY: dict[str, dict] = {
     "max_norm": {"bound": 1.0},
 }
 CASES = {
-    "dropout": (KERAS, KerasAdam, {"dropout": {"hidden": 0.5, "input": 0.25}}),
     "dropout per layer": (KERAS, KerasAdam, {"dropout": {"hidden": (0.25, 0.5)}}),
     # l1_proximal and l1 apart: at the exact zeros of the one the subgradient of the other jumps with the last bit.
     "all but l1_proximal": (KERAS, KerasAdam, {name: MANY[name] for name in MANY if name != "l1_proximal"}),

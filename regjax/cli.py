@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-EXIT_OK, EXIT_WRONG, EXIT_FAILED = 0, 2, 1
+EXIT_OK, EXIT_WRONG = 0, 2
 
 EPILOG = """exit codes: 0 done; 1 a file of a run directory is missing or damaged; 2 the study, its data or the command
 line is wrong, and nothing was written; 130 interrupted, run the same command again to go on"""
@@ -79,18 +79,13 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
 
 def guard(chosen: argparse.Namespace) -> int:
     """Run the chosen command; say errors that a user can mend on standard error, without a traceback."""
-    from regjax.config import ConfigError
-    from regjax.data import DataError
-    from regjax.files import StoreError
+    from regjax.files import RegjaxError
 
     try:
         return COMMANDS[chosen.command](chosen)
-    except (ConfigError, DataError) as error:
+    except RegjaxError as error:
         print(f"regjax: {error}", file=sys.stderr)
-        return EXIT_WRONG
-    except StoreError as error:
-        print(f"regjax: {error}", file=sys.stderr)
-        return EXIT_FAILED
+        return error.exit_code
     except KeyboardInterrupt:
         print("regjax: interrupted; the same command goes on from the last segment", file=sys.stderr)
         return 130

@@ -9,8 +9,20 @@ from pathlib import Path
 from typing import Any
 
 
-class StoreError(Exception):
+class RegjaxError(Exception):
+    """An error that a user can mend; its text says what was got, what was expected and what to do.
+
+    Attributes:
+      exit_code: of the command line: 2 where the study, its data or the command is wrong, 1 where stored files are.
+    """
+
+    exit_code = 2
+
+
+class StoreError(RegjaxError):
     """A file of a run directory is missing, damaged or of another kind than expected."""
+
+    exit_code = 1
 
 
 def publish(path: Path, write: Callable[[Path], None]) -> None:

@@ -5,7 +5,7 @@ import os
 import platform
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
@@ -73,7 +73,7 @@ def configure() -> Runtime:
     _count_compilations()
     # jax refuses a new number of devices once its backend runs
     with contextlib.suppress(RuntimeError):
-        if jax.config.values["jax_num_cpu_devices"] < 1 and "xla_force_host_platform_device_count" not in flags:
+        if _setting("jax_num_cpu_devices") < 1 and "xla_force_host_platform_device_count" not in flags:
             jax.config.update("jax_num_cpu_devices", count_cores())
     devices = jax.devices()
     kind = devices[0].device_kind if devices[0].platform != "cpu" else "cpu"
@@ -86,10 +86,17 @@ def configure() -> Runtime:
     return Runtime(f"{kind} x {len(devices)}", notice)
 
 
+def _setting(name: str) -> Any:
+    """Return a setting of jax as it stands."""
+    import jax
+
+    return getattr(jax.config, name)
+
+
 def _use_cache() -> None:
     import jax
 
-    if jax.config.values["jax_compilation_cache_dir"]:
+    if _setting("jax_compilation_cache_dir"):
         return
     folder = cache_folder()
     if folder is None:

@@ -96,3 +96,23 @@ def test_help_needs_no_jax() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_reading_and_reporting_need_no_jax(tmp_path: Path) -> None:
+    """With jax, flax, optax and orbax blocked, `regjax report`, `regjax status` and `load_results` work."""
+    from studies import tiny
+
+    from regjax import cli
+
+    regjax.run(tiny(), tmp_path / "out", report=False)
+    code = (
+        "import sys\n"
+        "for name in ('jax', 'jaxlib', 'flax', 'optax', 'orbax'): sys.modules[name] = None\n"
+        "import regjax\nfrom regjax import cli\n"
+        f"out = {str(tmp_path / 'out')!r}\n"
+        "assert cli.main(['report', out]) == 0 and cli.main(['status', out]) == 0\n"
+        "assert cli.main(['report', out + '/nothing']) == 1\n"
+        "assert len(regjax.load_results(out).effects()) == 1\n"
+    )
+    subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert cli.main(["report", str(tmp_path / "out")]) == 0

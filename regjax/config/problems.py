@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from regjax.files import RegjaxError
+
 SHOWN = 60  # characters of a value that a message repeats
 
 
@@ -31,7 +33,7 @@ class Problem(NamedTuple):
         return f"{self.path}: got {self.got}{expected}" + (f"; {self.hint}" if self.hint else "")
 
 
-class ConfigError(ValueError):
+class ConfigError(RegjaxError, ValueError):
     """A study that cannot be run; `problems` lists all that was found, `str` has one line for each."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:

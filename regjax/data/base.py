@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from regjax.files import RegjaxError
 
-class DataError(ValueError):
+
+class DataError(RegjaxError, ValueError):
     """A data set is absent, damaged or not what the study asks of it; the message says what to do."""
 
 

@@ -12,10 +12,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from regjax.files import StoreError
+
 DIGESTS = "digests"
 
 
-class CheckpointError(Exception):
+class CheckpointError(StoreError):
     """A checkpoint is damaged: a leaf's digest differs, or orbax cannot read it."""
 
 

@@ -7,7 +7,7 @@ from regjax.progress import Progress, format_seconds
 
 
 def test_plain_lines_are_few_and_complete() -> None:
-    """In a log a line names runs done, epoch, speed, time left, diverged runs; at most one is written in ten seconds."""
+    """In a log a line names runs done, epoch, speed, time left, diverged runs; at most one in ten seconds."""
     stream = io.StringIO()
     progress = Progress(stream, live=False)
     progress.begin(4, 40.0)

@@ -13,7 +13,7 @@ from regjax.train.population import make_mesh, place
 from regjax.train.program import Program, count_params, seed_of
 
 # Share of the machine's matmul speed that training reaches, and what a step costs a member besides its matmuls (random
-# draws, element-wise work, gathers): fitted to the studies in configs on two CPU cores, and there within a factor of two.
+# draws, element-wise work, gathers): fitted to the studies in configs on two CPU cores, and within a factor of two.
 EFFICIENCY = 0.9
 SECONDS_PER_ELEMENT = 1.2e-10
 

@@ -122,7 +122,6 @@ def _scale_by_adam(b1: float, b2: float, epsilon: float, before_correction: bool
     b1 m + (1 - b1) g the compiler fuses either one with the sum, and which one depends on what computes g, so that a
     penalty of strength 0 changed the last bit of the weights.
     """
-    moments = optax.scale_by_adam(b1, b2)
 
     def update(updates: Any, state: optax.ScaleByAdamState, params: Any = None) -> tuple[Any, Any]:
         mu = jax.tree.map(lambda m, g: m + (1 - b1) * (g - m), state.mu, updates)
@@ -134,7 +133,7 @@ def _scale_by_adam(b1: float, b2: float, epsilon: float, before_correction: bool
         added = epsilon if before_correction else epsilon * root
         return jax.tree.map(lambda m, v: scale * m / (jnp.sqrt(v) + added), state.mu, state.nu), state
 
-    return optax.GradientTransformation(moments.init, update)
+    return optax.GradientTransformation(optax.scale_by_adam(b1, b2).init, update)
 
 
 def learning_rate(optimizer: "Optimizer", step: jax.Array, steps: int) -> jax.Array:

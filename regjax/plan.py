@@ -1,12 +1,7 @@
 """The plan: study -> cells -> runs -> groups that share a compiled program."""
 
-import ast
-import dataclasses
-import functools
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -26,18 +21,13 @@ from regjax.config import (
 from regjax.data import DataError, Dataset, Rows, split_rows
 from regjax.design import Cell, full_factorial, make_cells, make_contrasts, match_cells
 from regjax.files import canonical, digest
+from regjax.identity import describe_run
 from regjax.keys import STREAMS
 from regjax.observers import OBSERVERS, Patience
 from regjax.parts import is_off
 from regjax.recipe import Recipe
 from regjax.regularizers import REGULARIZERS
 from regjax.tasks import Classification
-
-# Files whose code decides the numbers of every run, beside the modules of the parts that a run uses.
-ENGINE = (
-    "keys.py", "recipe.py", "tasks.py", "regularizers/base.py", "models/base.py", "data/splits.py", "data/scaling.py",
-    "train/state.py", "train/step.py", "train/evaluate.py", "train/population.py",
-)  # fmt: skip
 
 
 class Run(NamedTuple):
@@ -267,67 +257,6 @@ def make_recipes(
         )
         for cell, course in zip(cells, steps, strict=True)
     ]
-
-
-def describe_run(
-    study: Study, dataset: Dataset, cell: CellSettings, steps: Steps, streams: Mapping[str, int]
-) -> dict[str, Any]:
-    """Return all that a run's numbers depend on, as plain JSON; its digest is the run's identity.
-
-    What is off is left out, since off equals absent: adding a factor to a study keeps its old runs.
-    """
-    tables = {**REGULARIZERS, **OBSERVERS}
-    chosen = {**cell.regularizers, **cell.observers}
-    active = {name: values for name, values in chosen.items() if not is_off(tables[name], values)}
-    training = cell.training
-    modules = [type(cell.model), type(cell.optimizer), Patience, *(tables[name] for name in active)]
-    data = study.data.model_dump(exclude_none=True)
-    return plain(
-        {
-            "model": _describe_part(cell.model),
-            "optimizer": _describe_part(cell.optimizer),
-            "decay_on": cell.decay_on,
-            "active": active,
-            "training": {
-                "batch_size": training.batch_size,
-                "steps": steps.steps,
-                "evaluate_steps": steps.evaluate_steps,
-                "monitor": training.monitor,
-                "train_examples": training.train_examples,
-                "precision": training.precision,
-                "keep": training.keep,
-            },
-            "predictions": study.primary.at if study.measure.predictions else None,
-            "data": {
-                "digest": dataset.digest,
-                "train_size": cell.data["train_size"],
-                **{key: data.get(key) for key in ("validation", "split", "scale")},
-            },
-            "streams": dict(streams),
-            "code": code_digest(tuple(sorted({module.__module__ for module in modules}))),
-        }
-    )
-
-
-def _describe_part(value: Any) -> dict[str, Any]:
-    return {"kind": type(value).__name__, **dataclasses.asdict(value)}
-
-
-@functools.cache
-def code_digest(modules: tuple[str, ...]) -> str:
-    """Return a digest of the code of the engine and of these modules; comments and docstrings do not count."""
-    here = Path(__file__).parent
-    paths = [here / name for name in ENGINE] + [Path(str(sys.modules[name].__file__)) for name in modules]
-    return digest("".join(_strip(path.read_text(encoding="utf-8")) for path in paths))
-
-
-def _strip(source: str) -> str:
-    """Return Python source without comments and docstrings."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
 
 
 def _make_groups(runs: Sequence[Run], steps: Sequence[Steps], study: Study, dataset: Dataset) -> tuple[Group, ...]:

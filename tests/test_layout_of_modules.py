@@ -18,6 +18,7 @@ STAGES = [
     ["design"],
     ["config"],
     ["data"],
+    ["identity"],
     ["plan"],
     ["train"],
     ["store"],

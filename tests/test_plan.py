@@ -13,7 +13,8 @@ from test_config_fuzz import STUDIES, mutate, places
 from regjax.config import ConfigError, parse_study
 from regjax.data.base import Dataset, make_dataset, make_parts
 from regjax.design import count_cells
-from regjax.plan import code_digest, make_plan, make_runs_table, make_tuning_plan, plan_json
+from regjax.identity import _strip, code_digest
+from regjax.plan import make_plan, make_runs_table, make_tuning_plan, plan_json
 from regjax.store import canonical
 
 
@@ -132,7 +133,5 @@ def test_code_counts_and_comments_do_not() -> None:
     """The code digest covers the parts a run uses, and is the same for the same modules."""
     assert code_digest(("regjax.models.mlp",)) == code_digest(("regjax.models.mlp",))
     assert code_digest(("regjax.models.mlp",)) != code_digest(("regjax.models.mlp", "regjax.regularizers.noise"))
-    from regjax.plan import _strip
-
     assert _strip('"""Doc."""\nx = 1  # why\n') == _strip("x = 1")
     assert _strip("x = 1") != _strip("x = 2")

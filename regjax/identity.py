@@ -1,0 +1,83 @@
+"""The identity of a run: all that its numbers depend on, and nothing else."""
+
+import ast
+import dataclasses
+import functools
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from regjax.config import CellSettings, Steps, Study, plain
+from regjax.data import Dataset
+from regjax.files import digest
+from regjax.observers import OBSERVERS, Patience
+from regjax.parts import is_off
+from regjax.regularizers import REGULARIZERS
+
+# Files whose code decides the numbers of every run, beside the modules of the parts that a run uses.
+ENGINE = (
+    "keys.py", "recipe.py", "tasks.py", "regularizers/base.py", "models/base.py", "data/splits.py", "data/scaling.py",
+    "train/state.py", "train/step.py", "train/evaluate.py", "train/population.py",
+)  # fmt: skip
+
+
+def describe_run(
+    study: Study, dataset: Dataset, cell: CellSettings, steps: Steps, streams: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return all that a run's numbers depend on, as plain JSON; its digest is the run's identity.
+
+    What is off is left out, since off equals absent: adding a factor to a study keeps its old runs.
+    """
+    tables = {**REGULARIZERS, **OBSERVERS}
+    chosen = {**cell.regularizers, **cell.observers}
+    active = {name: values for name, values in chosen.items() if not is_off(tables[name], values)}
+    training = cell.training
+    modules = [type(cell.model), type(cell.optimizer), Patience, *(tables[name] for name in active)]
+    data = study.data.model_dump(exclude_none=True)
+    return plain(
+        {
+            "model": _describe_part(cell.model),
+            "optimizer": _describe_part(cell.optimizer),
+            "decay_on": cell.decay_on,
+            "active": active,
+            "training": {
+                "batch_size": training.batch_size,
+                "steps": steps.steps,
+                "evaluate_steps": steps.evaluate_steps,
+                "monitor": training.monitor,
+                "train_examples": training.train_examples,
+                "precision": training.precision,
+                "keep": training.keep,
+            },
+            "predictions": study.primary.at if study.measure.predictions else None,
+            "data": {
+                "digest": dataset.digest,
+                "train_size": cell.data["train_size"],
+                **{key: data.get(key) for key in ("validation", "split", "scale")},
+            },
+            "streams": dict(streams),
+            "code": code_digest(tuple(sorted({module.__module__ for module in modules}))),
+        }
+    )
+
+
+def _describe_part(value: Any) -> dict[str, Any]:
+    return {"kind": type(value).__name__, **dataclasses.asdict(value)}
+
+
+@functools.cache
+def code_digest(modules: tuple[str, ...]) -> str:
+    """Return a digest of the code of the engine and of these modules; comments and docstrings do not count."""
+    here = Path(__file__).parent
+    paths = [here / name for name in ENGINE] + [Path(str(sys.modules[name].__file__)) for name in modules]
+    return digest("".join(_strip(path.read_text(encoding="utf-8")) for path in paths))
+
+
+def _strip(source: str) -> str:
+    """Return Python source without comments and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)

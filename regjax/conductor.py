@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 
 from regjax import __version__, runtime, store
 from regjax.analysis.questions import smallest_p
@@ -16,13 +17,15 @@ from regjax.analysis.table import make_table, state_values
 from regjax.config import Study, load_study, parse_study, study_json
 from regjax.data import Dataset, load_dataset
 from regjax.execute import train_plan
+from regjax.files import lock_folder
 from regjax.plan import Plan, candidates, make_plan, make_runs_table, make_tuning_plan, plan_json
 from regjax.progress import Progress, format_seconds
 from regjax.results import Results
 from regjax.tasks import METRICS
 from regjax.train.estimate import Estimate, estimate_group, measure_flops
+from regjax.train.inputs import seed_of
 from regjax.train.layout import data_shapes, member_shapes
-from regjax.train.program import count_params, make_program, seed_of
+from regjax.train.program import count_params, make_program
 
 
 def run(
@@ -48,7 +51,7 @@ def run(
     Raises:
       ConfigError: the study is wrong; nothing is written.
       DataError: its data is absent or unusable; nothing is written.
-      StoreError: the run directory cannot be written or is damaged.
+      StoreError: the run directory cannot be written, is damaged, or another process trains into it.
     """
     study, out, progress = read_study(study, overrides), Path(out), progress or Progress()
     dataset = load_dataset(**study.dataset_arguments())
@@ -56,22 +59,31 @@ def run(
     plan = make_plan(study, dataset)
     if found.notice:
         progress.say(found.notice)
-    if study.tune is not None:
-        tuning = make_tuning_plan(study, dataset)
-        train_plan(tuning, dataset, out, progress, "tuning")
-        plan = make_plan(study, dataset, choose_tuned(tuning, out))
-    store.save_plan(out, describe_plan(plan, dataset, found), make_runs_table(plan))
-    train_plan(plan, dataset, out, progress, "training")
-    results = Results(out)
-    if report:
-        results.report()
+    with lock_folder(out):
+        waves = []
+        if study.tune is not None:
+            waves.append(make_tuning_plan(study, dataset))
+            save_waves(out, plan, waves, dataset, found)
+            train_plan(waves[0], dataset, out, progress, "tuning")
+            plan = make_plan(study, dataset, choose_tuned(waves[0], out))
+        save_waves(out, plan, waves, dataset, found)
+        train_plan(plan, dataset, out, progress, "training")
+        results = Results(out)
+        if report:
+            results.report()
     return results
+
+
+def save_waves(out: Path, plan: Plan, before: Sequence[Plan], dataset: Dataset, found: runtime.Runtime) -> None:
+    """Store the plan of the reported runs, and the runs of all waves."""
+    runs = pd.concat([make_runs_table(wave) for wave in (*before, plan)], ignore_index=True)
+    store.save_plan(out, describe_plan(plan, dataset, found), runs)
 
 
 def read_study(study: Study | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()) -> Study:
     """Return the checked study of a path, a mapping or a study."""
     if isinstance(study, Study):
-        return study
+        return parse_study(study_json(study), study.base, overrides) if overrides else study
     return parse_study(study, overrides=overrides) if isinstance(study, Mapping) else load_study(study, overrides)
 
 

@@ -92,7 +92,7 @@ def train_chunk(
     name = chunk_hash(program, live.chunk)
     total = program.group.steps.steps // program.group.steps.evaluate_steps
     live, seconds, ended = resume_chunk(program, live, out, name)
-    progress.advance(count_epochs(program, live, live.intervals), 0.0, 0)
+    progress.skip(count_epochs(program, live, live.intervals))
     while live.intervals < total and not ended:
         begin = time.perf_counter()
         first = live.intervals
@@ -105,26 +105,32 @@ def train_chunk(
         epoch = live.intervals * program.group.steps.evaluate_steps / program.group.steps.steps_per_epoch
         progress.advance(count_epochs(program, live, live.intervals - first), epoch, count_diverged(table))
     begin = time.perf_counter()
-    progress.advance(count_epochs(program, live, total - live.intervals), 0.0, 0)
+    progress.skip(count_epochs(program, live, total - live.intervals))
     keep_states(plan, program, live, out, name)
     records = store.read_chunk(out, name)
     assert records is not None
     spent = spent._replace(store=spent.store + time.perf_counter() - begin)
-    store.write_json(store.chunk_folder(out, name) / "done.json", describe_done(program, live, name, records, spent))
+    store.write_json(
+        store.chunk_folder(out, name) / "done.json", describe_done(program, compiled, live, name, records, spent)
+    )
     shutil.rmtree(checkpoint_path(out, name, 0).parent, ignore_errors=True)
     progress.finish(len(live.chunk.runs), count_diverged(records.to_pandas()))
 
 
-def describe_done(program: Program, live: Live, name: str, records: Any, spent: Spent) -> dict[str, Any]:
-    """Return what `done.json` says: runs, digest of their records, cost, layout."""
+def describe_done(
+    program: Program, compiled: Compiled, live: Live, name: str, records: Any, spent: Spent
+) -> dict[str, Any]:
+    """Return what `done.json` says: runs, digests of their records and final state, cost, layout, memory."""
     return {
         "chunk": name,
         "runs": [run.id for run in live.chunk.runs],
         "digest": store.digest_records(records),
+        "state": checkpoint.tree_digest(jax.tree.map(lambda x: np.asarray(x)[: len(live.chunk.runs)], live.state)),
         "seconds": {"compile": spent.compile, "train": spent.train, "store": spent.store},
         "programs": {"compiled": spent.compiled, "cached": spent.cached},
         "devices": program.devices,
         "slots": live.chunk.slots,
+        "bytes_per_device": compiled.memory(),
     }
 
 
@@ -194,7 +200,9 @@ def resume_chunk(program: Program, live: Live, out: Path, name: str) -> tuple[Li
         try:
             state = checkpoint.restore(path, live.state)
         except checkpoint.CheckpointError:
-            path.rename(path.with_name(path.name + ".damaged"))
+            aside = path.with_name(path.name + ".damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
             continue
         live = resume(program, live, state, int(path.name))
         last = store.read_table(store.segment_path(out, name, (live.intervals - 1) // program.room)).to_pandas()
@@ -208,12 +216,28 @@ def keep_states(plan: Plan, program: Program, live: Live, out: Path, name: str) 
     count, folder = len(live.chunk.runs), store.chunk_folder(out, name)
     if plan.study.training.keep != "none":
         params, stats = program.population.end(live.recipe, live.state, 0)
-        kept = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], {"params": params, "stats": stats})
-        checkpoint.save(folder / "params", {**kept, "scale": live.seed.scale._asdict()})
+        kept = {"params": params, "stats": stats, "scale": own_scale(program, live)}
+        checkpoint.save(folder / "params", jax.tree.map(lambda leaf: np.asarray(leaf)[:count], kept))
     if plan.study.measure.predictions:
         moment = moments.index(primary_moment(plan, moments))
-        values = program.population.finish(live.recipe, live.seed, program.data, live.state, moment)
-        store.write_table(folder / "predictions.parquet", predictions_table(program, live, np.asarray(values)[:count]))
+        values = np.array(program.population.finish(live.recipe, live.seed, program.data, live.state, moment))
+        values[find_lost(live, moments[moment])] = np.nan
+        store.write_table(folder / "predictions.parquet", predictions_table(program, live, values[:count]))
+
+
+def own_scale(program: Program, live: Live) -> dict[str, np.ndarray]:
+    """Return shift and factor of the inputs with a leading axis over slots, whether the runs share them or not."""
+    scale = jax.tree.map(np.asarray, live.seed.scale)._asdict()
+    if program.axes.scale:
+        return scale
+    return {name: np.broadcast_to(value, (live.chunk.slots, *value.shape)) for name, value in scale.items()}
+
+
+def find_lost(live: Live, moment: str | int) -> np.ndarray:
+    """Return which members have no sound state at a moment: they diverged by then, and did not stop before."""
+    diverged, stopped = np.asarray(live.state.diverged), np.asarray(live.state.watch.stopped)
+    lost = (diverged >= 0) & ~((stopped >= 0) & (stopped < diverged))
+    return lost if isinstance(moment, str) else lost & (diverged <= moment)
 
 
 def primary_moment(plan: Plan, moments: Sequence[str | int]) -> str | int:

@@ -18,7 +18,8 @@ from regjax.regularizers import REGULARIZERS
 # Files whose code decides the numbers of every run, beside the modules of the parts that a run uses.
 ENGINE = (
     "keys.py", "recipe.py", "tasks.py", "regularizers/base.py", "models/base.py", "data/splits.py", "data/scaling.py",
-    "train/state.py", "train/step.py", "train/evaluate.py", "train/population.py",
+    "train/inputs.py", "train/records.py", "train/state.py", "train/step.py", "train/evaluate.py",
+    "train/population.py",
 )  # fmt: skip
 
 
@@ -32,6 +33,8 @@ def describe_run(
     tables = {**REGULARIZERS, **OBSERVERS}
     chosen = {**cell.regularizers, **cell.observers}
     active = {name: values for name, values in chosen.items() if not is_off(tables[name], values)}
+    # A list, since the order of application counts.
+    described = [[name, {key: _collapse(value) for key, value in values.items()}] for name, values in active.items()]
     training = cell.training
     modules = [type(cell.model), type(cell.optimizer), Patience, *(tables[name] for name in active)]
     data = study.data.model_dump(exclude_none=True)
@@ -40,7 +43,7 @@ def describe_run(
             "model": _describe_part(cell.model),
             "optimizer": _describe_part(cell.optimizer),
             "decay_on": cell.decay_on,
-            "active": active,
+            "active": described,
             "training": {
                 "batch_size": training.batch_size,
                 "steps": steps.steps,
@@ -53,6 +56,7 @@ def describe_run(
             "predictions": study.primary.at if study.measure.predictions else None,
             "data": {
                 "digest": dataset.digest,
+                "peak": dataset.peak,
                 "train_size": cell.data["train_size"],
                 **{key: data.get(key) for key in ("validation", "split", "scale")},
             },
@@ -60,6 +64,11 @@ def describe_run(
             "code": code_digest(tuple(sorted({module.__module__ for module in modules}))),
         }
     )
+
+
+def _collapse(value: Any) -> Any:
+    """Return one value for a list of equal ones: a rate for all layers is the same run as that rate for each."""
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
 def _describe_part(value: Any) -> dict[str, Any]:

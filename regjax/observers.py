@@ -47,7 +47,9 @@ class Patience:
           step: updates made so far.
         """
         running = watch.stopped < 0
-        improved = running & (value < watch.best - self.min_delta)
+        # Off equals absent: without early stopping the best point is the plain minimum.
+        least = jnp.where(jnp.isinf(self.patience), 0.0, self.min_delta)
+        improved = running & (value < watch.best - least)
         wait = jnp.where(improved, 0, watch.wait + running)
         stop = running & (wait >= self.patience)
         return Watch(

@@ -25,7 +25,7 @@ from regjax.identity import describe_run
 from regjax.keys import STREAMS
 from regjax.observers import OBSERVERS, Patience
 from regjax.parts import is_off
-from regjax.recipe import Recipe
+from regjax.recipe import Recipe, make_mask
 from regjax.regularizers import REGULARIZERS
 from regjax.tasks import Classification
 
@@ -170,6 +170,8 @@ def _make_runs(
     steps = [resolve_steps(c.training, sizes[c.data["train_size"]]["train"] // c.training.batch_size) for c in cells]
     moments = choose_moments(cells, resolve_primary(study, steps)["at"] if study.measure.predictions else None, steps)
     recipes = make_recipes(cells, steps, dataset.num_classes, moments)
+    for recipe in {recipe.decay_on: recipe for recipe in recipes}.values():
+        check_patterns(recipe, dataset)
     runs = []
     for seed in seeds:
         streams = {name: seed if name in study.seeds.vary else 0 for name in STREAMS}
@@ -259,6 +261,23 @@ def make_recipes(
     ]
 
 
+def check_patterns(recipe: Recipe, dataset: Dataset) -> None:
+    """Refuse patterns of `model.decay_on` that name no parameter: every penalty would silently do nothing.
+
+    Raises:
+      ConfigError: names the patterns, and the parameters that there are.
+    """
+    if isinstance(recipe.decay_on, str):
+        return
+    example = jax.ShapeDtypeStruct((1, *dataset.x.shape[1:]), "float32")
+    params, _ = jax.eval_shape(recipe.model.init, jax.eval_shape(lambda: jax.random.key(0)), example)
+    idle = [pattern for pattern in recipe.decay_on if not any(jax.tree.leaves(make_mask(params, (pattern,))))]
+    if idle:
+        paths = jax.tree_util.tree_flatten_with_path(params)[0]
+        names = ", ".join(jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths)
+        raise ConfigError([Problem("model.decay_on", ", ".join(idle), f"patterns that match one of: {names}")])
+
+
 def _make_groups(runs: Sequence[Run], steps: Sequence[Steps], study: Study, dataset: Dataset) -> tuple[Group, ...]:
     members: dict[Any, list[Run]] = {}
     for run in runs:
@@ -283,7 +302,7 @@ def make_runs_table(plan: Plan) -> pd.DataFrame:
                     "seed": run.seed,
                     "group": index,
                     "restores": bool(math.isfinite(stop.patience) and stop.restore > 0),
-                    "hypers": canonical({**run.settings["active"], "optimizer": run.settings["optimizer"]}),
+                    "hypers": canonical({**dict(run.settings["active"]), "optimizer": run.settings["optimizer"]}),
                     "settings": canonical(run.settings),
                 }
             )

@@ -47,6 +47,10 @@ class Progress:
         self.done_epochs += model_epochs
         self._show(epoch, self.diverged + diverged)
 
+    def skip(self, model_epochs: float) -> None:
+        """Take epochs off the work: they were trained before, or need no training any more."""
+        self.model_epochs -= model_epochs
+
     def finish(self, num_runs: int, diverged: int) -> None:
         """Count a chunk's runs as done."""
         self.done_runs += num_runs

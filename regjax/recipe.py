@@ -1,10 +1,16 @@
 """The recipe: the parts of one run, joined."""
 
+import fnmatch
+from typing import Any
+
+import jax
+
 from regjax.models import Model
 from regjax.observers import Patience
 from regjax.optimizers import Optimizer
 from regjax.parts import child, part
 from regjax.regularizers import Regularizer
+from regjax.regularizers.base import Params
 from regjax.tasks import Classification
 
 
@@ -37,3 +43,22 @@ class Recipe:
     monitor: str
     moments: tuple[str | int, ...]
     train_examples: int
+
+
+def make_mask(params: Params, decay_on: str | tuple[str, ...]) -> Params:
+    """Return a tree of Python bools: which leaves penalties, decays and constraints touch.
+
+    >>> import jax.numpy as jnp
+    >>> make_mask({"a": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}, "matrices")
+    {'a': {'bias': False, 'kernel': True}}
+    >>> make_mask({"a": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}, ("*/bias",))
+    {'a': {'bias': True, 'kernel': False}}
+    """
+
+    def chosen(path: Any, leaf: jax.Array) -> bool:
+        if isinstance(decay_on, str):
+            return decay_on == "all" or leaf.ndim >= 2
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in decay_on)
+
+    return jax.tree_util.tree_map_with_path(chosen, params)

@@ -54,7 +54,7 @@ class Results:
         return pd.concat([frame, records.drop(columns=["cell", "seed"])], axis=1)
 
     def predictions(self) -> pd.DataFrame:
-        """Return the probabilities kept at the primary state: cell, seed, row, label, p0, p1, ...
+        """Return the probabilities kept at the primary state: cell, seed, row, label, p0, p1, ...; diverged runs NaN.
 
         Raises:
           StoreError: the study does not keep them (`[measure] predictions = "test"`).
@@ -78,7 +78,7 @@ class Results:
 
         Raises:
           KeyError: there is no such cell or seed.
-          StoreError: the run is not done, or the study keeps no parameters.
+          StoreError: the run is not done or has diverged, or the study keeps no parameters.
         """
         return self._kept(cell, seed)["params"]
 
@@ -93,23 +93,23 @@ class Results:
           cell, seed: as for `params`.
           x: inputs [examples, ...] as the data set stores them; they are scaled as in training.
         """
-        from regjax.config import parse_study, resolve_cell
-        from regjax.train.evaluate import no_tap
+        from regjax import runtime
+        from regjax.config import parse_study, plain, resolve_cell
+        from regjax.design import make_cells
+        from regjax.tasks import Classification
+        from regjax.train.evaluate import make_predictor
+        from regjax.train.state import Scale
 
-        kept = self._kept(cell, seed)
-        index = self._cell(cell)
+        runtime.configure()
+        kept, index = self._kept(cell, seed), self._cell(cell)
         study = parse_study(self.plan["study"])
         tuned = self.plan["tuned"].get(str(index), {})
-        settings = resolve_cell(study, {**self.plan["cells"][index]["levels"], **tuned})
-        model = settings.model.make(self.plan["data"]["num_classes"])
-        scale = kept["scale"]
-        inputs = (np.asarray(x).astype(np.float32) - scale["shift"]) * scale["factor"]
-        import jax
-
-        outputs = jax.jit(lambda p, s, v: model.apply(p, s, v, no_tap, False).outputs)(
-            kept["params"], kept.get("stats", {}), inputs
-        )
-        return np.asarray(jax.nn.softmax(outputs))
+        options = study.tune.factors if study.tune else {}
+        levels = {path: next(v for v in options[path] if plain(v) == value) for path, value in tuned.items()}
+        settings = resolve_cell(study, {**make_cells(study)[index].levels, **levels})
+        num_classes = self.plan["data"]["num_classes"]
+        predictor = make_predictor(settings.model.make(num_classes), Classification(num_classes))
+        return np.asarray(predictor(kept["params"], kept.get("stats", {}), Scale(**kept["scale"]), np.asarray(x)))
 
     def report(self) -> Path:
         """Return the path of report.html, made anew."""
@@ -130,7 +130,11 @@ class Results:
     def _cell(self, cell: int | str | Mapping[str, Any]) -> int:
         cells = self.plan["cells"]
         for known in cells:
-            if cell in (known["index"], known["name"]) or (isinstance(cell, Mapping) and dict(cell) == known["levels"]):
+            if (
+                (_written(cell) == known["levels"])
+                if isinstance(cell, Mapping)
+                else cell in (known["index"], known["name"])
+            ):
                 return known["index"]
         names = "; ".join(f"{known['index']}: {known['name']}" for known in cells)
         raise KeyError(f"got cell {cell!r}, expected an index, a name or levels of one of: {names}")
@@ -145,22 +149,26 @@ class Results:
             raise KeyError(f"got seed {seed!r}, expected one of {self.plan['seeds']}")
         run = str(found["run"].iloc[0])
         chunk = store.done_runs(self.out).get(run)
+        diverged = int(self.table.status.diverged[index, self.table.seeds.index(seed)])
         if chunk is None:
             raise store.StoreError(f"the run of cell {index}, seed {seed} is not done; run the study again to go on")
+        if diverged >= 0:
+            raise store.StoreError(
+                f"the run of cell {index}, seed {seed} diverged at step {diverged}: it has no network"
+            )
         folder = store.chunk_folder(self.out, chunk)
         if not (folder / "params").exists():
             raise store.StoreError(f'{self.out} keeps no parameters; set training.keep = "best" or "last", run again')
         place = store.read_json(folder / "done.json")["runs"].index(run)
-        leaves = load_leaves(folder / "params")
-        picked = {}
-        for path, leaf in leaves.items():
-            shared = path.startswith("scale/") and not self._own_scale()
-            picked[path] = leaf if shared else leaf[place]
-        return nest(picked)
+        return nest({path: leaf[place] for path, leaf in load_leaves(folder / "params").items()})
 
-    def _own_scale(self) -> bool:
-        """Whether every run has a scale of its own: fitted on rows that a seed draws."""
-        return self.plan["study"]["data"]["scale"] == "standard" and bool({"split", "subset"} & set(self.plan["vary"]))
+
+def _written(levels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return levels as plan.json writes them: "off" for infinity, lists for tuples."""
+    return {
+        path: "off" if value == float("inf") else list(value) if isinstance(value, tuple) else value
+        for path, value in levels.items()
+    }
 
 
 def load_results(out: str | Path) -> Results:

@@ -133,7 +133,11 @@ def load_runs(out: Path) -> pd.DataFrame:
 def iter_done(out: Path) -> Iterator[dict[str, Any]]:
     """Yield the `done.json` of every finished chunk, in the order of their hashes."""
     for path in sorted(Path(out).glob("chunks/*/done.json")):
-        yield read_json(path)
+        done = read_json(path)
+        lacking = [key for key in ("chunk", "runs", "digest") if key not in done]
+        if lacking:
+            raise StoreError(f"{path} lacks {', '.join(lacking)}; remove its folder to train these runs again")
+        yield done
 
 
 def done_runs(out: Path) -> dict[str, str]:
@@ -161,14 +165,23 @@ def load_records(out: Path, runs: Iterable[str] | None = None) -> pd.DataFrame:
     Returns:
       Columns run, step, epoch, examples, seconds, the metrics as `<split>.<name>`, weight_norm, zero_fraction,
       best_step, stopped and diverged (steps, -1 for never). A run that two chunks hold appears once.
+
+    Raises:
+      StoreError: a file is damaged, missing, or not what was published with its chunk.
     """
     owner = done_runs(out)
+    digests = {done["chunk"]: done["digest"] for done in iter_done(out)}
     wanted = set(owner) if runs is None else set(runs) & set(owner)
     tables = []
     for chunk in sorted({owner[run] for run in wanted}):
         table = read_chunk(out, chunk)
         if table is None:
             raise StoreError(f"{chunk_folder(Path(out), chunk)} is marked done and has no record file")
+        if digest_records(table) != digests[chunk]:
+            raise StoreError(
+                f"the records of {chunk_folder(Path(out), chunk)} differ from the digest in its done.json: files are "
+                "missing or were altered; remove that folder and run the study again"
+            )
         mine = pa.array([run in wanted and owner[run] == chunk for run in table.column("run").to_pylist()])
         tables.append(table.filter(mine))
     return concat_tables(tables).to_pandas() if tables else pd.DataFrame({"run": pd.Series(dtype=str)})

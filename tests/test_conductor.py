@@ -57,7 +57,7 @@ def test_the_store_is_what_the_design_says(done: regjax.Results) -> None:
     assert {p.name for p in chunk.iterdir()} == {"seg-00000.parquet", "params", "predictions.parquet", "done.json"}
     assert summary["digest"] == store.digest_records(store.read_chunk(done.out, chunk.name))
     assert sum(summary["programs"].values()) == 1
-    assert {p.name for p in done.out.iterdir()} == {"plan.json", "runs.parquet", "chunks"}
+    assert {p.name for p in done.out.iterdir()} == {"plan.json", "runs.parquet", "chunks", ".lock"}
 
 
 def test_running_again_trains_nothing(done: regjax.Results) -> None:
@@ -253,7 +253,8 @@ def test_tuning_chooses_on_validation_and_on_other_seeds(tmp_path: Path) -> None
     assert results.plan["tuned"] == {"0": {"optimizer.learning_rate": 0.003}, "1": {"optimizer.learning_rate": 0.003}}
     assert len(store.done_runs(results.out)) == 2 * 3 + 2 * 2 * 2
     assert "tuning: 8 runs" in said
-    assert set(runs["seed"]) == {0, 1, 2}
+    assert set(runs.loc[runs["wave"] == "main", "seed"]) == {0, 1, 2}
+    assert (runs.loc[runs["wave"] == "tune", "seed"] >= 2**31).all()
     assert run(study, tmp_path / "out")[1].count("already done") == 2
 
 
@@ -340,3 +341,61 @@ def test_a_wrong_study_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(regjax.ConfigError, match=r"training\.batch_size"):
         run(tiny(training__batch_size=97), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_off_cells_predict_and_min_delta_is_off_with_them(tmp_path: Path) -> None:
+    """With early stopping off `min_delta` changes neither best step nor identity, and the kept network predicts."""
+    study = tiny(factors={"early_stopping.patience": ["off", 2]}, fixed={"early_stopping.min_delta": 0.3})
+    results, _ = run(study, tmp_path / "out")
+    _, said = run(tiny(), tmp_path / "out")
+    frame = results.to_pandas()
+    off = frame[(frame["cell"] == 0) & (frame["seed"] == 1)]
+
+    assert "3 already done" in said
+    assert off.loc[off["validation.nll"].idxmin(), "step"] == off["best_step"].iloc[-1]
+    x = regjax.load_dataset("digits").x[:3]
+    assert results.predict({"early_stopping.patience": float("inf")}, 1, x).shape == (3, 10)
+
+
+def test_diverged_runs_have_no_predictions_and_no_parameters(tmp_path: Path) -> None:
+    """What a diverged run would predict is void, and asking for its parameters names the step."""
+    study = tiny(factors={"optimizer.learning_rate": [0.003, 1e30]}, measure={"predictions": "test"}, seeds__count=1)
+    results, _ = run(study, tmp_path / "out")
+    kept = results.predictions()
+
+    assert kept.loc[kept["cell"] == 1, "p0"].isna().all()
+    assert kept.loc[kept["cell"] == 0, "p0"].notna().all()
+    with pytest.raises(regjax.StoreError, match="diverged at step"):
+        results.params(1, 0)
+
+
+def test_reused_runs_keep_their_own_scale(tmp_path: Path) -> None:
+    """A run reused by a study that varies other streams predicts with the scale it was trained with, either way."""
+    x = regjax.load_dataset("digits").x[:4]
+    few = tiny(data__scale="standard", seeds={"count": 1, "vary": ["init", "order", "dropout"]})
+    all_ = tiny(data__scale="standard", seeds={"count": 1, "vary": ["init", "order", "dropout", "split"]})
+    first = run(few, tmp_path / "out")[0].predict(0, 0, x)
+    again, said = run(all_, tmp_path / "out")
+
+    assert "2 already done" in said
+    np.testing.assert_array_equal(first, again.predict(0, 0, x))
+
+
+def test_per_layer_levels_keep_the_runs_of_equal_rates(done: regjax.Results, tmp_path: Path) -> None:
+    """Adding a level per layer to a factor reuses the runs of the scalar levels: they mean the same."""
+    shutil.copytree(done.out, tmp_path / "out")
+    study = tiny(factors={"dropout.hidden": [0.0, 0.5, [0.3]]}, measure={"predictions": "test"})
+    assert "6 already done" in run(study, tmp_path / "out")[1]
+
+
+def test_overrides_apply_to_a_checked_study(tmp_path: Path) -> None:
+    """Overrides beside a Study object are applied and checked, never dropped."""
+    from regjax.config import parse_study
+
+    study = parse_study(tiny())
+    results = regjax.run(
+        study, tmp_path / "out", overrides=["seeds.count=1"], report=False, progress=Progress(io.StringIO())
+    )
+    assert results.plan["seeds"] == [0]
+    with pytest.raises(regjax.ConfigError, match=r"training\.nonsense"):
+        regjax.run(study, tmp_path / "no", overrides=["training.nonsense=3"])

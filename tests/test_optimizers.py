@@ -9,9 +9,8 @@ import small_runs as small
 from reference import KerasAdam
 
 from regjax.optimizers import OPTIMIZERS, SGD, Adam, RMSProp, Schedule, learning_rate
-from regjax.recipe import Recipe
+from regjax.recipe import Recipe, make_mask
 from regjax.regularizers import Decay
-from regjax.train.state import make_mask
 
 STEPS = 50
 LR = 0.02

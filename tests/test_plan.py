@@ -135,3 +135,17 @@ def test_code_counts_and_comments_do_not() -> None:
     assert code_digest(("regjax.models.mlp",)) != code_digest(("regjax.models.mlp", "regjax.regularizers.noise"))
     assert _strip('"""Doc."""\nx = 1  # why\n') == _strip("x = 1")
     assert _strip("x = 1") != _strip("x = 2")
+
+
+def test_patterns_that_match_nothing_are_refused() -> None:
+    """A pattern in `model.decay_on` that names no parameter is an error that lists the parameters."""
+    with pytest.raises(ConfigError, match=r"model\.decay_on.*nope.*hidden_0/kernel"):
+        plan_of(model__decay_on=["nope/*"])
+    assert plan_of(model__decay_on=["hidden_0/*"]).runs
+
+
+def test_the_input_scale_is_part_of_the_identity() -> None:
+    """Equal arrays with another peak are other inputs, and so other runs."""
+    study = parse_study(tiny(data__split=SPLIT, training__batch_size=20))
+    other = DATA[False]._replace(peak=16.0)
+    assert not {r.id for r in make_plan(study, DATA[False]).runs} & {r.id for r in make_plan(study, other).runs}

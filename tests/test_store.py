@@ -1,5 +1,7 @@
 """Files of a run directory: whole or absent, verified when read."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from regjax import store
-from regjax.files import StoreError, publish
+from regjax.files import StoreError, lock_folder, publish
 
 
 def frame(run: str = "a", offset: float = 0.0) -> pd.DataFrame:
@@ -93,7 +95,8 @@ def test_the_digest_is_of_numbers_not_of_time() -> None:
 def finish(out: Path, chunk: str, runs: list[str]) -> None:
     """Store a finished chunk by hand."""
     store.write_table(store.segment_path(out, chunk, 0), pd.concat([frame(run) for run in runs]))
-    store.write_json(store.chunk_folder(out, chunk) / "done.json", {"chunk": chunk, "runs": runs})
+    digest = store.digest_records(store.read_chunk(out, chunk))
+    store.write_json(store.chunk_folder(out, chunk) / "done.json", {"chunk": chunk, "runs": runs, "digest": digest})
 
 
 def test_only_done_chunks_count(tmp_path: Path) -> None:
@@ -115,3 +118,34 @@ def test_done_without_records_is_named(tmp_path: Path) -> None:
     store.segment_path(tmp_path, "one", 0).unlink()
     with pytest.raises(StoreError, match="one"):
         store.load_records(tmp_path)
+
+
+def test_records_that_are_not_those_published_are_refused(tmp_path: Path) -> None:
+    """A segment lost or altered after its chunk was published is an error, not a shorter table."""
+    finish(tmp_path, "one", ["a"])
+    store.write_table(store.segment_path(tmp_path, "one", 1), frame("b"))
+    with pytest.raises(StoreError, match="differ from the digest"):
+        store.load_records(tmp_path)
+
+
+def test_a_done_file_without_runs_is_named(tmp_path: Path) -> None:
+    """A done.json of another kind says what it lacks and what to do."""
+    store.write_json(tmp_path / "chunks" / "x" / "done.json", {"chunk": "x"})
+    with pytest.raises(StoreError, match=r"x/done\.json lacks runs, digest"):
+        store.done_runs(tmp_path)
+
+
+def test_one_process_trains_into_a_folder(tmp_path: Path) -> None:
+    """A second holder of a run directory is refused while the first has it, and not afterwards."""
+    with lock_folder(tmp_path / "out"):
+        code = (
+            "import sys; from pathlib import Path; from regjax.files import lock_folder\n"
+            "with lock_folder(Path(sys.argv[1])): pass"
+        )
+        second = subprocess.run(
+            [sys.executable, "-c", code, tmp_path / "out"], capture_output=True, text=True, check=False
+        )
+    with lock_folder(tmp_path / "out"):
+        pass
+
+    assert "another process is training" in second.stderr

@@ -57,11 +57,6 @@ def value_scale(metric: str) -> float:
     return 100.0 if is_share(metric) else 1.0
 
 
-def value_unit(metric: str) -> str:
-    """Return the unit of a value with its leading space or none: "%" for shares, else nothing."""
-    return "%" if is_share(metric) else ""
-
-
 def effect_unit(metric: str) -> str:
     """Return the unit of a difference of two values: "pp" for shares, else nothing."""
     return "pp" if is_share(metric) else ""

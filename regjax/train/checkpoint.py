@@ -48,19 +48,26 @@ def save(folder: Path, tree: Any) -> None:
     """Write `tree` to a new orbax checkpoint `folder`, atomically, the digests of its leaves within.
 
     An existing folder is replaced only after the new one is complete.
+
+    Raises:
+      StoreError: it cannot be written, for instance because the disk is full.
     """
     from orbax.checkpoint import v1 as ocp
 
     leaves = flatten(tree)
     digests = json.dumps({path: leaf_digest(path, leaf) for path, leaf in leaves.items()})
     fresh = folder.with_name(folder.name + ".new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     content = {path.replace("/", "|"): leaf for path, leaf in leaves.items()}
-    ocp.save(fresh.resolve(), {DIGESTS: np.frombuffer(digests.encode(), np.uint8), "leaves": content})
-    if folder.exists():
-        shutil.rmtree(folder)
-    fresh.rename(folder)
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        ocp.save(fresh.resolve(), {DIGESTS: np.frombuffer(digests.encode(), np.uint8), "leaves": content})
+        if folder.exists():
+            shutil.rmtree(folder)
+        fresh.rename(folder)
+    except Exception as error:  # orbax and tensorstore raise many kinds; all mean that it is not written
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise StoreError(f"cannot write {folder}: {type(error).__name__}: {str(error)[:300]}") from error
 
 
 def load_leaves(folder: Path) -> dict[str, np.ndarray]:

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from regjax.train.evaluate import EVALUATION_BATCH
+from regjax.train.inputs import seed_of
 from regjax.train.layout import count_bytes, data_shapes, member_shapes
 from regjax.train.population import make_mesh, place
-from regjax.train.program import Program, count_params, seed_of
+from regjax.train.program import Program, count_params
 
 # Share of the machine's matmul speed that training reaches, and what a step costs a member besides its matmuls (random
 # draws, element-wise work, gathers): fitted to the studies in configs on two CPU cores, and within a factor of two.

@@ -1,13 +1,16 @@
 """Evaluation of one member: metrics without noise, and the record of a moment."""
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from regjax.recipe import Recipe
+from regjax.models import Model
+from regjax.recipe import Recipe, make_mask
 from regjax.regularizers.base import Params
-from regjax.train.state import Data, Seed, State, Sums, make_mask
+from regjax.tasks import Classification
+from regjax.train.state import Data, Scale, Seed, State, Sums
 
 # Examples of one forward pass: large enough for matmuls to be efficient, small enough to stay in cache.
 EVALUATION_BATCH = 1000
@@ -60,6 +63,17 @@ def predict(recipe: Recipe, params: Params, stats: Any, data: Data, rows: jax.Ar
 
     stacked = forward_in_batches(recipe, params, stats, data, rows, seed, use)
     return stacked.reshape(-1, stacked.shape[-1])[: len(rows)]
+
+
+@functools.cache
+def make_predictor(model: Model, task: Classification) -> Any:
+    """Return the jitted (params, stats, scale, x) -> predictions of a network, at the matmul precision of training."""
+
+    def predict_all(params: Params, stats: Any, scale: Scale, x: jax.Array) -> jax.Array:
+        with jax.default_matmul_precision("highest"):
+            return task.predict(model.apply(params, stats, scale.apply(x), no_tap, False).outputs)
+
+    return jax.jit(predict_all)
 
 
 def observe(recipe: Recipe, state: State, seed: Seed, data: Data, step: jax.Array, sums: Sums) -> tuple[State, Record]:

@@ -9,7 +9,7 @@ import numpy as np
 from regjax.data import Dataset
 from regjax.plan import Run
 from regjax.recipe import Recipe
-from regjax.train.state import Data, Rows, Scale, Seed, init_state
+from regjax.train.state import Data, Seed, init_state
 
 # On a CPU a chunk whose state leaves the last-level cache gets slower; measured best between 2 members (784-512-512-10)
 # and some 40 (64-128-128-10), both near this size per device.
@@ -70,43 +70,6 @@ def fill(items: Sequence[Any], slots: int) -> list[Any]:
     [1, 2, 2, 2]
     """
     return [*items, *[items[-1]] * (slots - len(items))]
-
-
-def stack_recipes(recipes: Sequence[Recipe], dtype: str = "float32") -> Recipe:
-    """Return one recipe whose hypers carry a leading member axis, as strong `dtype` arrays.
-
-    A list of values per hidden layer becomes one array [members, layers].
-    """
-    return jax.tree.map(
-        lambda *leaves: np.stack([np.asarray(leaf, dtype) for leaf in leaves]), *recipes, is_leaf=is_rates
-    )
-
-
-def is_rates(node: Any) -> bool:
-    """Return whether a node is a list of one value per hidden layer."""
-    return isinstance(node, tuple) and len(node) > 0 and all(isinstance(v, (int, float)) for v in node)
-
-
-def stack_seeds(seeds: Sequence[Seed], rows: bool, scale: bool) -> Seed:
-    """Return one `Seed` with a leading member axis on the streams, and on rows and scale where they differ by run."""
-
-    def join(parts: Sequence[Any], batched: bool) -> Any:
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *parts) if batched else parts[0]
-
-    return Seed(
-        streams=join([seed.streams for seed in seeds], True),
-        rows=join([seed.rows for seed in seeds], rows),
-        scale=join([seed.scale for seed in seeds], scale),
-    )
-
-
-def make_seed(streams: dict[str, int], rows: Any, shift: np.ndarray, factor: np.ndarray) -> Seed:
-    """Return what a run's cells share, as host arrays."""
-    return Seed(
-        streams={name: cast(jax.Array, np.uint32(seed)) for name, seed in streams.items()},
-        rows=Rows(*(cast(jax.Array, np.asarray(part, np.int32)) for part in rows)),
-        scale=Scale(*(cast(jax.Array, np.asarray(value)) for value in (shift, factor))),
-    )
 
 
 def data_shapes(dataset: Dataset) -> Data:

@@ -10,19 +10,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from regjax.data import Dataset
-from regjax.data.scaling import fit_scale
-from regjax.plan import Group, Run, Study, find_rows
-from regjax.train.layout import (
-    Chunk,
-    choose_slots,
-    count_bytes,
-    data_shapes,
-    fill,
-    make_seed,
-    member_shapes,
-    stack_recipes,
-    stack_seeds,
-)
+from regjax.plan import Group, Study
+from regjax.train.inputs import seed_of, stack_recipes, stack_seeds
+from regjax.train.layout import Chunk, choose_slots, count_bytes, data_shapes, fill, member_shapes
 from regjax.train.population import Axes, Population, make_mesh, make_population, place, place_seed
 from regjax.train.state import Data, Seed, State
 
@@ -65,7 +55,7 @@ class Program:
 
 
 class Compiled:
-    """`advance` compiled ahead of time, once per group; seconds that it took, and whether the cache had it."""
+    """`advance` compiled ahead of time, once per group, and the seconds that it took."""
 
     def __init__(self, program: Program, live: "Live") -> None:
         begin = time.perf_counter()
@@ -89,12 +79,6 @@ class Live:
     seed: Seed
     state: State
     intervals: int = 0
-
-
-def seed_of(study: Study, dataset: Dataset, run: Run) -> Seed:
-    """Return what all cells of a run's seed share, as host arrays."""
-    rows = find_rows(study, dataset, run)
-    return make_seed(run.streams, rows, *fit_scale(dataset, rows.train, study.data.scale))
 
 
 def make_program(study: Study, dataset: Dataset, group: Group, devices: Sequence[jax.Device]) -> Program:

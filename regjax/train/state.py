@@ -1,6 +1,5 @@
 """What one member is made of besides its recipe: the data it sees, the state it is in."""
 
-import fnmatch
 from typing import Any, NamedTuple
 
 import jax
@@ -84,21 +83,3 @@ def init_state(recipe: Recipe, seed: Seed, data: Data) -> State:
         diverged=jnp.int32(-1),
         kept=tuple((params, stats) for _ in recipe.moments),
     )
-
-
-def make_mask(params: Params, decay_on: str | tuple[str, ...]) -> Params:
-    """Return a tree of Python bools: which leaves penalties, decays and constraints touch.
-
-    >>> make_mask({"a": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}, "matrices")
-    {'a': {'bias': False, 'kernel': True}}
-    >>> make_mask({"a": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}, ("*/bias",))
-    {'a': {'bias': True, 'kernel': False}}
-    """
-
-    def chosen(path: Any, leaf: jax.Array) -> bool:
-        if isinstance(decay_on, str):
-            return decay_on == "all" or leaf.ndim >= 2
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in decay_on)
-
-    return jax.tree_util.tree_map_with_path(chosen, params)

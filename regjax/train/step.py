@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from regjax.optimizers import learning_rate
-from regjax.recipe import Recipe
+from regjax.recipe import Recipe, make_mask
 from regjax.regularizers import Batch, Now
 from regjax.regularizers.base import Params, Site
-from regjax.train.state import Seed, State, Sums, make_mask
+from regjax.train.state import Seed, State, Sums
 
 
 def make_now(recipe: Recipe, seed: Seed, state: State, step: jax.Array) -> Now:

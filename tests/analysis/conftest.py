@@ -94,7 +94,9 @@ def _write_chunk(out: Path, chunk: str, parts: list[pd.DataFrame]) -> None:
         half = table["step"] <= 10
         store.write_table(store.segment_path(out, chunk, 0), table[half])
         store.write_table(store.segment_path(out, chunk, 1), table[~half])
-    done = {"chunk": chunk, "runs": sorted({run for part in parts for run in part["run"]}), "digest": "0" * 16}
+    records = store.read_chunk(out, chunk)
+    digest = store.digest_records(records) if records is not None else ""
+    done = {"chunk": chunk, "runs": sorted({run for part in parts for run in part["run"]}), "digest": digest}
     store.write_json(store.chunk_folder(out, chunk) / "done.json", done)
 
 

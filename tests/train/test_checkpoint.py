@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from regjax.files import StoreError
 from regjax.train import checkpoint
 
 
@@ -67,3 +68,10 @@ def test_another_structure_is_an_error(tmp_path: Path) -> None:
     for like in ({"a": jnp.zeros(3)}, {"a": jnp.zeros(2, jnp.int32)}, {"b": jnp.zeros(2)}):
         with pytest.raises(checkpoint.CheckpointError, match="expected"):
             checkpoint.restore(tmp_path / "c", like)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_a_store_error(tmp_path: Path) -> None:
+    """Where a file stands in place of the folder, the error names the checkpoint and nothing is left beside it."""
+    (tmp_path / "chunk").write_text("")
+    with pytest.raises(StoreError, match=r"cannot write .*chunk"):
+        checkpoint.save(tmp_path / "chunk" / "c", {"a": jnp.zeros(2)})

@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from studies import tiny
 
 from regjax.config import parse_study
 from regjax.data import Dataset, load_dataset
+from regjax.keys import stream_key
 from regjax.plan import Run, make_plan
+from regjax.train.inputs import seed_of
 from regjax.train.layout import Chunk
 from regjax.train.program import Compiled, Program, make_program, run_segment, start
+from regjax.train.state import Data, init_state
+from regjax.train.step import make_now, step
 
 EVERYTHING = {
     "fixed": {"early_stopping.patience": 2, "label_smoothing.strength": 0.1, "decay.strength": 0.01},
@@ -190,15 +195,27 @@ def test_intervals_of_one_program_add_up(digits: Dataset) -> None:
         assert_equal(values, np.concatenate([first[name][:, :1], rest[name][:, :3]], axis=1))
 
 
-def test_epochs_are_fresh_permutations_of_the_training_rows(digits: Dataset) -> None:
-    """Training on a linear read-out of row numbers: an epoch sees every row that fits exactly once."""
-    from regjax.keys import stream_key
+def test_epochs_are_fresh_permutations_trained_batch_by_batch(digits: Dataset) -> None:
+    """Two epochs of the population equal a loop of single steps over rows derived by hand, also from mid-epoch on."""
+    study = {"training": {"steps": 6, "batch_size": 32, "evaluate_every": {"steps": 2}}, "seeds__count": 1}
+    program = make(digits, 1, **study, factors={"dropout.hidden": [0.0, 0.3]})
+    runs = program.group.runs[:2]
+    trained, records = train(program, runs, 2)
 
-    program = make(digits, 1)
-    rows = np.asarray(start(program, Chunk(program.group.runs[:1], 1)).seed.rows.train)[0]
-    epochs = [
-        np.asarray(jax.random.permutation(jax.random.fold_in(stream_key(0, "order"), epoch), rows)) for epoch in (0, 1)
-    ]
+    for place, run in enumerate(runs):
+        seed = jax.tree.map(jnp.asarray, seed_of(program.study, digits, run))
+        recipe = jax.tree.map(jnp.float32, run.recipe)
+        state = init_state(recipe, seed, Data(jnp.asarray(digits.x), jnp.asarray(digits.y)))
+        losses = []
+        for count in range(6):
+            key = jax.random.fold_in(stream_key(run.seed, "order"), count // 3)
+            order = np.asarray(jax.random.permutation(key, seed.rows.train))
+            rows = order[32 * (count % 3) : 32 * (count % 3) + 32]
+            now = make_now(recipe, seed, state, jnp.int32(count))
+            state, sums = step(recipe, state, seed.scale.apply(jnp.asarray(digits.x[rows])), digits.y[rows], now)
+            losses.append(float(sums.loss))
 
-    assert sorted(epochs[0]) == sorted(rows) == sorted(epochs[1])
-    assert not np.array_equal(epochs[0], epochs[1])
+        assert sorted(order) == sorted(np.asarray(seed.rows.train))
+        np.testing.assert_allclose(records["batch.loss"][place], np.reshape(losses, (3, 2)).mean(1), rtol=1e-4)
+        for got, expected in zip(jax.tree.leaves(trained.params), jax.tree.leaves(state.params), strict=True):
+            np.testing.assert_allclose(got[place], expected, atol=1e-4)

@@ -1,0 +1,57 @@
+"""What a population is given: recipes and seeds of its runs, as host arrays with a leading member axis."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import jax
+import numpy as np
+
+from regjax.config import Study
+from regjax.data import Dataset
+from regjax.data.scaling import fit_scale
+from regjax.plan import Run, find_rows
+from regjax.recipe import Recipe
+from regjax.train.state import Rows, Scale, Seed
+
+
+def stack_recipes(recipes: Sequence[Recipe], dtype: str = "float32") -> Recipe:
+    """Return one recipe whose hypers carry a leading member axis, as strong `dtype` arrays.
+
+    A list of values per hidden layer becomes one array [members, layers].
+    """
+    return jax.tree.map(
+        lambda *leaves: np.stack([np.asarray(leaf, dtype) for leaf in leaves]), *recipes, is_leaf=is_rates
+    )
+
+
+def is_rates(node: Any) -> bool:
+    """Return whether a node is a list of one value per hidden layer."""
+    return isinstance(node, tuple) and len(node) > 0 and all(isinstance(v, (int, float)) for v in node)
+
+
+def stack_seeds(seeds: Sequence[Seed], rows: bool, scale: bool) -> Seed:
+    """Return one `Seed` with a leading member axis on the streams, and on rows and scale where they differ by run."""
+
+    def join(parts: Sequence[Any], batched: bool) -> Any:
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *parts) if batched else parts[0]
+
+    return Seed(
+        streams=join([seed.streams for seed in seeds], True),
+        rows=join([seed.rows for seed in seeds], rows),
+        scale=join([seed.scale for seed in seeds], scale),
+    )
+
+
+def make_seed(streams: dict[str, int], rows: Any, shift: np.ndarray, factor: np.ndarray) -> Seed:
+    """Return what a run's cells share, as host arrays."""
+    return Seed(
+        streams={name: cast(jax.Array, np.uint32(seed)) for name, seed in streams.items()},
+        rows=Rows(*(cast(jax.Array, np.asarray(part, np.int32)) for part in rows)),
+        scale=Scale(*(cast(jax.Array, np.asarray(value)) for value in (shift, factor))),
+    )
+
+
+def seed_of(study: Study, dataset: Dataset, run: Run) -> Seed:
+    """Return what all cells of a run's seed share, as host arrays."""
+    rows = find_rows(study, dataset, run)
+    return make_seed(run.streams, rows, *fit_scale(dataset, rows.train, study.data.scale))

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from regjax.conductor import run
     from regjax.config import ConfigError, Study, load_study, parse_study
     from regjax.data import DataError, load_dataset
-    from regjax.files import StoreError
+    from regjax.files import RegjaxError, StoreError
     from regjax.results import Results, load_results
     from regjax.runtime import configure
 
@@ -18,6 +18,7 @@ _HOMES = {
     "ConfigError": "regjax.config",
     "DataError": "regjax.data",
     "Results": "regjax.results",
+    "RegjaxError": "regjax.files",
     "StoreError": "regjax.files",
     "Study": "regjax.config",
     "configure": "regjax.runtime",
@@ -31,6 +32,7 @@ _HOMES = {
 __all__ = [
     "ConfigError",
     "DataError",
+    "RegjaxError",
     "Results",
     "StoreError",
     "Study",

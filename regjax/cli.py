@@ -26,7 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="train what a study asks for and is not done yet; print effects and report")
     add_study(run)
-    run.add_argument("--out", type=Path, required=True, help="run directory; the same again continues it")
+    run.add_argument("--out", type=read_folder, required=True, help="run directory; the same again continues it")
 
     status = commands.add_parser("status", help="how far a run directory is, with its effects so far")
     status.add_argument("out", type=Path, metavar="OUT", help="run directory")
@@ -42,6 +42,13 @@ def make_parser() -> argparse.ArgumentParser:
     prepare.add_argument("--from", dest="source", type=Path, required=True, help="folder with the four .gz files")
     prepare.add_argument("--to", dest="folder", type=Path, help="TFDS folder (default: TFDS_DATA_DIR or TFDS' own)")
     return parser
+
+
+def read_folder(text: str) -> Path:
+    """Return the path of a run directory; an empty name would mean the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("got an empty name, expected a folder such as out/mine")
+    return Path(text)
 
 
 def add_study(parser: argparse.ArgumentParser) -> None:
@@ -82,10 +89,16 @@ def guard(chosen: argparse.Namespace) -> int:
     from regjax.files import RegjaxError
 
     try:
-        return COMMANDS[chosen.command](chosen)
+        code = COMMANDS[chosen.command](chosen)
+        sys.stdout.flush()
+        return code
     except RegjaxError as error:
         print(f"regjax: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # The reader of the output went away, as with `| head`; nothing is wrong with the command.
+        sys.stdout = None  # type: ignore[assignment]
+        return EXIT_OK
     except KeyboardInterrupt:
         print("regjax: interrupted; the same command goes on from the last segment", file=sys.stderr)
         return 130

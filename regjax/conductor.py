@@ -13,12 +13,12 @@ import pandas as pd
 
 from regjax import __version__, runtime, store
 from regjax.analysis.questions import smallest_p
-from regjax.analysis.table import make_table, state_values
-from regjax.config import Study, load_study, parse_study, study_json
+from regjax.analysis.table import at_label, make_table, state_values
+from regjax.config import Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
 from regjax.execute import train_plan
 from regjax.files import lock_folder
-from regjax.plan import Plan, candidates, make_plan, make_runs_table, make_tuning_plan, plan_json
+from regjax.plan import Plan, candidates, find_twins, make_plan, make_runs_table, make_tuning_plan, plan_json
 from regjax.progress import Progress, format_seconds
 from regjax.results import Results
 from regjax.tasks import METRICS
@@ -57,21 +57,67 @@ def run(
     dataset = load_dataset(**study.dataset_arguments())
     found = runtime.configure()
     plan = make_plan(study, dataset)
-    if found.notice:
-        progress.say(found.notice)
+    for notice in (found.notice, *find_notices(plan, dataset)):
+        if notice:
+            progress.say(f"note: {notice}")
     with lock_folder(out):
+        for notice in compare_plans(out, plan, dataset):
+            progress.say(f"note: {notice}")
         waves = []
         if study.tune is not None:
             waves.append(make_tuning_plan(study, dataset))
             save_waves(out, plan, waves, dataset, found)
             train_plan(waves[0], dataset, out, progress, "tuning")
             plan = make_plan(study, dataset, choose_tuned(waves[0], out))
+            for cell in plan.cells:
+                progress.say(f"tuned: {cell.name}: {plain(plan.tuned[cell.index])}")
         save_waves(out, plan, waves, dataset, found)
         train_plan(plan, dataset, out, progress, "training")
         results = Results(out)
         if report:
             results.report()
     return results
+
+
+def find_notices(plan: Plan, dataset: Dataset) -> list[str]:
+    """Return what a researcher would want to know before the training: twin cells, inputs far from the unit range."""
+    notices = [f'"{b}" is the same as "{a}": what differs does nothing there' for a, b in find_twins(plan)[:5]]
+    if dataset.x.dtype != np.uint8 and plan.study.data.scale != "standard":
+        largest = float(np.abs(dataset.x).max())
+        if largest > 100:
+            notices.append(f'inputs reach {largest:.4g} and are not scaled; consider data.scale = "standard"')
+    return notices
+
+
+def compare_plans(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
+    """Return in which keys the study that a run directory holds differs from this one; seed counts do not count."""
+    if not (out / "plan.json").exists():
+        return []
+    old = store.load_plan(out)
+    before, after = (flatten_tables(tables) for tables in (old["study"], study_json(plan.study)))
+    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key) and key != "seeds.count")
+    if old["data"]["digest"] != dataset.digest:
+        keys.append("the data itself")
+    if not keys:
+        return []
+    return [
+        f"{out} holds a study that differs in {', '.join(keys)}; plan and report become those of this study, runs that "
+        "both have are reused, and the others stay stored"
+    ]
+
+
+def flatten_tables(tables: Any, *place: str) -> dict[str, Any]:
+    """Return {dotted path: value} of nested tables.
+
+    >>> flatten_tables({"a": {"b": 1}, "c": [2]})
+    {'a.b': 1, 'c': [2]}
+    """
+    if not isinstance(tables, Mapping):
+        return {".".join(place): tables}
+    found: dict[str, Any] = {}
+    for key, value in tables.items():
+        found |= flatten_tables(value, *place, key)
+    return found
 
 
 def save_waves(out: Path, plan: Plan, before: Sequence[Plan], dataset: Dataset, found: runtime.Runtime) -> None:
@@ -169,15 +215,30 @@ def preview(study: Study | Mapping[str, Any] | str | Path, overrides: Sequence[s
     return "\n".join(
         [
             study.question,
-            f"data: {dataset.name}, {', '.join(f'{count} {name}' for name, count in plan.groups[0].counts.items())}",
+            f"primary: {study.primary.metric} at {at_label(plan.primary['at'])}, margin {study.primary.margin}",
+            f"data: {dataset.name}, {', '.join(f'{count} {name}' for name, count in plan.groups[0].counts.items())}, "
+            f"{dataset.num_classes} classes, inputs {list(dataset.x.shape[1:])} {dataset.x.dtype}, "
+            f"scale {study.data.scale}",
             f"{len(plan.cells)} cells x {study.seeds.count} seeds; each seed varies {', '.join(study.seeds.vary)}",
-            *(f"  {cell.index:3d}  {cell.name}" for cell in plan.cells),
+            *shorten([f"  {cell.index:3d}  {cell.name}" for cell in plan.cells]),
             f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory; smallest p these seeds allow: {least:.2g}"
             + (" - nothing can be shown at 0.05; take at least 6 seeds" if least > 0.05 else ""),
+            *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),
+            *(f"note: {notice}" for notice in find_notices(plan, dataset)),
             *costs,
-            f"{len(costs)} program(s) to compile; in all about {format_seconds(seconds)} besides (estimates)",
+            f"in all about {format_seconds(seconds)} (estimates), and the compilation of {len(costs)} program(s), "
+            "some seconds each",
         ]
     )
+
+
+def shorten(lines: list[str], most: int = 40) -> list[str]:
+    """Return the first lines, and how many more there are.
+
+    >>> shorten(["a", "b", "c"], 2)
+    ['a', 'b', '  ... and 1 more']
+    """
+    return lines if len(lines) <= most else [*lines[:most], f"  ... and {len(lines) - most} more"]
 
 
 def _estimate(plan: Plan, dataset: Dataset, speed: float) -> list[Estimate]:

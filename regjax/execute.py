@@ -93,6 +93,8 @@ def train_chunk(
     total = program.group.steps.steps // program.group.steps.evaluate_steps
     live, seconds, ended = resume_chunk(program, live, out, name)
     progress.skip(count_epochs(program, live, live.intervals))
+    if live.intervals:
+        progress.say(f"going on from update {live.intervals * program.group.steps.evaluate_steps} of a chunk")
     while live.intervals < total and not ended:
         begin = time.perf_counter()
         first = live.intervals

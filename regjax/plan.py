@@ -169,6 +169,7 @@ def _make_runs(
     sizes = {cell.data["train_size"]: count_rows(study, dataset, cell.data["train_size"]) for cell in cells}
     steps = [resolve_steps(c.training, sizes[c.data["train_size"]]["train"] // c.training.batch_size) for c in cells]
     moments = choose_moments(cells, resolve_primary(study, steps)["at"] if study.measure.predictions else None, steps)
+    check_warmup(cells, steps)
     recipes = make_recipes(cells, steps, dataset.num_classes, moments)
     for recipe in {recipe.decay_on: recipe for recipe in recipes}.values():
         check_patterns(recipe, dataset)
@@ -261,6 +262,19 @@ def make_recipes(
     ]
 
 
+def check_warmup(cells: Sequence[CellSettings], steps: Sequence[Steps]) -> None:
+    """Refuse a warm-up that does not end before the training does.
+
+    Raises:
+      ConfigError: names both lengths.
+    """
+    for cell, course in zip(cells, steps, strict=True):
+        warmup = cell.optimizer.schedule.warmup_steps
+        if warmup >= course.steps:
+            expected = f"less than the {course.steps} updates of the training"
+            raise ConfigError([Problem("optimizer.schedule.warmup_steps", str(warmup), expected)])
+
+
 def check_patterns(recipe: Recipe, dataset: Dataset) -> None:
     """Refuse patterns of `model.decay_on` that name no parameter: every penalty would silently do nothing.
 
@@ -286,6 +300,17 @@ def _make_groups(runs: Sequence[Run], steps: Sequence[Steps], study: Study, data
         Group(tuple(group), count_rows(study, dataset, size), steps[group[0].cell])
         for (_, size), group in members.items()
     )
+
+
+def find_twins(plan: Plan) -> list[tuple[str, str]]:
+    """Return pairs of cells whose runs are the same: what tells them apart does nothing there."""
+    first: dict[str, int] = {}
+    pairs: dict[tuple[int, int], None] = {}
+    for run in plan.runs:
+        known = first.setdefault(run.id, run.cell)
+        if known != run.cell:
+            pairs[(known, run.cell)] = None
+    return [(plan.cells[a].name, plan.cells[b].name) for a, b in pairs]
 
 
 def make_runs_table(plan: Plan) -> pd.DataFrame:

@@ -27,7 +27,10 @@ def main(arguments: list[str] | None = None) -> regjax.Results:
     if chosen.data != "mnist":
         # The published numbers are MNIST's.
         overrides += ["report.markers=[]", f'question="Does dropout 0.5 raise the test accuracy on {chosen.data}?"']
-    results = regjax.run(STUDY, chosen.out, overrides=overrides)
+    try:
+        results = regjax.run(STUDY, chosen.out, overrides=overrides)
+    except regjax.RegjaxError as error:
+        parser.error(str(error))
     print(results.summary())
     print(f"\nreport: {results.report()}")
     return results

@@ -8,6 +8,7 @@ is an MLP on the digits that scikit-learn carries, unless --data names a prepare
 """
 
 import argparse
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,27 @@ def read_factor(text: str) -> tuple[str, list[Any]]:
 
     >>> read_factor("model.norm=none,batch")
     ('model.norm', ['none', 'batch'])
+    >>> read_factor("dropout.hidden=0,[0.1,0.2]")
+    ('dropout.hidden', [0, [0.1, 0.2]])
     """
     path, _, levels = text.partition("=")
     if not path or not levels:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected PATH=LEVEL,LEVEL,... such as dropout.hidden=0,0.5")
-    return path.strip(), [_read_level(level.strip()) for level in levels.split(",")]
+    for written in (f"[{levels}]", "[" + ", ".join(_quote(level.strip()) for level in levels.split(",")) + "]"):
+        try:
+            return path.strip(), tomllib.loads(f"levels = {written}")["levels"]
+        except tomllib.TOMLDecodeError:
+            continue
+    raise argparse.ArgumentTypeError(f"got {text!r}, expected levels such as 0,0.5 or none,batch or [32],[64,64]")
 
 
-def _read_level(text: str) -> Any:
+def _quote(text: str) -> str:
+    """Return a level as TOML: a value as it stands, a bare name in quotes."""
     try:
-        return tomllib.loads(f"level = {text}")["level"]
+        tomllib.loads(f"level = {text}")
     except tomllib.TOMLDecodeError:
-        return text
+        return json.dumps(text)
+    return text
 
 
 def make_study(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -40,7 +50,7 @@ def make_study(chosen: argparse.Namespace) -> dict[str, Any]:
     return {
         "question": f"What do {', '.join(factors)} do to {chosen.metric} of an MLP on {chosen.data}?",
         "primary": {"metric": chosen.metric, "at": "best"},
-        "data": {"name": chosen.data},
+        "data": {"name": "arrays", "path": str(chosen.path.resolve())} if chosen.path else {"name": chosen.data},
         "model": {"name": "mlp", "widths": chosen.widths},
         "optimizer": {"name": "adam", "learning_rate": chosen.learning_rate},
         "training": {"epochs": chosen.epochs, "batch_size": chosen.batch_size},
@@ -57,13 +67,18 @@ def main(arguments: list[str] | None = None) -> regjax.Results:
     parser.add_argument("--factor", type=read_factor, action="append", required=True, metavar="PATH=LEVELS")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--design", default="full_factorial", help="or one_at_a_time, leave_one_out")
-    parser.add_argument("--data", default="digits")
+    parser.add_argument("--data", default="digits", help="or mnist, fashion_mnist where prepared")
+    parser.add_argument("--path", type=Path, help="an .npz file with x and y, instead of --data")
     parser.add_argument("--metric", default="test.nll")
     parser.add_argument("--widths", type=int, nargs="+", default=[128, 128])
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--batch-size", type=int, default=32)
-    results = regjax.run(make_study(parser.parse_args(arguments)), parser.parse_args(arguments).out)
+    chosen = parser.parse_args(arguments)
+    try:
+        results = regjax.run(make_study(chosen), chosen.out)
+    except regjax.RegjaxError as error:
+        parser.error(str(error))
     print(results.summary())
     print(f"\nreport: {results.report()}")
     return results

@@ -156,3 +156,25 @@ def test_reproduce_script_runs_on_real_mnist(tmp_path: Path, real_data: Path, mo
 
     assert seen == {"runs": 4}
     assert store.load_plan(results.out)["markers"][0]["value"] == 0.9774
+
+
+def test_an_empty_out_is_refused() -> None:
+    """`--out ""` would write into the current folder."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", QUICKSTART, "--out", ""])
+    assert ended.value.code == 2
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    """`regjax plan ... | head -1` ends without a traceback."""
+    command = f"{sys.executable} -m regjax plan {QUICKSTART} | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_flag_of_a_script_is_told_without_a_traceback(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    """The scripts say what is wrong with a study made from flags as `regjax run` does."""
+    main = runpy.run_path(str(ROOT / "scripts" / "sweep_regularizers.py"))["main"]
+    with pytest.raises(SystemExit):
+        main(["--out", str(tmp_path / "out"), "--factor", "dropout.hiden=0,0.5"])
+    assert 'did you mean "hidden"' in capsys.readouterr().err

@@ -399,3 +399,27 @@ def test_overrides_apply_to_a_checked_study(tmp_path: Path) -> None:
     assert results.plan["seeds"] == [0]
     with pytest.raises(regjax.ConfigError, match=r"training\.nonsense"):
         regjax.run(study, tmp_path / "no", overrides=["training.nonsense=3"])
+
+
+def test_notices_say_what_would_surprise(tmp_path: Path) -> None:
+    """Cells that mean the same, unscaled inputs and another study in the folder are told before the training."""
+    twins = tiny(factors={"early_stopping.restore": [True, False]}, seeds__count=1)
+    _, said = run(twins, tmp_path / "out")
+    _, other = run(tiny(seeds__count=1, model__widths=[8]), tmp_path / "out")
+    _, grown = run(tiny(seeds__count=2, model__widths=[8]), tmp_path / "out")
+
+    assert '"early_stopping.restore=false" is the same as "early_stopping.restore=true"' in said
+    assert "differs in factors." in other
+    assert "model.widths" in other
+    assert "differs" not in grown
+
+    data = regjax.load_dataset("digits")
+    np.savez(tmp_path / "raw.npz", x=data.x.reshape(len(data.y), -1) * 100.0, y=data.y)
+    arrays = tiny(data={"name": "arrays", "path": str(tmp_path / "raw.npz"), "split": tiny()["data"]["split"]})
+    assert "consider data.scale" in run({**arrays, "seeds": {"count": 1}}, tmp_path / "raw")[1]
+
+
+def test_tuned_values_are_said(tmp_path: Path) -> None:
+    """What `[tune]` chose for each cell is told while the study runs."""
+    _, said = run(tiny(tune={"optimizer.learning_rate": [1e-6, 0.003], "seeds": 1}, seeds__count=1), tmp_path / "out")
+    assert "tuned: dropout.hidden=0.5: {'optimizer.learning_rate': 0.003}" in said

@@ -149,3 +149,15 @@ def test_the_input_scale_is_part_of_the_identity() -> None:
     study = parse_study(tiny(data__split=SPLIT, training__batch_size=20))
     other = DATA[False]._replace(peak=16.0)
     assert not {r.id for r in make_plan(study, DATA[False]).runs} & {r.id for r in make_plan(study, other).runs}
+
+
+def test_a_warm_up_longer_than_the_training_is_refused() -> None:
+    """A warm-up that never ends would leave the learning rate far below the study's."""
+    with pytest.raises(ConfigError, match=r"warmup_steps: got 12, expected less than the 12 updates"):
+        plan_of(optimizer__schedule={"name": "cosine", "warmup_steps": 12})
+
+
+def test_a_margin_in_percentage_points_is_refused() -> None:
+    """An accuracy's margin of 0.5 means 50 points; the error says how half a point is written."""
+    with pytest.raises(ConfigError, match=r"half a percentage point is 0\.005"):
+        plan_of(primary__margin=0.5)

@@ -32,7 +32,8 @@ def verdict_sentence(table: Table, row: Mapping[str, Any]) -> str:
     name = _subject(row)
     where = f"{metric_text(row['metric'])} {_state(table, row)}"
     if math.isnan(row["effect"]):
-        return f"{name}: no seed has a result for {where} yet{_seeds(table, row)}."
+        yet = "" if table.status.done.all() else " yet"
+        return f"{name}: no seed has a result for {where}{yet}{_seeds(table, row)}."
     margin = table.plan["primary"].get("margin") if row["metric"] == table.plan["primary"]["metric"] else None
     split = "" if "split" in table.plan["vary"] else ", on this split"
     claim = f"{_claim(row, name, where)}{split}{_meaning(row)}{_margin_text(row, margin)}"

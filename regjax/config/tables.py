@@ -68,6 +68,9 @@ class Primary(Table):
         states = [self.at, *self.also_at]
         if any(state in states[:index] for index, state in enumerate(states)):
             raise fail("also_at without doubles and without the state of at", got="a state twice")
+        if self.metric.endswith(".accuracy") and self.margin is not None and self.margin >= 0.5:
+            hint = "accuracies are shares: half a percentage point is 0.005"
+            raise fail("a margin below 0.5 for an accuracy", hint, f"margin = {self.margin:g}")
         return self
 
 

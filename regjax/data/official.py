@@ -136,14 +136,18 @@ def list_shards(official: Official, prepared: Path) -> tuple[dict[str, list[Path
         file_format = info.get("fileFormat", "tfrecord")  # as TFDS itself reads folders older than this field
         lengths = {split["name"]: [int(n) for n in split["shardLengths"]] for split in info["splits"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{described} cannot be read: {error!r}; prepare the data anew") from error
+        raise DataError(
+            f"{described} cannot be read: {error!r}; remove that folder and prepare the data anew"
+        ) from error
     if file_format not in ("array_record", "tfrecord"):
         raise DataError(
             f"{prepared} is in the format {file_format!r}; regjax reads array_record and tfrecord. Use another data "
             f"folder: {prepare_command(official)}"
         )
     if {part: sum(of_part) for part, of_part in lengths.items()} != official.counts:
-        raise DataError(f"{described} counts {lengths}, expected {official.counts}; prepare the data anew")
+        raise DataError(
+            f"{described} counts {lengths}, expected {official.counts}; remove that folder and prepare the data anew"
+        )
     shards = {
         part: [
             prepared / f"{official.name}-{part}.{file_format}-{index:05d}-of-{len(of_part):05d}"

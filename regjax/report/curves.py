@@ -57,13 +57,13 @@ def summarize_curve(x: np.ndarray, values: np.ndarray, metric: str, most_points:
 
     Args:
       x: [T] steps or epochs.
-      values: [seed, T]; NaN after a run's stop or divergence.
+      values: [seed, T]; infinite once a run has diverged; a run without any number does not count.
       metric: decides the scale.
       most_points: evaluations kept; the first and last always are.
     """
     keep = np.unique(np.linspace(0, len(x) - 1, min(most_points, len(x))).round().astype(int))
     shown = np.where(np.isfinite(values[:, keep]), value_scale(metric) * values[:, keep], np.nan)
-    begun = np.isfinite(shown).any(axis=1).sum()
+    begun = (~np.isnan(values)).any(axis=1).sum()
     enough = np.isfinite(shown).sum(axis=0) >= max(1, begun / 2)
     mean, low, high = (np.full(len(keep), np.nan) for _ in range(3))
     if enough.any():

@@ -99,7 +99,7 @@ def make_curves(table: Table) -> list[Group]:
     at = plan["primary"]["at"]
     primary_x = at["step"] / scale if at["kind"] == "step" else None
     steps = curves(table, metrics[0])[0]
-    panels = draw_together(steps / scale, {m: curves(table, m)[1] for m in metrics}, x_label, primary_x)
+    panels = draw_together(steps / scale, {m: held_curves(table, m)[1] for m in metrics}, x_label, primary_x)
     line = " The dotted upright line is the primary state." if primary_x is not None else ""
     caption = f"Line: mean over seeds; band: their middle 80% (10% to 90%).{line} {_curve_note(table)}"
     return [Group("", panels, caption)]
@@ -127,17 +127,31 @@ def _small_groups(table: Table, metrics: Sequence[str], per_epoch: int, x_label:
     )
     groups = []
     for i, metric in enumerate(metrics):
-        steps, values = curves(table, metric)
+        steps, values = held_curves(table, metric)
         panels, title = draw_multiples(steps / per_epoch, values, metric, shown, f"small{i}c")
         groups.append(Group(title, panels, f"The same for {title}." if i else caption))
     return groups
+
+
+def held_curves(table: Table, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return steps and values [cell, seed, T] as drawn: held after an early stop, infinite from a divergence on.
+
+    The mean of those that go on would flatter or blame the others; a run that is not done is NaN and does not count.
+    """
+    steps, values = curves(table, metric)
+    status = table.status
+    last = np.take_along_axis(values, (steps <= status.end[..., None]).sum(-1, keepdims=True) - 1, axis=2)
+    held = (status.stopped[..., None] >= 0) & (steps > status.end[..., None])
+    lost = (status.diverged[..., None] >= 0) & (steps >= status.diverged[..., None])
+    return steps, np.where(lost, np.inf, np.where(held, last, values))
 
 
 def _curve_note(table: Table) -> str:
     """Return what a reader of the curves must know of runs that ended before the others."""
     early = (table.status.stopped >= 0).any() or (table.status.diverged >= 0).any()
     ended = (
-        " Stopped and diverged runs drop out there; a curve ends where fewer than half of its runs go on."
+        " A stopped run keeps the value of its stop, a diverged one drops out; a curve ends where fewer than half of"
+        " its runs are left."
         if early
         else ""
     )

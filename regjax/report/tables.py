@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from regjax.analysis.effects import all_effects
-from regjax.analysis.table import At, Table
+from regjax.analysis.table import At, Table, at_label
 from regjax.report.words import (
     MISSING,
     STREAM_WORDS,
@@ -50,8 +50,17 @@ class Grid(NamedTuple):
 
 
 def ranked_effects(table: Table) -> pd.DataFrame:
-    """Return all effects, what was declared before the runs first; the order within both kinds is the plan's."""
-    return all_effects(table).sort_values("confirmatory", ascending=False, kind="stable", ignore_index=True)
+    """Return all effects: the kind that the study wants first (`design.headline`), then what was declared before the
+    runs, then the rest; otherwise in the plan's order.
+    """
+    effects = all_effects(table)
+    headline = (effects["kind"] == table.plan.get("headline")) & (effects["at"] == _primary_label(table))
+    rank = np.where(headline, 0, np.where(effects["confirmatory"], 1, 2))
+    return effects.iloc[np.argsort(rank, kind="stable")].reset_index(drop=True)
+
+
+def _primary_label(table: Table) -> str:
+    return at_label(table.plan["primary"]["at"])
 
 
 def effects_grid(effects: pd.DataFrame) -> Grid:

@@ -12,7 +12,7 @@ from regjax.analysis.table import load_table
 from regjax.report.curves import make_axis, summarize_curve
 from regjax.report.drawing import PALETTE, cell_look, draw, nice_ticks
 from regjax.report.figures import draw_effects, draw_strips, make_strips
-from regjax.report.gallery import make_curves, make_effect_plot, make_legend, short_names, shown_cells
+from regjax.report.gallery import held_curves, make_curves, make_effect_plot, make_legend, short_names, shown_cells
 from regjax.report.page import render_page
 
 DROPOUT = [{"path": "dropout.hidden", "levels": [0.0, 0.5]}]
@@ -156,3 +156,16 @@ def test_ticks_lie_inside_and_are_labelled_with_what_they_are() -> None:
         slack = 1e-6 * (high - low)
         assert all(low - slack <= tick <= high + slack for tick in ticks)
         np.testing.assert_allclose([float(label) for label in labels], ticks, atol=slack)
+
+
+def test_stopped_runs_keep_their_value_and_diverged_ones_count(tmp_path: Path) -> None:
+    """In the curves a stopped run stays at its last value, and a cell of mostly diverged runs has no curve."""
+    plan = make_plan(DROPOUT, 4)
+    ends = {(1, seed): {"diverged": 1} for seed in range(3)} | {(0, 0): {"stopped": 1125}}
+    table = load_table(save_folder(tmp_path, plan, ends))
+    steps, values = held_curves(table, "validation.nll")
+    ended = int((steps <= 1125).sum()) - 1
+
+    assert (values[0, 0, ended:] == values[0, 0, ended]).all()
+    assert np.isinf(values[1, :3]).all()
+    assert not np.isfinite(summarize_curve(steps, values[1], "validation.nll", 50).mean).any()

@@ -1,5 +1,6 @@
 """The words and tables of a report: sentences, tables, numbers, plain text."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_unfinished_study_is_marked_and_lists_what_is_missing(tmp_path: Path, ab
     assert tables.missing_grid(table).rows[-1].cells == (table.cells[1], "3", "0-2")
     page = render_page(table, [])
     assert "are not finished: all numbers are provisional" in page
-    assert ("No run is finished yet" in page) == (absent == 6)
+    assert ("No run has a result at this state" in page) == (absent == 6)
     assert "not finished" in effects_text(table)
 
 
@@ -199,3 +200,17 @@ def test_tuned_hypers_have_a_row_per_cell(lattice_folder: Path, two_cell_folder:
     assert len(grid.rows) == 16
     assert grid.rows[0].cells[1] == "0.001"
     assert "Tuned per cell" not in render_page(load_table(two_cell_folder), [])
+
+
+def test_the_headline_kind_comes_first(lattice_folder: Path) -> None:
+    """`design.headline` puts its contrasts at the primary state on top, then come the confirmatory ones."""
+    table = load_table(lattice_folder)
+    plain = tables.ranked_effects(table)
+    kinds = set(plain["kind"])
+    for kind in kinds:
+        ranked = tables.ranked_effects(dataclasses.replace(table, plan={**table.plan, "headline": kind}))
+        first = ranked["kind"].eq(kind) & ranked["at"].eq(plain["at"].iloc[0])
+        assert first.iloc[: first.sum()].all()
+        assert sorted(ranked["contrast"]) == sorted(plain["contrast"])
+    assert plain["confirmatory"].is_monotonic_decreasing
+    assert len(kinds) > 1

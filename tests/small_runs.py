@@ -14,7 +14,7 @@ from regjax.recipe import Recipe
 from regjax.regularizers import Regularizer
 from regjax.regularizers.noise import drop
 from regjax.tasks import Classification
-from regjax.train.layout import stack_recipes
+from regjax.train.inputs import stack_recipes
 from regjax.train.state import Data, Rows, Scale, Seed, State, Sums, init_state
 from regjax.train.step import make_now, step
 

@@ -178,8 +178,10 @@ def early_stopping(values: Sequence[float], patience: float, min_delta: float = 
 
     Written over the whole curve, not as a running memory: an evaluation improves when it is below the last improvement
     by more than `min_delta`; training stops at the first evaluation `patience` after an improvement (or the start).
+    Without early stopping (infinite patience) `min_delta` says nothing: the best is the plain minimum.
     """
     improved: list[int] = []
+    min_delta = min_delta if np.isfinite(patience) else 0.0
     for index, value in enumerate(values):
         reference = values[improved[-1]] if improved else np.inf
         if value < reference - min_delta:

@@ -48,7 +48,8 @@ def make_recipe(
 
 def stack(*recipes: Recipe, dtype: str = "float32") -> Recipe:
     """Return recipes of one structure with hypers as arrays on a leading member axis."""
-    return jax.tree.map(jnp.asarray, stack_recipes(recipes, dtype))
+    # A copy: an array that shares NumPy's memory was once seen to change when that memory was given back.
+    return jax.tree.map(jnp.array, stack_recipes(recipes, dtype))
 
 
 def traced(recipe: Recipe, dtype: str = "float32") -> Recipe:

@@ -79,6 +79,8 @@ class Live:
     seed: Seed
     state: State
     intervals: int = 0
+    # On a CPU a device array may share the memory of the NumPy array it was made from: both live as long as the chunk.
+    host: Any = None
 
 
 def make_program(study: Study, dataset: Dataset, group: Group, devices: Sequence[jax.Device]) -> Program:
@@ -125,15 +127,18 @@ def start(program: Program, chunk: Chunk) -> Live:
     """Return a chunk before its first update."""
     runs = fill(chunk.runs, chunk.slots)
     seeds = [seed_of(program.study, program.dataset, run) for run in chunk.runs]
-    recipe = place(program.mesh, stack_recipes([run.recipe for run in runs]), batched=True)
+    recipes = stack_recipes([run.recipe for run in runs])
+    recipe = place(program.mesh, recipes, batched=True)
     stacked = stack_seeds(fill(seeds, chunk.slots), program.axes.rows, program.axes.scale)
     seed = place_seed(program.mesh, stacked, program.axes)
-    return Live(chunk, recipe, seed, program.population.init(recipe, seed, program.data))
+    state = program.population.init(recipe, seed, program.data)
+    return Live(chunk, recipe, seed, state, host=(recipes, stacked))
 
 
 def resume(program: Program, live: Live, state: State, intervals: int) -> Live:
     """Return the chunk in a state read from a checkpoint, after so many intervals."""
-    return dataclasses.replace(live, state=place(program.mesh, state, batched=True), intervals=intervals)
+    placed = place(program.mesh, state, batched=True)
+    return dataclasses.replace(live, state=placed, intervals=intervals, host=(live.host, state))
 
 
 def run_segment(program: Program, compiled: Compiled, live: Live, intervals: int) -> tuple[Live, dict[str, np.ndarray]]:

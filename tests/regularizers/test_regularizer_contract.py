@@ -52,15 +52,13 @@ def ends(h: Hyper):
     return low, float(np.nextafter(np.float32(high), np.float32(low)))
 
 
-@functools.cache
 def trainer():
-    """Return the jitted training loop of one member."""
-    return jax.jit(small.train)
+    """Return the jitted training loop of one member, with a program cache of its own."""
+    return jax.jit(lambda *arguments: small.train(*arguments))
 
 
-@functools.cache
 def population():
-    """Return the jitted training loop vmapped over recipes."""
+    """Return the jitted training loop vmapped over recipes, with a program cache of its own."""
     return jax.jit(jax.vmap(small.train, in_axes=(0, None, None, None)))
 
 

@@ -112,9 +112,21 @@ def part(cls: type[T]) -> type[T]:
     made: type = dataclasses.dataclass(frozen=True)(cls)
     traced = {f.name for f in dataclasses.fields(made) if {"hyper", "child"} & set(f.metadata)}
     names = [f.name for f in dataclasses.fields(made)]
-    jax.tree_util.register_dataclass(
-        made, data_fields=[n for n in names if n in traced], meta_fields=[n for n in names if n not in traced]
-    )
+    data, meta = [n for n in names if n in traced], [n for n in names if n not in traced]
+
+    def flatten(value: Any) -> tuple[Any, Any]:
+        # The class is static data: jax compares two tree structures by it, not by the kind of their nodes, and would
+        # take the program of one part for another of the same shape.
+        keyed = [(jax.tree_util.GetAttrKey(n), getattr(value, n)) for n in data]
+        return keyed, (made, tuple(getattr(value, n) for n in meta))
+
+    def unflatten(static: Any, leaves: Any) -> Any:
+        value = object.__new__(made)
+        for name, field in (*zip(meta, static[1], strict=True), *zip(data, leaves, strict=True)):
+            object.__setattr__(value, name, field)
+        return value
+
+    jax.tree_util.register_pytree_with_keys(made, flatten, unflatten)
     return made
 
 

@@ -147,3 +147,11 @@ def test_every_regularizer_has_a_switch_inside_its_range(name):
     for field, h in found.items():
         assert h.range.contains(getattr(REGULARIZERS[name](), field))
         assert h.help
+
+
+def test_parts_of_two_classes_have_two_structures():
+    """Two parts with the same fields are not one tree structure: jax would take one's program for the other's."""
+    from regjax.regularizers import L1, L2
+
+    assert jax.tree.structure(L1(1.0)) != jax.tree.structure(L2(1.0))
+    assert jax.tree.structure(L1(1.0)) == jax.tree.structure(L1(2.0))

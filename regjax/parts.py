@@ -121,7 +121,7 @@ def part(cls: type[T]) -> type[T]:
         return keyed, (made, tuple(getattr(value, n) for n in meta))
 
     def unflatten(static: Any, leaves: Any) -> Any:
-        value = object.__new__(made)
+        value: Any = object.__new__(made)
         for name, field in (*zip(meta, static[1], strict=True), *zip(data, leaves, strict=True)):
             object.__setattr__(value, name, field)
         return value

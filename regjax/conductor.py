@@ -22,10 +22,10 @@ from regjax.plan import Plan, candidates, find_twins, make_plan, make_runs_table
 from regjax.progress import Progress, format_seconds
 from regjax.results import Results
 from regjax.tasks import METRICS
-from regjax.train.estimate import Estimate, estimate_group, measure_flops
 from regjax.train.inputs import seed_of
 from regjax.train.layout import data_shapes, member_shapes
 from regjax.train.program import count_params, make_program
+from regjax.train.timing import Estimate, estimate_group
 
 
 def run(
@@ -35,6 +35,7 @@ def run(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     report: bool = True,
+    profile: str | Path | None = None,
 ) -> Results:
     """Train what a study asks for and is not stored yet; return its results.
 
@@ -47,6 +48,7 @@ def run(
       overrides: "training.epochs=3" and the like, for a path or a mapping.
       progress: where progress is told; standard error by default.
       report: whether report.html is made.
+      profile: folder for a trace of a few updates, as `jax.profiler` writes it (for TensorBoard or Perfetto).
 
     Raises:
       ConfigError: the study is wrong; nothing is written.
@@ -67,12 +69,13 @@ def run(
         if study.tune is not None:
             waves.append(make_tuning_plan(study, dataset))
             save_waves(out, plan, waves, dataset, found)
-            train_plan(waves[0], dataset, out, progress, "tuning")
+            train_plan(waves[0], dataset, out, progress, "tuning", profile and Path(profile))
+            profile = None
             plan = make_plan(study, dataset, choose_tuned(waves[0], out))
             for cell in plan.cells:
                 progress.say(f"tuned: {cell.name}: {plain(plan.tuned[cell.index])}")
         save_waves(out, plan, waves, dataset, found)
-        train_plan(plan, dataset, out, progress, "training")
+        train_plan(plan, dataset, out, progress, "training", profile and Path(profile))
         results = Results(out)
         if report:
             results.report()
@@ -188,7 +191,9 @@ def choose_tuned(tuning: Plan, out: Path) -> dict[int, dict[str, Any]]:
 
 
 def preview(study: Study | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()) -> str:
-    """Return what `run` would do, as text: cells, contrasts, groups, with estimates of memory and time.
+    """Return what `run` would do, as text: cells, contrasts, groups, with their memory and time.
+
+    The programs are compiled (a later `run` takes them from the cache) and a few updates of each are timed.
 
     Raises:
       ConfigError, DataError: as `run`.
@@ -200,12 +205,11 @@ def preview(study: Study | Mapping[str, Any] | str | Path, overrides: Sequence[s
     if study.tune is not None:
         plans.insert(0, ("tuning", make_tuning_plan(study, dataset)))
     plan = plans[-1][1]
-    speed = measure_flops(jax.devices())
-    waves = [(what, wave, _estimate(wave, dataset, speed)) for what, wave in plans]
+    waves = [(what, wave, _estimate(wave, dataset)) for what, wave in plans]
     costs = [
-        f"{what}, group {index}: {len(group.runs)} runs of {group.steps.steps} updates, {cost.chunks} chunk(s) of "
-        f"{cost.slots} on {found.devices}; about {cost.bytes_per_device / 2**20:.0f} MiB per device and "
-        f"{format_seconds(cost.seconds)}"
+        f"{what}, group {index}: {len(group.runs)} runs of {group.steps.steps} updates, {cost.slots} at once on "
+        f"{found.devices}; {cost.bytes_per_device / 2**20:.0f} MiB per device, compiled in "
+        f"{format_seconds(cost.compile_seconds)}, about {format_seconds(cost.seconds)} of training"
         for what, wave, estimates in waves
         for index, (group, cost) in enumerate(zip(wave.groups, estimates, strict=True))
     ]
@@ -226,8 +230,7 @@ def preview(study: Study | Mapping[str, Any] | str | Path, overrides: Sequence[s
             *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),
             *(f"note: {notice}" for notice in find_notices(plan, dataset)),
             *costs,
-            f"in all about {format_seconds(seconds)} (estimates), and the compilation of {len(costs)} program(s), "
-            "some seconds each",
+            f"in all about {format_seconds(seconds)}, if nothing stops early (from timing a few updates of each program)",
         ]
     )
 
@@ -241,7 +244,6 @@ def shorten(lines: list[str], most: int = 40) -> list[str]:
     return lines if len(lines) <= most else [*lines[:most], f"  ... and {len(lines) - most} more"]
 
 
-def _estimate(plan: Plan, dataset: Dataset, speed: float) -> list[Estimate]:
-    """Return the estimated cost of each group of a plan."""
-    programs = [make_program(plan.study, dataset, group, jax.devices()) for group in plan.groups]
-    return [estimate_group(program, speed) for program in programs]
+def _estimate(plan: Plan, dataset: Dataset) -> list[Estimate]:
+    """Return the cost of each group of a plan."""
+    return [estimate_group(make_program(plan.study, dataset, group, jax.devices())) for group in plan.groups]

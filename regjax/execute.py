@@ -1,10 +1,12 @@
-"""Training a plan into a store: chunk after chunk, segment after segment, going on where it was left."""
+"""Training a plan into a store: queue after queue, segment after segment, going on where it was left."""
 
+import dataclasses
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,30 +14,64 @@ import pandas as pd
 
 from regjax import runtime, store
 from regjax.data import Dataset
-from regjax.files import canonical, digest
+from regjax.files import StoreError, canonical, digest
+from regjax.harvest import Harvest, gather
 from regjax.plan import Group, Plan, Run
 from regjax.progress import Progress
 from regjax.train import checkpoint
-from regjax.train.layout import Chunk, make_chunks
-from regjax.train.program import Compiled, Live, Program, make_program, resume, run_segment, start
-from regjax.train.records import make_records
+from regjax.train.layout import Layout, Row, Trajectory, halve, make_rows
+from regjax.train.program import (
+    Compiled, Live, Program, Seats, argument_shapes, begin, empty_seats, look, make_program, place_data, refill,
+    take_seats,
+)  # fmt: skip
+from regjax.train.records import Place, make_records
+from regjax.train.state import Data
+from regjax.train.timing import time_interval, trace_steps
 
 # A checkpoint that turns out damaged is stood in for by the one before.
 KEPT_CHECKPOINTS = 2
 
 
-class Spent(NamedTuple):
-    """What a chunk cost: wall seconds by kind, and population programs compiled for it or taken from the cache."""
+@dataclasses.dataclass
+class Spent:
+    """What a queue cost since its last part was published: wall seconds by kind, and population programs."""
 
     compile: float = 0.0
     train: float = 0.0
+    evaluate: float = 0.0
     store: float = 0.0
     compiled: int = 0
     cached: int = 0
 
+    def take(self) -> dict[str, Any]:
+        """Return what was spent, as a part's file says it, and begin anew."""
+        names = ("compile", "train", "evaluate", "store")
+        taken = {"seconds": {name: getattr(self, name) for name in names},
+                 "programs": {"compiled": self.compiled, "cached": self.cached}}  # fmt: skip
+        self.__init__()  # type: ignore[misc]
+        return taken
 
-def train_plan(plan: Plan, dataset: Dataset, out: Path, progress: Progress, what: str) -> None:
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What training a group needs beside its queue."""
+
+    plan: Plan
+    program: Program
+    compiled: Compiled
+    data: Data
+    out: Path
+    progress: Progress
+    spent: Spent
+    evaluation: float  # seconds of one evaluation of all slots
+
+
+def train_plan(
+    plan: Plan, dataset: Dataset, out: Path, progress: Progress, what: str, profile: Path | None = None
+) -> None:
     """Train every run of a plan that is not done yet, group by group.
+
+    Programs are compiled beside each other, and beside the training of the groups before.
 
     Args:
       plan: what to train.
@@ -43,6 +79,7 @@ def train_plan(plan: Plan, dataset: Dataset, out: Path, progress: Progress, what
       out: run directory.
       progress: where progress is told.
       what: name of the wave, for people.
+      profile: folder for a trace of a few updates of the first group.
     """
     done = store.done_runs(out)
     missing = [unique(run for run in group.runs if run.id not in done) for group in plan.groups]
@@ -50,214 +87,290 @@ def train_plan(plan: Plan, dataset: Dataset, out: Path, progress: Progress, what
     finished = sum(run.id in done for run in plan.runs)
     progress.say(f"{what}: {len(plan.runs)} runs in {len(plan.groups)} group(s), {finished} already done")
     progress.begin(sum(map(len, missing)), sum(epochs))
+    pool = ThreadPoolExecutor(max_workers=runtime.count_cores(), thread_name_prefix="compile")
     try:
-        for group, runs in zip(plan.groups, missing, strict=True):
-            if runs:
-                train_group(plan, group, runs, dataset, out, progress)
+        queued = [
+            (group, runs, program, pool.submit(Compiled, program))
+            for group, runs in zip(plan.groups, missing, strict=True)
+            if runs
+            for program in [choose_program(plan, dataset, group, out)]
+        ]
+        for group, runs, program, compiling in queued:
+            train_group(plan, group, runs, program, compiling, out, progress, profile)
+            profile = None
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)
         progress.end()
 
 
-def unique(runs: Any) -> list[Run]:
+def unique(runs: Iterable[Run]) -> list[Run]:
     """Return runs without doubles: two cells whose settings mean the same are one run."""
     return list({run.id: run for run in runs}.values())
 
 
-def train_group(plan: Plan, group: Group, runs: Sequence[Run], dataset: Dataset, out: Path, progress: Progress) -> None:
-    """Train these runs of a group, all chunks with one compiled program."""
+def choose_program(plan: Plan, dataset: Dataset, group: Group, out: Path) -> Program:
+    """Return the program of a group, in the layout that an earlier process was left with by a lack of memory."""
     program = make_program(plan.study, dataset, group, jax.devices())
-    compiled: Compiled | None = None
-    for chunk in make_chunks(runs, program.slots):
-        live, spent = start(program, chunk), Spent()
-        if compiled is None:
-            before = runtime.COMPILATIONS.taken()
-            compiled = Compiled(program, live)
-            cached = runtime.COMPILATIONS.taken()[1] > before[1]
-            spent = Spent(compile=compiled.seconds, compiled=int(not cached), cached=int(cached))
-        train_chunk(plan, program, compiled, live, spent, out, progress)
+    ids = {run.id for run in group.runs}
+    known = [
+        Layout(*queue["layout"])
+        for _, queue in store.iter_queues(out)
+        if queue["asked"] == list(program.layout) and queue["devices"] == program.devices and ids & set(flat_ids(queue))
+    ]
+    if not known or (least := min(known, key=lambda layout: layout.slots)) == program.layout:
+        return program
+    return dataclasses.replace(make_program(plan.study, dataset, group, jax.devices(), least), asked=program.layout)
 
 
-def chunk_hash(program: Program, chunk: Chunk) -> str:
-    """Return the identity of a chunk: its runs in order, slots, devices and segment length."""
-    return digest(canonical([[run.id for run in chunk.runs], chunk.slots, program.devices, program.room]))
-
-
-def train_chunk(
-    plan: Plan, program: Program, compiled: Compiled, live: Live, spent: Spent, out: Path, progress: Progress
+def train_group(
+    plan: Plan,
+    group: Group,
+    runs: Sequence[Run],
+    program: Program,
+    compiling: "Future[Compiled]",
+    out: Path,
+    progress: Progress,
+    profile: Path | None,
 ) -> None:
-    """Train a chunk to its end, storing records and a checkpoint after every segment, then publish it as done.
+    """Train these runs of a group; with half the slots where memory runs out, as often as that helps.
 
-    The chunk ends early when every one of its runs has stopped or diverged.
+    Raises:
+      StoreError: one slot per device does not fit either.
     """
-    name = chunk_hash(program, live.chunk)
-    total = program.group.steps.steps // program.group.steps.evaluate_steps
-    live, seconds, ended = resume_chunk(program, live, out, name)
-    progress.skip(count_epochs(program, live, live.intervals))
-    if live.intervals:
-        progress.say(f"going on from update {live.intervals * program.group.steps.evaluate_steps} of a chunk")
-    while live.intervals < total and not ended:
-        begin = time.perf_counter()
-        first = live.intervals
-        live, arrays = run_segment(program, compiled, live, min(program.room, total - first))
-        trained = time.perf_counter()
-        table = segment_table(program, live, arrays, first, seconds, trained - begin)
-        save_segment(out, name, program, live, first, table)
-        seconds, ended = float(table["seconds"].iloc[-1]), all_ended(table)
-        spent = spent._replace(train=spent.train + trained - begin, store=spent.store + time.perf_counter() - trained)
-        epoch = live.intervals * program.group.steps.evaluate_steps / program.group.steps.steps_per_epoch
-        progress.advance(count_epochs(program, live, live.intervals - first), epoch, count_diverged(table))
-    begin = time.perf_counter()
-    progress.skip(count_epochs(program, live, total - live.intervals))
-    keep_states(plan, program, live, out, name)
-    records = store.read_chunk(out, name)
-    assert records is not None
-    spent = spent._replace(store=spent.store + time.perf_counter() - begin)
-    store.write_json(
-        store.chunk_folder(out, name) / "done.json", describe_done(program, compiled, live, name, records, spent)
-    )
-    shutil.rmtree(checkpoint_path(out, name, 0).parent, ignore_errors=True)
-    progress.finish(len(live.chunk.runs), count_diverged(records.to_pandas()))
+    wait: Callable[[], Compiled] = compiling.result
+    while True:
+        try:
+            train_runs(plan, runs, program, wait(), out, progress, profile)
+            return
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            reason = str(error).splitlines()[0][:200]
+        # Outside of `except`, so that the failed attempt's arrays are gone.
+        smaller = halve(program.layout, program.mesh.size)
+        if smaller is None:
+            raise StoreError(f"one run per device does not fit the memory: {reason}; take a smaller batch or network")
+        progress.say(f"note: out of memory with {program.layout.slots} slots, going on with {smaller.slots}: {reason}")
+        again = make_program(plan.study, program.dataset, group, jax.devices(), smaller)
+        program = dataclasses.replace(again, asked=program.asked or program.layout)
+        done = store.done_runs(out)
+        runs = [run for run in runs if run.id not in done]
+        wait = lambda program=program: Compiled(program)  # noqa: E731
 
 
-def describe_done(
-    program: Program, compiled: Compiled, live: Live, name: str, records: Any, spent: Spent
-) -> dict[str, Any]:
-    """Return what `done.json` says: runs, digests of their records and final state, cost, layout, memory."""
+def train_runs(
+    plan: Plan,
+    runs: Sequence[Run],
+    program: Program,
+    compiled: Compiled,
+    out: Path,
+    progress: Progress,
+    profile: Path | None,
+) -> None:
+    """Train these runs of a group: first the queues that were left unfinished, then a new one of all other runs."""
+    data = place_data(program)
+    spent = Spent(compile=compiled.seconds, compiled=int(not compiled.cached), cached=int(compiled.cached))
+    rows = make_rows(runs, program.layout.columns)
+    if profile is not None:
+        trace_steps(program, compiled, data, rows, profile)
+    evaluation = time_interval(program, compiled, data, updates=0)
+    work = Work(plan, program, compiled, data, out, progress, spent, evaluation)
+    left = {run.id: run for run in runs}
+    for name, queue in store.iter_queues(out):
+        if rows := read_queue(queue, program, left):
+            train_queue(work, name, rows)
+            left = {key: run for key, run in left.items() if key not in set(flat_ids(queue))}
+    if left:
+        rows = make_rows(list(left.values()), program.layout.columns)
+        described = describe_queue(program, rows)
+        name = digest(canonical(described))
+        store.write_json(store.chunk_folder(out, name) / "queue.json", described)
+        train_queue(work, name, rows)
+
+
+def describe_queue(program: Program, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return what `queue.json` says: the runs in order, and all that their bits depend on besides."""
     return {
-        "chunk": name,
-        "runs": [run.id for run in live.chunk.runs],
-        "digest": store.digest_records(records),
-        "state": checkpoint.tree_digest(jax.tree.map(lambda x: np.asarray(x)[: len(live.chunk.runs)], live.state)),
-        "seconds": {"compile": spent.compile, "train": spent.train, "store": spent.store},
-        "programs": {"compiled": spent.compiled, "cached": spent.cached},
+        "rows": [[[run.id for run in trajectory.runs] for trajectory in row] for row in rows],
+        "layout": list(program.layout),
+        "asked": list(program.asked or program.layout),
         "devices": program.devices,
-        "slots": live.chunk.slots,
-        "bytes_per_device": compiled.memory(),
+        "room": program.room,
+        "segment": program.segment,
     }
 
 
-def save_segment(out: Path, name: str, program: Program, live: Live, first: int, table: pd.DataFrame) -> None:
-    """Store a segment's records, then the state at its end; older checkpoints go."""
-    store.write_table(store.segment_path(out, name, first // program.room), table)
-    checkpoint.save(checkpoint_path(out, name, live.intervals), live.state)
-    for path in find_checkpoints(out, name)[KEPT_CHECKPOINTS:]:
-        shutil.rmtree(path)
+def flat_ids(queue: Mapping[str, Any]) -> list[str]:
+    """Return the identities of all runs of a `queue.json`."""
+    return [run for row in queue["rows"] for trajectory in row for run in trajectory]
 
 
-def count_epochs(program: Program, live: Live, intervals: int) -> float:
-    """Return the epochs that a chunk's runs together train in so many intervals."""
-    steps = program.group.steps
-    return len(live.chunk.runs) * intervals * steps.evaluate_steps / steps.steps_per_epoch
-
-
-def count_diverged(records: pd.DataFrame) -> int:
-    """Return how many runs of a record table have diverged."""
-    return int((records.groupby("run")["diverged"].max() >= 0).sum())
-
-
-def all_ended(records: pd.DataFrame) -> bool:
-    """Return whether every run of a record table has stopped or diverged by its last row."""
-    last = records.groupby("run").tail(1)
-    return bool(((last["diverged"] >= 0) | (last["stopped"] >= 0)).all())
-
-
-def segment_table(
-    program: Program, live: Live, arrays: Mapping[str, np.ndarray], first: int, before: float, elapsed: float
-) -> pd.DataFrame:
-    """Return the records of a segment; `seconds` are the chunk's wall seconds so far, shared out among its runs."""
-    steps, recipe = program.group.steps, program.group.runs[0].recipe
-    made, members = live.intervals - first, len(live.chunk.runs)
-    table = make_records(
-        arrays,
-        [run.id for run in live.chunk.runs],
-        start=first * steps.evaluate_steps,
-        every=steps.evaluate_steps,
-        intervals=made,
-        counts={**program.group.counts, "train": min(program.group.counts["train"], recipe.train_examples)},
-        per_epoch=steps.steps_per_epoch,
-        batch_size=recipe.batch_size,
+def read_queue(queue: Mapping[str, Any], program: Program, left: Mapping[str, Run]) -> tuple[Row, ...]:
+    """Return the rows of a stored queue that this program can go on with; none where it cannot or nothing is left."""
+    known = {run.id: run for run in program.group.runs}
+    ids = flat_ids(queue)
+    if not set(ids) <= set(known) or not set(ids) & set(left):
+        return ()
+    rows = tuple(
+        tuple(Trajectory(tuple(known[run] for run in trajectory)) for trajectory in row) for row in queue["rows"]
     )
-    share = (np.arange(made) + 1) / made * elapsed / members
-    table.insert(4, "seconds", before + np.tile(share, members))
-    return table
+    return rows if describe_queue(program, rows) == dict(queue) else ()
 
 
-def checkpoint_path(out: Path, name: str, intervals: int) -> Path:
-    """Return the folder of the checkpoint after so many intervals."""
-    return store.chunk_folder(out, name) / "checkpoint" / f"{intervals:06d}"
+def train_queue(work: Work, name: str, rows: Sequence[Row]) -> None:
+    """Train a queue to its end, storing records, what has ended and a checkpoint after every segment."""
+    program, progress = work.program, work.progress
+    live = resume(work, name, rows)
+    harvest, tables = Harvest(), []
+    while True:
+        began = time.perf_counter()
+        before = live.seats
+        live, arrays, intervals = look(program, work.compiled, work.data, live)
+        trained = time.perf_counter()
+        live.seats = share_seconds(before, live.seats, trained - began)
+        tables.append(look_table(program, live, before, arrays, intervals))
+        ended = live.seats.ended & ~before.ended & before.living[:, None]
+        if ended.any():
+            gather(harvest, work.plan, program, work.data, live, ended)
+        tell(progress, program, live, before, ended, arrays, intervals)
+        over = live.seats.taken == len(rows) and not live.seats.living.any()
+        if not over:
+            live = refill(program, work.compiled, work.data, live)
+        evaluated = min(intervals * work.evaluation, trained - began)
+        work.spent.evaluate += evaluated
+        work.spent.train += trained - began - evaluated
+        if over or live.seats.since_save >= program.segment:
+            live = save(work, name, live, pd.concat(tables, ignore_index=True), harvest)
+            harvest, tables = Harvest(), []
+        work.spent.store += time.perf_counter() - trained
+        if over:
+            break
+    shutil.rmtree(checkpoint_path(work.out, name, 0).parent, ignore_errors=True)
 
 
-def find_checkpoints(out: Path, name: str) -> list[Path]:
-    """Return the complete checkpoints of a chunk, the newest first."""
-    folder = checkpoint_path(out, name, 0).parent
-    return sorted((path for path in folder.glob("[0-9]*") if path.name.isdigit()), reverse=True)
+def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harvest) -> Live:
+    """Store a segment's records, the runs that ended in it, and then the state; older checkpoints go.
+
+    Killed in between, the segment is trained again from the checkpoint before, and writes the same files.
+    """
+    part = store.Part(name, int(live.seats.segments))
+    store.write_table(store.segment_path(work.out, name, part.segment), table)
+    if harvest.runs:
+        harvest.publish(work.out, part)
+        records = store.read_chunk(work.out, name)
+        assert records is not None
+        described = {
+            "chunk": name,
+            "segment": part.segment,
+            "runs": harvest.runs,
+            "digest": store.digest_records(records[records["run"].isin(harvest.runs)]),
+            "state": digest("".join(harvest.states)),
+            "devices": work.program.devices,
+            "slots": work.program.layout.slots,
+            "bytes_per_device": work.compiled.memory(),
+            **work.spent.take(),
+        }
+        store.write_json(part.done(work.out), described)
+    zero = np.zeros((), np.int64)
+    live.seats = live.seats._replace(segments=live.seats.segments + 1, since_save=zero)
+    checkpoint.save(
+        checkpoint_path(work.out, name, int(live.seats.segments)), {"state": live.state, "seats": live.seats._asdict()}
+    )
+    for path in find_checkpoints(work.out, name)[KEPT_CHECKPOINTS:]:
+        shutil.rmtree(path)
+    return live
 
 
-def resume_chunk(program: Program, live: Live, out: Path, name: str) -> tuple[Live, float, bool]:
-    """Return the chunk at its newest sound checkpoint, its seconds so far, and whether all its runs have ended.
+def resume(work: Work, name: str, rows: Sequence[Row]) -> Live:
+    """Return a queue at its newest sound checkpoint, or at its beginning.
 
     A damaged checkpoint is set aside under another name.
     """
-    for path in find_checkpoints(out, name):
+    program = work.program
+    like = {"state": argument_shapes(program)[2], "seats": empty_seats(program.layout)._asdict()}
+    for path in find_checkpoints(work.out, name):
         try:
-            state = checkpoint.restore(path, live.state)
+            found = checkpoint.restore(path, like)
         except checkpoint.CheckpointError:
             aside = path.with_name(path.name + ".damaged")
             shutil.rmtree(aside, ignore_errors=True)
             path.rename(aside)
             continue
-        live = resume(program, live, state, int(path.name))
-        last = store.read_table(store.segment_path(out, name, (live.intervals - 1) // program.room)).to_pandas()
-        return live, float(last["seconds"].iloc[-1]), all_ended(last)
-    return live, 0.0, False
+        live = take_seats(program, rows, Seats(**found["seats"]), found["state"])
+        work.progress.say(f"going on after segment {live.seats.segments} of a queue")
+        work.progress.skip(count_trained(program, live))
+        return live
+    return begin(program, work.compiled, work.data, rows)
 
 
-def keep_states(plan: Plan, program: Program, live: Live, out: Path, name: str) -> None:
-    """Store what the study keeps of a finished chunk: parameters per run, predictions at the primary state."""
-    moments = program.group.runs[0].recipe.moments
-    count, folder = len(live.chunk.runs), store.chunk_folder(out, name)
-    if plan.study.training.keep != "none":
-        params, stats = program.population.end(live.recipe, live.state, 0)
-        kept = {"params": params, "stats": stats, "scale": own_scale(program, live)}
-        checkpoint.save(folder / "params", jax.tree.map(lambda leaf: np.asarray(leaf)[:count], kept))
-    if plan.study.measure.predictions:
-        moment = moments.index(primary_moment(plan, moments))
-        values = np.array(program.population.finish(live.recipe, live.seed, program.data, live.state, moment))
-        values[find_lost(live, moments[moment])] = np.nan
-        store.write_table(folder / "predictions.parquet", predictions_table(program, live, values[:count]))
+def share_seconds(before: Seats, after: Seats, elapsed: float) -> Seats:
+    """Return the seats with the wall time of a look shared out among the trajectories that were in training."""
+    active = ~before.ended & before.living[:, None]
+    return after._replace(seconds=before.seconds + active * elapsed / active.sum())
 
 
-def own_scale(program: Program, live: Live) -> dict[str, np.ndarray]:
-    """Return shift and factor of the inputs with a leading axis over slots, whether the runs share them or not."""
-    scale = jax.tree.map(np.asarray, live.seed.scale)._asdict()
-    if program.axes.scale:
-        return scale
-    return {name: np.broadcast_to(value, (live.chunk.slots, *value.shape)) for name, value in scale.items()}
+def look_table(
+    program: Program, live: Live, before: Seats, arrays: Mapping[str, np.ndarray], intervals: int
+) -> pd.DataFrame:
+    """Return the records of a look: of every run that was not over before, up to its end."""
+    steps, recipe = program.group.steps, program.group.runs[0].recipe
+    places = [
+        Place(run.id, row, column, observer, int(before.step[row]), (
+            before.seconds[row, column] / len(trajectory.runs), live.seats.seconds[row, column] / len(trajectory.runs)
+        ))
+        for row in np.flatnonzero(before.living)
+        for column, trajectory in enumerate(live.queue[before.row[row]])
+        for observer, run in enumerate(trajectory.runs)
+        if not before.over[row, column, observer]
+    ]  # fmt: skip
+    return make_records(
+        arrays,
+        places,
+        every=steps.evaluate_steps,
+        intervals=intervals,
+        counts={**program.group.counts, "train": min(program.group.counts["train"], recipe.train_examples)},
+        per_epoch=steps.steps_per_epoch,
+        batch_size=recipe.batch_size,
+    )
 
 
-def find_lost(live: Live, moment: str | int) -> np.ndarray:
-    """Return which members have no sound state at a moment: they diverged by then, and did not stop before."""
-    diverged, stopped = np.asarray(live.state.diverged), np.asarray(live.state.watch.stopped)
-    lost = (diverged >= 0) & ~((stopped >= 0) & (stopped < diverged))
-    return lost if isinstance(moment, str) else lost & (diverged <= moment)
+def tell(
+    progress: Progress, program: Program, live: Live, before: Seats, ended: np.ndarray, arrays: Mapping[str, Any],
+    intervals: int,
+) -> None:  # fmt: skip
+    """Tell how far a queue is: epochs trained, epochs that early ends have spared, runs that are done or diverged."""
+    steps = program.group.steps
+    epochs = steps.evaluate_steps / steps.steps_per_epoch
+    runs = np.zeros(before.ended.shape)
+    for row in np.flatnonzero(before.living):
+        for column, trajectory in enumerate(live.queue[before.row[row]]):
+            runs[row, column] = len(trajectory.runs)
+    diverged = arrays["diverged"][:, :, intervals - 1] >= 0
+    left = (program.intervals - live.seats.step // steps.evaluate_steps)[:, None]
+    progress.skip(float((runs * ended * left).sum()) * epochs)
+    progress.finish(int((runs * ended).sum()), int((runs * ended * diverged).sum()))
+    active = runs * ~before.ended
+    at = int(live.seats.step[before.living].max()) / steps.steps_per_epoch
+    progress.advance(float(active.sum()) * intervals * epochs, at)
 
 
-def primary_moment(plan: Plan, moments: Sequence[str | int]) -> str | int:
-    """Return which of the kept moments is the primary state; "last" is the latest step among them."""
-    at = plan.primary["at"]
-    if at["kind"] == "step":
-        return at["step"]
-    return "best" if at["kind"] == "best" else max(moment for moment in moments if isinstance(moment, int))
+def count_trained(program: Program, live: Live) -> float:
+    """Return the epochs that a resumed queue needs no more: of runs that are over, and of those in their slots."""
+    steps, seats = program.group.steps, live.seats
+    whole = sum(len(t.runs) for row in live.queue[: int(seats.taken)] for t in row) * steps.steps
+    for row in np.flatnonzero(seats.living):
+        for column, trajectory in enumerate(live.queue[seats.row[row]]):
+            if not seats.ended[row, column]:
+                whole -= len(trajectory.runs) * (steps.steps - int(seats.step[row]))
+    return whole / steps.steps_per_epoch
 
 
-def predictions_table(program: Program, live: Live, values: np.ndarray) -> pd.DataFrame:
-    """Return one row per run and test example: run, row in the data set, label, a probability per class."""
-    rows = np.asarray(live.seed.rows.test)
-    rows = rows[: len(values)] if program.axes.rows else np.broadcast_to(rows, (len(values), len(rows)))
-    columns = {
-        "run": np.repeat(np.array([run.id for run in live.chunk.runs], dtype=object), rows.shape[1]),
-        "row": rows.reshape(-1),
-        "label": program.dataset.y[rows.reshape(-1)],
-    }
-    flat = values.reshape(-1, values.shape[-1])
-    return pd.DataFrame(columns | {f"p{k}": flat[:, k] for k in range(flat.shape[1])})
+def checkpoint_path(out: Path, name: str, segments: int) -> Path:
+    """Return the folder of the checkpoint after so many segments."""
+    return store.chunk_folder(out, name) / "checkpoint" / f"{segments:06d}"
+
+
+def find_checkpoints(out: Path, name: str) -> list[Path]:
+    """Return the complete checkpoints of a queue, the newest first."""
+    folder = checkpoint_path(out, name, 0).parent
+    return sorted((path for path in folder.glob("[0-9]*") if path.name.isdigit()), reverse=True)

@@ -42,17 +42,17 @@ class Progress:
         else:
             print(text, file=self.stream, flush=True)
 
-    def advance(self, model_epochs: float, epoch: float, diverged: int) -> None:
-        """Count epochs trained; `epoch` is where the chunk in training is, `diverged` its members lost so far."""
+    def advance(self, model_epochs: float, epoch: float) -> None:
+        """Count epochs trained; `epoch` is the farthest that a run in training is."""
         self.done_epochs += model_epochs
-        self._show(epoch, self.diverged + diverged)
+        self._show(epoch)
 
     def skip(self, model_epochs: float) -> None:
         """Take epochs off the work: they were trained before, or need no training any more."""
         self.model_epochs -= model_epochs
 
     def finish(self, num_runs: int, diverged: int) -> None:
-        """Count a chunk's runs as done."""
+        """Count runs as done, and how many of them diverged."""
         self.done_runs += num_runs
         self.diverged += diverged
 
@@ -62,23 +62,23 @@ class Progress:
             self._line.stop()
             self._line = None
 
-    def line(self, epoch: float, diverged: int) -> str:
+    def line(self, epoch: float) -> str:
         """Return the line as it stands now."""
         elapsed = max(time.monotonic() - self.started, 1e-9)
         rate = self.done_epochs / elapsed
         left = (self.model_epochs - self.done_epochs) / rate if rate else 0.0
         return (
             f"{self.done_runs}/{self.num_runs} runs done, epoch {epoch:g}, {rate:.3g} models x epochs/s, "
-            f"{format_seconds(max(left, 0.0))} left, {diverged} diverged"
+            f"{format_seconds(max(left, 0.0))} left, {self.diverged} diverged"
         )
 
-    def _show(self, epoch: float, diverged: int) -> None:
+    def _show(self, epoch: float) -> None:
         now = time.monotonic()
         if self._line is not None:
-            self._line.update(Text(self.line(epoch, diverged)), refresh=True)
+            self._line.update(Text(self.line(epoch)), refresh=True)
         elif now - self.last >= PLAIN_EVERY:
             self.last = now
-            self.say(self.line(epoch, diverged))
+            self.say(self.line(epoch))
 
 
 def format_seconds(seconds: float) -> str:

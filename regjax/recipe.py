@@ -19,7 +19,7 @@ class Recipe:
     """Everything that decides a run besides its seed and data. Runs whose recipes have one tree structure are a group.
 
     Attributes:
-      optimizer, regularizers, stop: parts with traced hypers.
+      optimizer, regularizers, stop: parts with traced hypers; in a population `stop` holds one criterion per observer.
       model, task: static.
       batch_size: examples of an update.
       steps: updates of a full run.

@@ -61,12 +61,14 @@ class Results:
         """
         owner = store.done_runs(self.out)
         runs = self._runs()
-        chunks = sorted({owner[run] for run in runs["run"] if run in owner})
-        paths = [store.chunk_folder(self.out, chunk) / "predictions.parquet" for chunk in chunks]
+        parts = sorted({owner[run] for run in runs["run"] if run in owner})
+        paths = [part.predictions(self.out) for part in parts]
         if not any(path.exists() for path in paths):
             raise store.StoreError(f'{self.out} holds no predictions; set [measure] predictions = "test" and run again')
-        table = store.concat_tables(store.read_table(path) for path in paths)
-        frame = runs[["run", "cell", "seed"]].merge(table.to_pandas(), on="run")
+        tables = [store.read_table(path).to_pandas() for path in paths]
+        # A run that two parts hold counts once.
+        kept = [table[table["run"].map(owner) == part] for part, table in zip(parts, tables, strict=True)]
+        frame = runs[["run", "cell", "seed"]].merge(pd.concat(kept, ignore_index=True), on="run")
         return frame.drop(columns="run")
 
     def params(self, cell: int | str | Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -148,19 +150,18 @@ class Results:
         if found.empty:
             raise KeyError(f"got seed {seed!r}, expected one of {self.plan['seeds']}")
         run = str(found["run"].iloc[0])
-        chunk = store.done_runs(self.out).get(run)
+        part = store.done_runs(self.out).get(run)
         diverged = int(self.table.status.diverged[index, self.table.seeds.index(seed)])
-        if chunk is None:
+        if part is None:
             raise store.StoreError(f"the run of cell {index}, seed {seed} is not done; run the study again to go on")
         if diverged >= 0:
             raise store.StoreError(
                 f"the run of cell {index}, seed {seed} diverged at step {diverged}: it has no network"
             )
-        folder = store.chunk_folder(self.out, chunk)
-        if not (folder / "params").exists():
+        if not part.params(self.out).exists():
             raise store.StoreError(f'{self.out} keeps no parameters; set training.keep = "best" or "last", run again')
-        place = store.read_json(folder / "done.json")["runs"].index(run)
-        return nest({path: leaf[place] for path, leaf in load_leaves(folder / "params").items()})
+        place = store.read_json(part.done(self.out))["runs"].index(run)
+        return nest({path: leaf[place] for path, leaf in load_leaves(part.params(self.out)).items()})
 
 
 def _written(levels: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import threading
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +17,13 @@ class Compilations:
     def __init__(self) -> None:
         self.compiled = 0
         self.cached = 0
+        self._here = threading.local()
 
     def on_event(self, event: str, **_: object) -> None:
         """Count a cache event of `jax.monitoring`."""
-        self.cached += event == "/jax/compilation_cache/cache_hits"
+        if event == "/jax/compilation_cache/cache_hits":
+            self.cached += 1
+            self._here.cached = self.cached_here() + 1
 
     def on_duration(self, event: str, duration_secs: float, **_: object) -> None:
         """Count a compilation; jax reports one for a program from the cache too."""
@@ -28,6 +32,10 @@ class Compilations:
     def taken(self) -> tuple[int, int]:
         """Return (programs compiled anew, programs from the cache) so far."""
         return self.compiled - self.cached, self.cached
+
+    def cached_here(self) -> int:
+        """Return the programs that the calling thread took from the cache so far."""
+        return getattr(self._here, "cached", 0)
 
 
 COMPILATIONS = Compilations()

@@ -2,11 +2,12 @@
 
     out/plan.json                          the study as resolved, cells, contrasts, versions, devices
     out/runs.parquet                       one row per planned run: identity, cell, seed, hypers, settings
-    out/chunks/<hash>/seg-00003.parquet    records of one segment
-    out/chunks/<hash>/checkpoint/          state of the population at the last segment end (train/checkpoint.py)
-    out/chunks/<hash>/params/              kept parameters of the chunk's runs (train/checkpoint.py)
-    out/chunks/<hash>/predictions.parquet  per-example outputs at the primary state, where the study asks for them
-    out/chunks/<hash>/done.json            runs, digest of their records, seconds, compilations; published last
+    out/chunks/<hash>/queue.json                 which runs train together, and how they are laid out
+    out/chunks/<hash>/seg-00003.parquet          records of one segment
+    out/chunks/<hash>/params-00003/              kept parameters of the runs that ended in it (train/checkpoint.py)
+    out/chunks/<hash>/predictions-00003.parquet  their per-example outputs at the primary state, where asked for
+    out/chunks/<hash>/done-00003.json            these runs, digest of their records, seconds, compilations
+    out/chunks/<hash>/checkpoint/                state of the population after the last segment (train/checkpoint.py)
 
 A file appears under its name only when it is whole: it is written beside it, flushed to disk and renamed.
 """
@@ -15,7 +16,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -82,15 +83,15 @@ def concat_tables(tables: Iterable[pa.Table]) -> pa.Table:
     return pa.concat_tables(list(tables), promote_options="permissive")
 
 
-def digest_records(table: pa.Table) -> str:
-    """Return a digest of the numbers of a record table, equal for equal results whatever the wall time was.
+def digest_records(records: pd.DataFrame) -> str:
+    """Return a digest of the numbers of records, equal for equal results whatever the wall time and the order was.
 
-    Columns are taken by name, rows in their order; `seconds` is left out.
+    Columns are taken by name, rows by run and step; `seconds` is left out.
     """
+    records = records.sort_values(["run", "step"])
     hasher = hashlib.sha256()
-    for name in sorted(set(table.column_names) - set(UNHASHED_COLUMNS)):
-        column = table.column(name)
-        values = column.to_numpy()
+    for name in sorted(set(records.columns) - set(UNHASHED_COLUMNS)):
+        values = records[name].to_numpy()
         hasher.update(f"{name}:{values.dtype}:{len(values)};".encode())
         texts = values.dtype == object
         hasher.update(canonical(values.tolist()).encode() if texts else np.ascontiguousarray(values).tobytes())
@@ -105,6 +106,25 @@ def chunk_folder(out: Path, chunk: str) -> Path:
 def segment_path(out: Path, chunk: str, index: int) -> Path:
     """Return the name of the record file of a chunk's segment."""
     return chunk_folder(out, chunk) / f"seg-{index:05d}.parquet"
+
+
+class Part(NamedTuple):
+    """The runs of a chunk that ended in one of its segments: what is published together."""
+
+    chunk: str
+    segment: int
+
+    def params(self, out: Path) -> Path:
+        """Return the folder of their kept parameters."""
+        return chunk_folder(Path(out), self.chunk) / f"params-{self.segment:05d}"
+
+    def predictions(self, out: Path) -> Path:
+        """Return the file of their predictions."""
+        return chunk_folder(Path(out), self.chunk) / f"predictions-{self.segment:05d}.parquet"
+
+    def done(self, out: Path) -> Path:
+        """Return the file that says that they are done; published last."""
+        return chunk_folder(Path(out), self.chunk) / f"done-{self.segment:05d}.json"
 
 
 def save_plan(out: Path, plan: Mapping[str, Any], runs: pd.DataFrame) -> None:
@@ -131,28 +151,34 @@ def load_runs(out: Path) -> pd.DataFrame:
 
 
 def iter_done(out: Path) -> Iterator[dict[str, Any]]:
-    """Yield the `done.json` of every finished chunk, in the order of their hashes."""
-    for path in sorted(Path(out).glob("chunks/*/done.json")):
+    """Yield what is said of every finished part, in the order of chunks and segments."""
+    for path in sorted(Path(out).glob("chunks/*/done-*.json")):
         done = read_json(path)
-        lacking = [key for key in ("chunk", "runs", "digest") if key not in done]
+        lacking = [key for key in ("chunk", "segment", "runs", "digest") if key not in done]
         if lacking:
             raise StoreError(f"{path} lacks {', '.join(lacking)}; remove its folder to train these runs again")
         yield done
 
 
-def done_runs(out: Path) -> dict[str, str]:
-    """Return {run: chunk} of all finished runs; where two chunks hold one run, the first by hash stands."""
-    found: dict[str, str] = {}
+def done_runs(out: Path) -> dict[str, Part]:
+    """Return {run: part} of all finished runs; where two chunks hold one run, the first by hash stands."""
+    found: dict[str, Part] = {}
     for done in iter_done(out):
         for run in done["runs"]:
-            found.setdefault(run, done["chunk"])
+            found.setdefault(run, Part(done["chunk"], done["segment"]))
     return found
 
 
-def read_chunk(out: Path, chunk: str) -> pa.Table | None:
+def iter_queues(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (chunk, queue.json) of every chunk, in the order of their hashes."""
+    for path in sorted(Path(out).glob("chunks/*/queue.json")):
+        yield path.parent.name, read_json(path)
+
+
+def read_chunk(out: Path, chunk: str) -> pd.DataFrame | None:
     """Return all records that a chunk has so far, in the order of its segments; None before the first."""
     paths = sorted(chunk_folder(Path(out), chunk).glob("seg-*.parquet"))
-    return concat_tables(read_table(path) for path in paths) if paths else None
+    return concat_tables(read_table(path) for path in paths).to_pandas() if paths else None
 
 
 def load_records(out: Path, runs: Iterable[str] | None = None) -> pd.DataFrame:
@@ -164,24 +190,30 @@ def load_records(out: Path, runs: Iterable[str] | None = None) -> pd.DataFrame:
 
     Returns:
       Columns run, step, epoch, examples, seconds, the metrics as `<split>.<name>`, weight_norm, zero_fraction,
-      best_step, stopped and diverged (steps, -1 for never). A run that two chunks hold appears once.
+      best_step, stopped and diverged (steps, -1 for never). A run has no records after the evaluation at which it
+      stopped or was found diverged. A run that two chunks hold appears once.
 
     Raises:
-      StoreError: a file is damaged, missing, or not what was published with its chunk.
+      StoreError: a file is damaged, missing, or not what was published with its part.
     """
     owner = done_runs(out)
-    digests = {done["chunk"]: done["digest"] for done in iter_done(out)}
     wanted = set(owner) if runs is None else set(runs) & set(owner)
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for done in iter_done(out):
+        if any(run in wanted and owner[run] == (done["chunk"], done["segment"]) for run in done["runs"]):
+            parts.setdefault(done["chunk"], []).append(done)
     tables = []
-    for chunk in sorted({owner[run] for run in wanted}):
-        table = read_chunk(out, chunk)
-        if table is None:
+    for chunk, published in parts.items():
+        records = read_chunk(out, chunk)
+        if records is None:
             raise StoreError(f"{chunk_folder(Path(out), chunk)} is marked done and has no record file")
-        if digest_records(table) != digests[chunk]:
-            raise StoreError(
-                f"the records of {chunk_folder(Path(out), chunk)} differ from the digest in its done.json: files are "
-                "missing or were altered; remove that folder and run the study again"
-            )
-        mine = pa.array([run in wanted and owner[run] == chunk for run in table.column("run").to_pylist()])
-        tables.append(table.filter(mine))
-    return concat_tables(tables).to_pandas() if tables else pd.DataFrame({"run": pd.Series(dtype=str)})
+        place = records["run"].map({run: i for i, done in enumerate(published) for run in done["runs"]})
+        for index, done in enumerate(published):
+            if digest_records(records[place == index]) != done["digest"]:
+                raise StoreError(
+                    f"the records of {chunk_folder(Path(out), chunk)} differ from the digest in its "
+                    f"done-{done['segment']:05d}.json: files are missing or were altered; remove that folder and run "
+                    "the study again"
+                )
+        tables.append(records[records["run"].isin({run for run in wanted if owner[run].chunk == chunk})])
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"run": pd.Series(dtype=str)})

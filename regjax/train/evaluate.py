@@ -79,6 +79,8 @@ def make_predictor(model: Model, task: Classification) -> Any:
 def observe(recipe: Recipe, state: State, seed: Seed, data: Data, step: jax.Array, sums: Sums) -> tuple[State, Record]:
     """Return the state with best, stop and kept moments brought up to date, and the record of this evaluation.
 
+    The recipe's stopping criteria watch one and the same trajectory: their entries of the record are [observers].
+
     Args:
       recipe, state, seed, data: of this member.
       step: updates made so far.
@@ -97,7 +99,7 @@ def observe(recipe: Recipe, state: State, seed: Seed, data: Data, step: jax.Arra
     value = -monitored if recipe.monitor == "accuracy" else monitored
     ended = (state.watch.stopped >= 0) | (state.diverged >= 0)
     value = jnp.where(state.diverged >= 0, jnp.nan, value).astype(state.watch.best.dtype)
-    watch, improved = recipe.stop.judge(state.watch, value, step)
+    watch, improved = jax.vmap(lambda stop, memory: stop.judge(memory, value, step))(recipe.stop, state.watch)
     state = state._replace(watch=watch, kept=keep_moments(recipe, state, step, improved, ended))
 
     mask = jax.tree.leaves(make_mask(state.params, recipe.decay_on))
@@ -111,10 +113,20 @@ def observe(recipe: Recipe, state: State, seed: Seed, data: Data, step: jax.Arra
 
 
 def keep_moments(recipe: Recipe, state: State, step: jax.Array, improved: jax.Array, ended: jax.Array) -> tuple:
-    """Return the kept states: "best" replaced on improvement, a step's until it is reached or the run has ended."""
+    """Return the kept states: "best" replaced on improvement, a step's until it is reached or the run has ended.
+
+    Args:
+      recipe, state, step: of this member.
+      improved: whether this evaluation is the best so far, [observers].
+      ended: whether the run had ended before it, [observers].
+    """
     live = (state.params, state.stats)
+
+    def replace(take: jax.Array, new: jax.Array, was: jax.Array) -> jax.Array:
+        return jnp.where(take.reshape(-1, *[1] * new.ndim), new[None], was)
+
     kept = []
     for moment, old in zip(recipe.moments, state.kept, strict=True):
-        replace = improved if isinstance(moment, str) else ~ended & (step <= moment)
-        kept.append(jax.tree.map(lambda new, was, take=replace: jnp.where(take, new, was), live, old))
+        take = improved if isinstance(moment, str) else ~ended & (step <= moment)
+        kept.append(jax.tree.map(functools.partial(replace, take), live, old))
     return tuple(kept)

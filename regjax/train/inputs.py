@@ -1,5 +1,6 @@
 """What a population is given: recipes and seeds of its runs, as host arrays with a leading member axis."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -9,19 +10,31 @@ import numpy as np
 from regjax.config import Study
 from regjax.data import Dataset
 from regjax.data.scaling import fit_scale
+from regjax.observers import Patience
 from regjax.plan import Run, find_rows
 from regjax.recipe import Recipe
 from regjax.train.state import Rows, Scale, Seed
 
 
-def stack_recipes(recipes: Sequence[Recipe], dtype: str = "float32") -> Recipe:
+def stack_recipes(
+    recipes: Sequence[Recipe], stops: Sequence[Sequence[Patience]] | None = None, dtype: str = "float32"
+) -> Recipe:
     """Return one recipe whose hypers carry a leading member axis, as strong `dtype` arrays.
 
-    A list of values per hidden layer becomes one array [members, layers].
+    A list of values per hidden layer becomes one array [members, layers], the stopping criteria [members, observers].
+
+    Args:
+      recipes: one per member.
+      stops: the criteria that watch each member, equally many of each; by default the recipe's own.
+      dtype: of the hypers.
     """
-    return jax.tree.map(
-        lambda *leaves: np.stack([np.asarray(leaf, dtype) for leaf in leaves]), *recipes, is_leaf=is_rates
-    )
+
+    def join(*leaves: Any) -> np.ndarray:
+        return np.stack([np.asarray(leaf, dtype) for leaf in leaves])
+
+    criteria = [jax.tree.map(join, *mine) for mine in stops or [[recipe.stop] for recipe in recipes]]
+    joined = jax.tree.map(join, *recipes, is_leaf=is_rates)
+    return dataclasses.replace(joined, stop=jax.tree.map(join, *criteria))
 
 
 def is_rates(node: Any) -> bool:

@@ -1,5 +1,7 @@
-"""How members are laid out: how many slots, which runs train together, what is stacked on the member axis."""
+"""How runs are laid out: which share a trajectory, which a row, and how many slots there are."""
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
@@ -7,29 +9,78 @@ import jax
 import numpy as np
 
 from regjax.data import Dataset
-from regjax.plan import Run
+from regjax.observers import Patience
+from regjax.plan import Group, Run
 from regjax.recipe import Recipe
 from regjax.train.state import Data, Seed, init_state
 
-# On a CPU a chunk whose state leaves the last-level cache gets slower; measured best between 2 members (784-512-512-10)
-# and some 40 (64-128-128-10), both near this size per device.
+# On a CPU a population whose state leaves the last-level cache gets slower; measured best between 2 members
+# (784-512-512-10) and some 40 (64-128-128-10), both near this size per device.
 CPU_STATE_BYTES = 24 * 2**20
 MAX_SLOTS = 64
+# Where runs may stop early, slots are refilled: as many runs per slot as make the last round short, and no fewer slots
+# per device than keep a small network efficient.
+RUNS_PER_SLOT = 4
+LEAST_SLOTS = 8
 # An accelerator's memory also holds activations, gradients and the data.
 ACCELERATOR_SHARE = 0.4
 FALLBACK_MEMORY = 4 * 2**30
+# Parameters of a network up to which the members of a row gain by sharing draws and batches; see docs/engine.md.
+NESTED_PARAMS = 200_000
 
 
-class Chunk(NamedTuple):
-    """Runs that train together in `slots` slots (a multiple of the devices); unfilled slots repeat the last run."""
+class Trajectory(NamedTuple):
+    """Runs that are one course of training, watched by several observers: they differ in stopping only."""
 
     runs: tuple[Run, ...]
-    slots: int
+
+
+Row = tuple[Trajectory, ...]  # of one seed
+
+
+class Layout(NamedTuple):
+    """A grid of slots [rows, columns]; rows are a multiple of the devices. `observers` watch each slot's trajectory."""
+
+    rows: int
+    columns: int
+    observers: int
+
+    @property
+    def slots(self) -> int:
+        """Number of trajectories that train at once."""
+        return self.rows * self.columns
+
+
+def make_trajectories(runs: Sequence[Run]) -> tuple[Trajectory, ...]:
+    """Return the runs by trajectory, in the order of each one's first run."""
+    found: dict[Any, list[Run]] = {}
+    for run in runs:
+        course = dataclasses.replace(run.recipe, stop=Patience())
+        found.setdefault((course, tuple(sorted(run.streams.items()))), []).append(run)
+    return tuple(Trajectory(tuple(members)) for members in found.values())
+
+
+def make_rows(runs: Sequence[Run], columns: int) -> tuple[Row, ...]:
+    """Return the trajectories of these runs in rows of one seed each, at most `columns` to a row.
+
+    Rows in which nothing can stop early come first: whatever ends before them leaves its slot to the others.
+    """
+    by_seed: dict[Any, list[Trajectory]] = {}
+    for trajectory in make_trajectories(runs):
+        by_seed.setdefault(tuple(sorted(trajectory.runs[0].streams.items())), []).append(trajectory)
+    rows = [tuple(mine[i : i + columns]) for mine in by_seed.values() for i in range(0, len(mine), columns)]
+    return tuple(sorted(rows, key=lambda row: all(map(can_stop, row))))
+
+
+def can_stop(trajectory: Trajectory) -> bool:
+    """Return whether a trajectory may end before its last update: each of its runs has a finite patience."""
+    return all(math.isfinite(run.recipe.stop.patience) for run in trajectory.runs)
 
 
 def member_shapes(recipe: Recipe, seed: Seed, data: Data) -> Any:
-    """Return the shapes of one member's state, without computing it."""
-    return jax.eval_shape(init_state, recipe, seed, data)
+    """Return the shapes of one member's state under one observer, without computing it."""
+    stop = jax.tree.map(lambda value: np.asarray([value], np.float32), recipe.stop)
+    return jax.eval_shape(init_state, dataclasses.replace(recipe, stop=stop), seed, data)
 
 
 def count_bytes(tree: Any) -> int:
@@ -37,30 +88,56 @@ def count_bytes(tree: Any) -> int:
     return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def choose_slots(num_runs: int, member_bytes: int, devices: Sequence[jax.Device]) -> int:
-    """Return the number of slots of every chunk of a group, a multiple of the devices.
+def choose_layout(
+    group: Group, member_bytes: int, num_params: int, devices: Sequence[jax.Device], most: int | None = None
+) -> Layout:
+    """Return the grid of slots of a group.
 
-    The fewest chunks that fit, then as few slots as those chunks need, so that little is padded. Depends on the number
-    of planned runs, not of missing ones: a continued group keeps its layout, and with it its bits.
+    Columns are the cells of a seed, where sharing draws and batches pays and they fit; then as many rows as fit, but
+    no more than make the rounds through the queue equally full. Depends on the planned runs, not on the missing ones:
+    a continued group keeps its layout, and with it its bits.
 
     Args:
-      num_runs: runs of the group.
+      group: its planned runs.
       member_bytes: bytes of one member's state.
-      devices: over which the slots are spread evenly.
+      num_params: parameters of the network.
+      devices: over which the rows are spread evenly.
+      most: largest number of slots per device, by default what fits.
     """
+    trajectories = make_trajectories(group.runs)
+    observers = max(len(trajectory.runs) for trajectory in trajectories)
+    room = most or find_room(member_bytes, devices)
+    cells = max(map(len, make_rows(group.runs, len(trajectories))))
+    stoppable = all(map(can_stop, trajectories))
+    if stoppable and devices[0].platform == "cpu":
+        room = min(room, max(LEAST_SLOTS, -(-len(trajectories) // (RUNS_PER_SLOT * len(devices)))))
+    columns = 1
+    if not stoppable and num_params <= NESTED_PARAMS:
+        columns = -(-cells // -(-cells // room))
+    num_rows = len(make_rows(group.runs, columns))
+    rounds = -(-num_rows // (max(1, room // columns) * len(devices)))
+    rows = -(-num_rows // (rounds * len(devices))) * len(devices)
+    return Layout(rows, columns, observers)
+
+
+def find_room(member_bytes: int, devices: Sequence[jax.Device]) -> int:
+    """Return how many members a device takes: those whose state stays in its cache, or fits an accelerator's memory."""
     if devices[0].platform == "cpu":
-        room = max(1, min(MAX_SLOTS, CPU_STATE_BYTES // member_bytes))
-    else:
-        memory = (devices[0].memory_stats() or {}).get("bytes_limit", FALLBACK_MEMORY)
-        room = max(1, int(ACCELERATOR_SHARE * memory) // (2 * member_bytes))
-    num_chunks = -(-num_runs // (room * len(devices)))
-    per_chunk = -(-num_runs // num_chunks)
-    return -(-per_chunk // len(devices)) * len(devices)
+        return max(1, min(MAX_SLOTS, CPU_STATE_BYTES // member_bytes))
+    memory = (devices[0].memory_stats() or {}).get("bytes_limit", FALLBACK_MEMORY)
+    return max(1, int(ACCELERATOR_SHARE * memory) // (2 * member_bytes))
 
 
-def make_chunks(runs: Sequence[Run], slots: int) -> tuple[Chunk, ...]:
-    """Return the runs in chunks of `slots`, in their order; the last may be shorter."""
-    return tuple(Chunk(tuple(runs[i : i + slots]), slots) for i in range(0, len(runs), slots))
+def halve(layout: Layout, num_devices: int) -> Layout | None:
+    """Return the layout with half the slots, rows before columns; None where one slot per device is left.
+
+    >>> halve(Layout(8, 3, 1), 2), halve(Layout(2, 3, 1), 2), halve(Layout(2, 1, 1), 2)
+    (Layout(rows=4, columns=3, observers=1), Layout(rows=2, columns=2, observers=1), None)
+    """
+    per_device = layout.rows // num_devices
+    if per_device > 1:
+        return layout._replace(rows=-(-per_device // 2) * num_devices)
+    return layout._replace(columns=-(-layout.columns // 2)) if layout.columns > 1 else None
 
 
 def fill(items: Sequence[Any], slots: int) -> list[Any]:

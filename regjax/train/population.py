@@ -1,4 +1,8 @@
-"""The population: one member's whole segment as a pure function, vmapped once, sharded over a `member` mesh."""
+"""The population: one member's whole segment as a pure function, vmapped over rows and columns, sharded over devices.
+
+Slots form a grid [rows, columns]. The members of a row share a seed and a step, hence the order of examples and every
+draw: these are computed once per row. Rows are independent and are split over the `member` mesh.
+"""
 
 import dataclasses
 import functools
@@ -11,6 +15,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from regjax.keys import stream_key
+from regjax.observers import Patience, Watch
 from regjax.recipe import Recipe
 from regjax.train import evaluate
 from regjax.train.state import Data, Seed, State, Sums, init_state
@@ -20,78 +25,118 @@ MEMBERS = PartitionSpec("member")
 SHARED = PartitionSpec()
 
 
+def batch_rows(recipe: Recipe, seed: Seed, start: jax.Array, count: int) -> jax.Array:
+    """Return the rows of `count` batches from update `start` on, int32 [count, batch].
+
+    An epoch is `len(train rows) // batch_size` updates over a fresh permutation of the training rows; what does not
+    fill a batch is left out, another part in each epoch.
+
+    Args:
+      recipe, seed: of one member.
+      start: updates made so far; a multiple of `count` where `count` divides the epoch.
+      count: how many batches, static.
+    """
+    per_epoch = len(seed.rows.train) // recipe.batch_size
+    # A stretch that divides the epoch lies within one; else it touches as many as the worst start makes it.
+    touched = 1 if per_epoch % count == 0 else (per_epoch + count - 2) // per_epoch + 1
+
+    def order(epoch: jax.Array) -> jax.Array:
+        key = jax.random.fold_in(stream_key(seed.streams["order"], "order"), epoch)
+        return jax.random.permutation(key, seed.rows.train)[: per_epoch * recipe.batch_size]
+
+    orders = jax.vmap(order)(start // per_epoch + jnp.arange(touched, dtype=jnp.int32))
+    batches = orders.reshape(touched * per_epoch, recipe.batch_size)
+    return jax.lax.dynamic_slice_in_dim(batches, start % per_epoch, count)
+
+
 def advance(
-    recipe: Recipe, seed: Seed, state: State, data: Data, start: jax.Array, intervals: jax.Array, room: int
+    recipe: Recipe,
+    seed: Seed,
+    state: State,
+    data: Data,
+    start: jax.Array,
+    intervals: jax.Array,
+    updates: jax.Array,
+    room: int,
 ) -> tuple[State, evaluate.Record]:
     """Return the state after `intervals` intervals of `recipe.every` updates, and the records of their ends.
 
-    An epoch is `len(train rows) // batch_size` updates over a fresh permutation of the training rows; what does not
-    fill a batch is left out, another part in each epoch. The number of updates made is a loop counter, not a part of
-    the state: it is the same for all members, and stays unbatched under vmap.
+    The number of updates made is no part of the state: it is the same for all members of a row, and stays unbatched
+    over them.
 
     Args:
       recipe, seed, state, data: of one member.
-      start: updates made so far, int32.
+      start: updates made so far, int32, a multiple of `recipe.every`.
       intervals: how many to run, int32, at most `room`; traced, so that one program serves any number.
+      updates: how many of an interval's updates to make, int32: all but when a part is timed or profiled.
       room: length of the record arrays [room]; rows from `intervals` on are zero.
     """
-    per_epoch = len(seed.rows.train) // recipe.batch_size
-    every = recipe.every
+    every, per_epoch = recipe.every, len(seed.rows.train) // recipe.batch_size
+    # The order is made an epoch at a time where epochs fill the interval, else for the interval as a whole.
+    stretch = per_epoch if every % per_epoch == 0 else every
 
-    def shuffle(count: jax.Array) -> jax.Array:
-        key = jax.random.fold_in(stream_key(seed.streams["order"], "order"), count // per_epoch)
-        return jax.random.permutation(key, seed.rows.train)
-
-    def update(carry: tuple[State, jax.Array, Sums], count: jax.Array) -> tuple[tuple[State, jax.Array, Sums], None]:
-        state, order, sums = carry
-        order = jax.lax.cond(count % per_epoch == 0, shuffle, lambda _: order, count)
-        first = (count % per_epoch) * recipe.batch_size
-        rows = jax.lax.dynamic_slice(order, (first,), (recipe.batch_size,))
-        now = make_now(recipe, seed, state, count)
+    def update(first: jax.Array, batches: jax.Array, index: jax.Array, carry: tuple[State, Sums]) -> tuple[State, Sums]:
+        state, sums = carry
+        now = make_now(recipe, seed, state, first + index)
+        rows = batches[index]
         state, new = step(recipe, state, seed.scale.apply(data.x[rows]), data.y[rows], now)
-        return (state, order, jax.tree.map(jnp.add, sums, new)), None
+        return state, jax.tree.map(jnp.add, sums, new)
+
+    def train_stretch(begin: jax.Array, index: jax.Array, carry: tuple[State, Sums]) -> tuple[State, Sums]:
+        first = begin + index * stretch
+        batches = batch_rows(recipe, seed, first, stretch)
+        count = jnp.minimum(stretch, updates - index * stretch)
+        return jax.lax.fori_loop(0, count, functools.partial(update, first, batches), carry)
 
     def interval(index: jax.Array, carry: tuple) -> tuple:
-        state, order, records = carry
-        counts = start + index * every + jnp.arange(every, dtype=jnp.int32)
+        state, records = carry
+        begin = start + index * every
         zero = Sums(*(jnp.zeros((), seed.scale.factor.dtype) for _ in Sums._fields))
-        (state, order, sums), _ = jax.lax.scan(update, (state, order, zero), counts)
+        stretches = (updates + stretch - 1) // stretch
+        state, sums = jax.lax.fori_loop(0, stretches, functools.partial(train_stretch, begin), (state, zero))
         means = jax.tree.map(lambda total: total / every, sums)
-        state, record = evaluate.observe(recipe, state, seed, data, start + (index + 1) * every, means)
-        return state, order, jax.tree.map(lambda rows, value: rows.at[index].set(value), records, record)
+        state, record = evaluate.observe(recipe, state, seed, data, begin + every, means)
+        return state, jax.tree.map(lambda rows, value: rows.at[index].set(value), records, record)
 
     shapes = jax.eval_shape(
         lambda: evaluate.observe(recipe, state, seed, data, start, Sums(*(seed.scale.factor.sum(),) * 3))[1]
     )
-    records = jax.tree.map(lambda leaf: jnp.zeros((room,), leaf.dtype), shapes)
-    state, _, records = jax.lax.fori_loop(0, intervals, interval, (state, shuffle(start), records))
-    return state, records
+    records = jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype), shapes)
+    return jax.lax.fori_loop(0, intervals, interval, (state, records))
+
+
+def renew(recipe: Recipe, seed: Seed, data: Data, state: State, fresh: jax.Array) -> State:
+    """Return the state before the first update where `fresh`, else `state` as it is."""
+    return jax.tree.map(lambda new, old: jnp.where(fresh, new, old), init_state(recipe, seed, data), state)
 
 
 def finish(recipe: Recipe, seed: Seed, data: Data, state: State, moment: int) -> jax.Array:
-    """Return predictions [test rows, classes] of a kept moment: the best state where a run ended and restores it."""
-    params, stats = end_state(recipe, state, moment)
-    return evaluate.predict(recipe, params, stats, data, seed.rows.test, seed)
+    """Return predictions [observers, test rows, classes] of a kept moment: the best state where a run restores it."""
+    states = end_state(recipe, state, moment)
+    return jax.lax.map(lambda kept: evaluate.predict(recipe, *kept, data, seed.rows.test, seed), states)
 
 
 def end_state(recipe: Recipe, state: State, moment: int) -> tuple[Any, Any]:
-    """Return (params, stats) that a run stands for at the `moment`-th of its recipe's moments.
+    """Return (params, stats) [observers, ...] that runs stand for at the `moment`-th of the recipe's moments.
 
     For a step at or after the end of a run that stops early and restores, that is its best state.
     """
     when = recipe.moments[moment]
     if isinstance(when, str) or "best" not in recipe.moments:
         return state.kept[moment]
-    end = jnp.where(state.watch.stopped >= 0, state.watch.stopped, recipe.steps)
-    restores = (recipe.stop.restore > 0) & jnp.isfinite(recipe.stop.patience) & (state.watch.best_step >= 0)
-    use_best = restores & (end <= when)
+
+    def choose(stop: Patience, watch: Watch, best: Any, kept: Any) -> Any:
+        end = jnp.where(watch.stopped >= 0, watch.stopped, recipe.steps)
+        restores = (stop.restore > 0) & jnp.isfinite(stop.patience) & (watch.best_step >= 0)
+        return jax.tree.map(lambda b, k: jnp.where(restores & (end <= when), b, k), best, kept)
+
     best = state.kept[recipe.moments.index("best")]
-    return jax.tree.map(lambda b, k: jnp.where(use_best, b, k), best, state.kept[moment])
+    return jax.vmap(choose)(recipe.stop, state.watch, best, state.kept[moment])
 
 
 @dataclasses.dataclass(frozen=True)
 class Axes:
-    """Which parts of the seeds differ between members: rows (a split per seed) and scale (fitted per split)."""
+    """Which parts of the seeds differ between rows: examples (a split per seed) and scale (fitted per split)."""
 
     rows: bool
     scale: bool
@@ -103,64 +148,69 @@ class Axes:
 
 @dataclasses.dataclass(frozen=True)
 class Population:
-    """The compiled functions of a group on a mesh. Leading axis of all member arguments: slots.
+    """The jitted functions of a group on a mesh.
+
+    Leading axes: recipe, state and what is returned [rows, columns]; seed, start and fresh [rows].
 
     Attributes:
-      init: (recipe, seed, data) -> state.
-      advance: (recipe, seed, state, data, start, intervals) -> (state, records [slots, room]); the state is donated.
-      finish: (recipe, seed, data, state, moment) -> predictions [slots, test rows, classes].
-      end: (recipe, state, moment) -> (params, stats) [slots, ...].
+      renew: (recipe, seed, data, state, fresh) -> state; the state is donated.
+      advance: (recipe, seed, state, data, start, intervals, updates) -> (state, records [rows, columns, room]); the
+        state is donated.
+      finish: (recipe, seed, data, state, moment) -> predictions [rows, columns, observers, test rows, classes].
+      end: (recipe, state, moment) -> (params, stats) [rows, columns, observers, ...].
     """
 
-    init: Callable[..., State]
+    renew: Any
     advance: Any
     finish: Callable[..., jax.Array]
     end: Callable[..., Any]
 
 
 def make_mesh(devices: Sequence[jax.Device]) -> Mesh:
-    """Return the one-axis mesh over which members are sharded."""
+    """Return the one-axis mesh over which rows are sharded."""
     return Mesh(np.array(devices), ("member",))
 
 
 def make_population(mesh: Mesh, axes: Axes, room: int) -> Population:
     """Return the population's functions for a mesh, jitted; what is compiled follows from their arguments' structure.
 
-    Members never talk to each other: `shard_map` over `member`, `vmap` inside, no collective operation.
+    Members never talk to each other: `shard_map` over rows, `vmap` inside, no collective operation.
 
     Args:
       mesh: from `make_mesh`.
       axes: which parts of the seeds are batched.
       room: most intervals of one call of `advance`.
     """
-    seed_axes, seed_specs = axes.tree(0, None), axes.tree(MEMBERS, SHARED)
+    # Of each argument: vmapped axis over rows, vmapped axis over the columns of a row, split over devices or shared.
+    recipe, state = (0, 0, MEMBERS), (0, 0, MEMBERS)
+    seed = (axes.tree(0, None), None, axes.tree(MEMBERS, SHARED))
+    by_row, shared = (0, None, MEMBERS), (None, None, SHARED)
 
-    def over_members(function: Callable, in_axes: tuple, in_specs: tuple, out_specs: Any, donate: tuple = ()) -> Any:
-        @functools.partial(jax.shard_map, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
+    def over_members(function: Callable, *kinds: tuple, donate: tuple = ()) -> Any:
+        rows, columns, specs = (tuple(kind[i] for kind in kinds) for i in range(3))
+
+        @functools.partial(jax.shard_map, mesh=mesh, in_specs=specs, out_specs=MEMBERS, check_vma=False)
         def sharded(*arguments: Any) -> Any:
             with jax.default_matmul_precision("highest"):
-                return jax.vmap(function, in_axes=in_axes)(*arguments)
+                return jax.vmap(jax.vmap(function, in_axes=columns), in_axes=rows)(*arguments)
 
         return jax.jit(sharded, donate_argnums=donate)
 
-    def at_moment(function: Callable, in_axes: tuple, in_specs: tuple) -> Callable:
-        return functools.cache(
-            lambda moment: over_members(functools.partial(function, moment=moment), in_axes, in_specs, MEMBERS)
-        )
+    @functools.cache
+    def finishes(moment: int) -> Any:
+        return over_members(functools.partial(finish, moment=moment), recipe, seed, shared, state)
 
-    finishers = at_moment(finish, (0, seed_axes, None, 0), (MEMBERS, seed_specs, SHARED, MEMBERS))
-    ends = at_moment(end_state, (0, 0), (MEMBERS, MEMBERS))
+    @functools.cache
+    def ends(moment: int) -> Any:
+        return over_members(functools.partial(end_state, moment=moment), recipe, state)
+
     return Population(
-        init=over_members(init_state, (0, seed_axes, None), (MEMBERS, seed_specs, SHARED), MEMBERS),
+        renew=over_members(renew, recipe, seed, shared, state, by_row, donate=(3,)),
         advance=over_members(
-            functools.partial(advance, room=room),
-            (0, seed_axes, 0, None, None, None),
-            (MEMBERS, seed_specs, MEMBERS, SHARED, SHARED, SHARED),
-            (MEMBERS, MEMBERS),
-            donate=(2,),
+            functools.partial(advance, room=room), recipe, seed, state, shared, by_row, shared, shared, donate=(2,)
         ),
-        finish=lambda recipe, seed, data, state, moment: finishers(moment)(recipe, seed, data, state),
-        end=lambda recipe, state, moment: ends(moment)(recipe, state),
+        finish=lambda *arguments: finishes(arguments[-1])(*arguments[:-1]),
+        end=lambda *arguments: ends(arguments[-1])(*arguments[:-1]),
     )
 
 

@@ -1,39 +1,45 @@
-"""A group's compiled program, and the chunks that are trained with it."""
+"""A group's compiled program, and the trajectories that are trained with it, slot by slot."""
 
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 
+from regjax import runtime
 from regjax.data import Dataset
 from regjax.plan import Group, Study
 from regjax.train.inputs import seed_of, stack_recipes, stack_seeds
-from regjax.train.layout import Chunk, choose_slots, count_bytes, data_shapes, fill, member_shapes
-from regjax.train.population import Axes, Population, make_mesh, make_population, place, place_seed
-from regjax.train.state import Data, Seed, State
+from regjax.train.layout import (
+    Layout, Row, Trajectory, choose_layout, count_bytes, data_shapes, fill, make_rows, member_shapes,
+)  # fmt: skip
+from regjax.train.population import MEMBERS, SHARED, Axes, Population, make_mesh, make_population, place, place_seed
+from regjax.train.state import Data, Seed, State, init_state
 
 # A save costs about 0.1 s: a segment should train for some ten seconds on two cores. Counted in floating-point
 # operations and never by the clock, so that a repeated study saves at the same steps.
 SEGMENT_FLOPS = 3e12
+# Where slots are refilled the host looks between intervals for runs that have ended: a look costs some milliseconds.
+LOOK_FLOPS = 2e10
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """What every chunk of a group needs.
+    """What a group is trained with; nothing of it lies on a device.
 
     Attributes:
       study, dataset, group: what is trained.
       mesh: the devices.
-      axes: which parts of the seeds differ between members.
+      axes: which parts of the seeds differ between rows.
       population: its functions.
-      data: all examples, on the devices.
-      slots: members of a chunk.
-      room: most intervals of a segment.
+      layout: the slots.
+      room: most intervals between two looks of the host at what has ended.
+      segment: intervals between two saves.
       state_bytes: of one member.
+      asked: the layout that would have been best, where memory allowed only this one.
     """
 
     study: Study
@@ -42,58 +48,36 @@ class Program:
     mesh: Mesh
     axes: Axes
     population: Population
-    data: Data
-    slots: int
+    layout: Layout
     room: int
+    segment: int
     state_bytes: int
+    asked: Layout | None = None
 
     @property
     def devices(self) -> str:
-        """The devices in words: what a chunk's bits depend on besides its runs and slots."""
+        """The devices in words: what bits depend on besides runs and layout."""
         devices = list(self.mesh.devices.flat)
         return f"{devices[0].device_kind} x {len(devices)}"
 
-
-class Compiled:
-    """`advance` compiled ahead of time, once per group, and the seconds that it took."""
-
-    def __init__(self, program: Program, live: "Live") -> None:
-        begin = time.perf_counter()
-        arguments = (live.recipe, live.seed, live.state, program.data, np.int32(0), np.int32(1))
-        self.function = program.population.advance.lower(*arguments).compile()
-        self.seconds = time.perf_counter() - begin
-
-    def memory(self) -> int:
-        """Return the bytes per device that the program needs, as the compiler reports them."""
-        found = self.function.memory_analysis()
-        held = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
-        return held + found.temp_size_in_bytes
+    @property
+    def intervals(self) -> int:
+        """Evaluations of a run that does not end early."""
+        return self.group.steps.steps // self.group.steps.evaluate_steps
 
 
-@dataclasses.dataclass
-class Live:
-    """A chunk in training: what is on the devices, and the intervals made so far. Its state is donated by `advance`."""
-
-    chunk: Chunk
-    recipe: Any
-    seed: Seed
-    state: State
-    intervals: int = 0
-    # On a CPU a device array may share the memory of the NumPy array it was made from: both live as long as the chunk.
-    host: Any = None
-
-
-def make_program(study: Study, dataset: Dataset, group: Group, devices: Sequence[jax.Device]) -> Program:
-    """Return the program of a group for these devices; nothing is compiled yet."""
+def make_program(
+    study: Study, dataset: Dataset, group: Group, devices: Sequence[jax.Device], layout: Layout | None = None
+) -> Program:
+    """Return the program of a group for these devices, in a given layout or the best; nothing is compiled yet."""
     mesh = make_mesh(devices)
     drawn = bool({"split", "subset"} & set(study.seeds.vary))
     axes = Axes(rows=drawn, scale=drawn and study.data.scale == "standard")
     first = group.runs[0]
-    seed = seed_of(study, dataset, first)
-    shapes = member_shapes(first.recipe, seed, data_shapes(dataset))
-    state_bytes = count_bytes(shapes)
-    slots = choose_slots(len(group.runs), state_bytes, devices)
-    room = choose_room(group, slots, count_params(shapes.params))
+    shapes = member_shapes(first.recipe, seed_of(study, dataset, first), data_shapes(dataset))
+    state_bytes, params = count_bytes(shapes), count_params(shapes.params)
+    layout = layout or choose_layout(group, state_bytes, params, devices)
+    segment, room = choose_segment(group, layout.slots, params)
     return Program(
         study=study,
         dataset=dataset,
@@ -101,9 +85,9 @@ def make_program(study: Study, dataset: Dataset, group: Group, devices: Sequence
         mesh=mesh,
         axes=axes,
         population=make_population(mesh, axes, room),
-        data=Data(*(place(mesh, np.ascontiguousarray(array), batched=False) for array in (dataset.x, dataset.y))),
-        slots=slots,
+        layout=layout,
         room=room,
+        segment=segment,
         state_bytes=state_bytes,
     )
 
@@ -113,36 +97,224 @@ def count_params(params: Any) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
 
 
-def choose_room(group: Group, slots: int, params: int) -> int:
-    """Return the intervals of a segment: those the study asks for, else as many as make SEGMENT_FLOPS."""
+def choose_segment(group: Group, slots: int, params: int) -> tuple[int, int]:
+    """Return the intervals of a segment and those between two looks.
+
+    A segment is as long as the study asks for, else SEGMENT_FLOPS. Without early stopping nothing ends within a
+    segment; with it a look comes after LOOK_FLOPS, and at least twice within the shortest patience.
+    """
     steps, recipe = group.steps, group.runs[0].recipe
     total = steps.steps // steps.evaluate_steps
-    if steps.save_steps is not None:
-        return min(total, steps.save_steps // steps.evaluate_steps)
     flops = 6.0 * params * recipe.batch_size * recipe.every * slots
-    return max(1, min(total, round(SEGMENT_FLOPS / flops)))
+    segment = max(1, min(total, round(SEGMENT_FLOPS / flops)))
+    if steps.save_steps is not None:
+        segment = min(total, steps.save_steps // steps.evaluate_steps)
+    patience = min(run.recipe.stop.patience for run in group.runs)
+    looks = segment if np.isinf(patience) else round(min(LOOK_FLOPS / flops, patience / 2))
+    return segment, max(1, min(segment, looks))
 
 
-def start(program: Program, chunk: Chunk) -> Live:
-    """Return a chunk before its first update."""
-    runs = fill(chunk.runs, chunk.slots)
-    seeds = [seed_of(program.study, program.dataset, run) for run in chunk.runs]
-    recipes = stack_recipes([run.recipe for run in runs])
-    recipe = place(program.mesh, recipes, batched=True)
-    stacked = stack_seeds(fill(seeds, chunk.slots), program.axes.rows, program.axes.scale)
-    seed = place_seed(program.mesh, stacked, program.axes)
-    state = program.population.init(recipe, seed, program.data)
-    return Live(chunk, recipe, seed, state, host=(recipes, stacked))
+def place_data(program: Program) -> Data:
+    """Return all examples on the devices, once for all members."""
+    arrays = (program.dataset.x, program.dataset.y)
+    return Data(*(place(program.mesh, np.ascontiguousarray(array), batched=False) for array in arrays))
 
 
-def resume(program: Program, live: Live, state: State, intervals: int) -> Live:
-    """Return the chunk in a state read from a checkpoint, after so many intervals."""
-    placed = place(program.mesh, state, batched=True)
-    return dataclasses.replace(live, state=placed, intervals=intervals, host=(live.host, state))
+class Seats(NamedTuple):
+    """Which trajectories sit in the slots, host arrays. All that a resumed chunk needs besides the state.
+
+    Attributes:
+      row: number of the queue's row in each row of slots, -1 for none, int64 [rows].
+      step: updates made, int32 [rows].
+      over: which observers have seen their run end (all of them where the slot is padding), bool [rows, columns,
+        observers].
+      seconds: wall time of the trajectory so far, float64 [rows, columns].
+      taken: rows that have left the queue, int64 [].
+      since_save: intervals since the last save, int64 [].
+      segments: saves made, int64 [].
+    """
+
+    row: np.ndarray
+    step: np.ndarray
+    over: np.ndarray
+    seconds: np.ndarray
+    taken: np.ndarray
+    since_save: np.ndarray
+    segments: np.ndarray
+
+    @property
+    def ended(self) -> np.ndarray:
+        """Which trajectories need no more training, bool [rows, columns]."""
+        return self.over.all(axis=-1)
+
+    @property
+    def living(self) -> np.ndarray:
+        """Which rows train something that counts, bool [rows]."""
+        return (self.row >= 0) & ~self.ended.all(axis=1)
 
 
-def run_segment(program: Program, compiled: Compiled, live: Live, intervals: int) -> tuple[Live, dict[str, np.ndarray]]:
-    """Return the chunk after `intervals` more intervals (at most `program.room`), and their records on the host."""
-    begin = np.int32(live.intervals * program.group.steps.evaluate_steps)
-    state, records = compiled.function(live.recipe, live.seed, live.state, program.data, begin, np.int32(intervals))
-    return dataclasses.replace(live, state=state, intervals=live.intervals + intervals), jax.device_get(records)
+@dataclasses.dataclass
+class Live:
+    """A queue of rows in training: what is on the devices and who sits where. `advance` donates the state."""
+
+    queue: tuple[Row, ...]
+    seats: Seats
+    recipe: Any
+    seed: Seed
+    state: State
+    # On a CPU device arrays may share the memory of the NumPy arrays that they were made from, which has to live as long.
+    host: tuple[Any, Seed, Any]
+
+
+class Compiled:
+    """`advance` and `renew` of a group, compiled ahead of time from shapes alone, and the seconds that it took."""
+
+    def __init__(self, program: Program) -> None:
+        begin = time.perf_counter()
+        recipe, seed, state, data = argument_shapes(program)
+        start = _shape(program.mesh, np.zeros(program.layout.rows, np.int32), batched=True)
+        count = _shape(program.mesh, np.int32(0), batched=False)
+        fresh = _shape(program.mesh, np.zeros(program.layout.rows, bool), batched=True)
+        population = program.population
+        self.renew = population.renew.lower(recipe, seed, data, state, fresh).compile()
+        before = runtime.COMPILATIONS.cached_here()
+        self.advance = population.advance.lower(recipe, seed, state, data, start, count, count).compile()
+        self.cached = runtime.COMPILATIONS.cached_here() > before
+        self.seconds = time.perf_counter() - begin
+
+    def memory(self) -> int:
+        """Return the bytes per device that training needs, as the compiler reports them."""
+
+        def count(function: Any) -> int:
+            found = function.memory_analysis()
+            held = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
+            return held + found.temp_size_in_bytes
+
+        return max(count(self.advance), count(self.renew))
+
+
+def _shape(mesh: Mesh, tree: Any, batched: bool) -> Any:
+    sharding = NamedSharding(mesh, MEMBERS if batched else SHARED)
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype, sharding=sharding), tree)
+
+
+def argument_shapes(program: Program) -> tuple[Any, Seed, State, Data]:
+    """Return recipe, seed, state and data of a group as shapes on its devices."""
+    layout, mesh = program.layout, program.mesh
+    queue = make_rows(program.group.runs[:1], 1)
+    recipes, seeds = stack_queue(program, queue, np.zeros(layout.rows, np.int64))
+    recipe = _shape(mesh, recipes, batched=True)
+    axes = program.axes
+    seed = Seed(
+        _shape(mesh, seeds.streams, batched=True),
+        _shape(mesh, seeds.rows, batched=axes.rows),
+        _shape(mesh, seeds.scale, batched=axes.scale),
+    )
+    data = _shape(mesh, data_shapes(program.dataset), batched=False)
+    one = jax.tree.map(lambda leaf: leaf[0, 0], recipes)
+    first = seed_of(program.study, program.dataset, program.group.runs[0])
+    member = jax.eval_shape(init_state, one, first, data_shapes(program.dataset))
+    sharding = NamedSharding(mesh, MEMBERS)
+    state = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((layout.rows, layout.columns, *leaf.shape), leaf.dtype, sharding=sharding),
+        member,
+    )
+    return recipe, seed, state, data
+
+
+def stack_queue(program: Program, queue: Sequence[Row], rows: np.ndarray) -> tuple[Any, Seed]:
+    """Return recipes [rows, columns] and seeds [rows] of what sits in the slots, as host arrays.
+
+    Args:
+      program: its layout and seeds.
+      queue: all rows.
+      rows: which of them sits in each row of slots; what is unfilled repeats its neighbour, an empty row the first.
+    """
+    layout = program.layout
+    members: list[Trajectory] = []
+    for index in np.maximum(rows, 0):
+        members += fill(queue[index], layout.columns)
+    recipes = stack_recipes(
+        [member.runs[0].recipe for member in members],
+        [fill([run.recipe.stop for run in member.runs], layout.observers) for member in members],
+    )
+    grid = jax.tree.map(lambda leaf: leaf.reshape(layout.rows, layout.columns, *leaf.shape[1:]), recipes)
+    firsts = [members[i * layout.columns].runs[0] for i in range(layout.rows)]
+    seeds = {run.id: seed_of(program.study, program.dataset, run) for run in firsts}
+    return grid, stack_seeds([seeds[run.id] for run in firsts], program.axes.rows, program.axes.scale)
+
+
+def begin(program: Program, compiled: Compiled, data: Data, queue: Sequence[Row]) -> Live:
+    """Return the first rows of a queue in their slots, before their first update."""
+    live = take_seats(program, queue, empty_seats(program.layout))
+    return refill(program, compiled, data, live)
+
+
+def empty_seats(layout: Layout) -> Seats:
+    """Return slots in which nothing sits."""
+    zero = np.zeros((), np.int64)
+    return Seats(
+        row=np.full(layout.rows, -1, np.int64),
+        step=np.zeros(layout.rows, np.int32),
+        over=np.ones(layout, bool),
+        seconds=np.zeros(layout[:2]),
+        taken=zero,
+        since_save=zero,
+        segments=zero,
+    )
+
+
+def take_seats(program: Program, queue: Sequence[Row], seats: Seats, state: State | None = None) -> Live:
+    """Return the rows that `seats` names on the devices, in `state` (host arrays; zeros by default)."""
+    recipes, seeds = stack_queue(program, queue, seats.row)
+    if state is None:
+        state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), argument_shapes(program)[2])
+    return Live(
+        queue=tuple(queue),
+        seats=seats,
+        recipe=place(program.mesh, recipes, batched=True),
+        seed=place_seed(program.mesh, seeds, program.axes),
+        state=place(program.mesh, state, batched=True),
+        host=(recipes, seeds, state),
+    )
+
+
+def refill(program: Program, compiled: Compiled, data: Data, live: Live) -> Live:
+    """Return the chunk with the next rows of the queue in the rows of slots that have ended; others are untouched."""
+    seats = live.seats
+    free = np.flatnonzero(~seats.living)[: max(0, len(live.queue) - int(seats.taken))]
+    row, step, over, seconds = (np.copy(part) for part in seats[:4])
+    row[~seats.living] = -1
+    for seat, taken in zip(free, range(int(seats.taken), len(live.queue)), strict=False):
+        row[seat], step[seat], seconds[seat] = taken, 0, 0.0
+        over[seat] = (np.arange(program.layout.columns) >= len(live.queue[taken]))[:, None]
+    seats = seats._replace(row=row, step=step, over=over, seconds=seconds, taken=seats.taken + len(free))
+    if not len(free):
+        return dataclasses.replace(live, seats=seats)
+    fresh = np.zeros(program.layout.rows, bool)
+    fresh[free] = True
+    recipes, seeds = stack_queue(program, live.queue, row)
+    recipe, seed = place(program.mesh, recipes, batched=True), place_seed(program.mesh, seeds, program.axes)
+    state = compiled.renew(recipe, seed, data, live.state, place(program.mesh, fresh, batched=True))
+    return Live(live.queue, seats, recipe, seed, jax.block_until_ready(state), host=(recipes, seeds, live.host[2]))
+
+
+def look(program: Program, compiled: Compiled, data: Data, live: Live) -> tuple[Live, dict[str, np.ndarray], int]:
+    """Return the chunk after its next intervals, their records [rows, columns, room] on the host, and how many.
+
+    As many intervals as the room, the segment and the next end of a living row allow, so that none trains beyond it.
+    """
+    seats, every = live.seats, program.group.steps.evaluate_steps
+    left = (program.group.steps.steps - seats.step[seats.living]) // every
+    intervals = int(min(program.room, program.segment - seats.since_save, left.min()))
+    start = place(program.mesh, seats.step, batched=True)
+    state, records = compiled.advance(
+        live.recipe, live.seed, live.state, data, start, np.int32(intervals), np.int32(every)
+    )
+    arrays = jax.device_get(records)
+    step = (seats.step + intervals * every).astype(np.int32)
+    last = {name: arrays[name][:, :, intervals - 1] for name in ("diverged", "stopped")}
+    over = seats.over | (last["diverged"] >= 0)[..., None] | (last["stopped"] >= 0)
+    over |= (step >= program.group.steps.steps)[:, None, None]
+    seats = seats._replace(step=step, over=over, since_save=seats.since_save + intervals)
+    return dataclasses.replace(live, state=state, seats=seats), arrays, intervals

@@ -1,6 +1,7 @@
-"""Records as rows: from arrays on the member axis to columns."""
+"""Records as rows: from arrays on the grid of slots to columns."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,44 +10,66 @@ COUNTERS = ("best_step", "stopped", "diverged")
 SPLITS = ("train", "validation", "test")
 
 
+class Place(NamedTuple):
+    """Where a run is in the record arrays: row, column and observer; its updates before and its seconds by the end."""
+
+    run: str
+    row: int
+    column: int
+    observer: int
+    step: int
+    seconds: tuple[float, float]
+
+
 def make_records(
     arrays: Mapping[str, np.ndarray],
-    runs: Sequence[str],
+    places: Sequence[Place],
     *,
-    start: int,
     every: int,
     intervals: int,
     counts: Mapping[str, int],
     per_epoch: int,
     batch_size: int,
 ) -> pd.DataFrame:
-    """Return one row per run and evaluation of a segment, run by run.
+    """Return one row per run and evaluation, run by run, up to the evaluation at which a run ended.
 
     Sums over a split become means in float64, so that an accuracy is exactly a ratio of counts. From the divergence on
     every number of a run is void (NaN).
 
     Args:
-      arrays: {name: [slots, room]} from `population.advance`.
-      runs: identities of the real members, in order; further slots are padding.
-      start: updates made before the segment.
+      arrays: {name: [rows, columns, room]} from `population.advance`, with a last axis over observers for what they
+        see.
+      places: the runs that were not over before, in order.
       every: updates of an interval.
       intervals: how many of the room were run.
       counts: {split: number of examples evaluated}.
       per_epoch: updates of an epoch.
       batch_size: examples of an update.
     """
-    steps = start + every * np.arange(1, intervals + 1)
+    row, column, observer, step = (np.array([p[i] for p in places], dtype=np.int64) for i in (1, 2, 3, 4))
+    seconds = np.array([p.seconds for p in places]).reshape(-1, 2)
+
+    def take(values: np.ndarray) -> np.ndarray:
+        mine = values[row, column, :intervals]
+        return mine[np.arange(len(mine)), :, observer] if mine.ndim == 3 else mine
+
+    found = {name: take(np.asarray(values)) for name, values in arrays.items()}
+    over = (found["stopped"] >= 0) | (found["diverged"] >= 0)
+    # The evaluation at which a run ends is its last.
+    counted = np.concatenate([np.ones((len(places), 1), bool), ~over[:, :-1]], axis=1)
+    share = (np.arange(intervals) + 1) / intervals
+    steps = step[:, None] + every * np.arange(1, intervals + 1)
     columns: dict[str, np.ndarray] = {
-        "run": np.repeat(np.array(runs, dtype=object), intervals),
-        "step": np.tile(steps, len(runs)).astype(np.int64),
-        "epoch": np.tile(steps / per_epoch, len(runs)),
-        "examples": np.tile(steps * batch_size, len(runs)).astype(np.int64),
+        "run": np.repeat(np.array([p.run for p in places], dtype=object), intervals).reshape(steps.shape),
+        "step": steps,
+        "epoch": steps / per_epoch,
+        "examples": steps * batch_size,
+        "seconds": seconds[:, :1] + share * (seconds[:, 1:] - seconds[:, :1]),
     }
-    flat = {name: np.asarray(values)[: len(runs), :intervals].reshape(-1) for name, values in arrays.items()}
-    void = flat["diverged"] >= 0
-    for name in sorted(set(flat) - set(COUNTERS)):
+    void = found["diverged"] >= 0
+    for name in sorted(set(found) - set(COUNTERS)):
         split = name.split(".")[0]
-        values = flat[name].astype(np.float64) / (counts[split] if split in SPLITS else 1)
+        values = found[name].astype(np.float64) / (counts[split] if split in SPLITS else 1)
         columns[name] = np.where(void, np.nan, values)
-    columns |= {name: flat[name].astype(np.int64) for name in COUNTERS}
-    return pd.DataFrame(columns)
+    columns |= {name: found[name].astype(np.int64) for name in COUNTERS}
+    return pd.DataFrame({name: values[counted] for name, values in columns.items()})

@@ -58,9 +58,9 @@ class State(NamedTuple):
 
     Attributes:
       params, stats, opt: parameters, batch statistics, optimizer state.
-      watch: memory of the stopping criterion.
+      watch: memory of the stopping criteria, arrays [observers].
       diverged: first update (counted from 1) whose loss or parameters were not finite, -1 for none.
-      kept: (params, stats) of each of the recipe's moments.
+      kept: (params, stats) of each of the recipe's moments, leaves [observers, ...].
     """
 
     params: Params
@@ -74,12 +74,17 @@ class State(NamedTuple):
 def init_state(recipe: Recipe, seed: Seed, data: Data) -> State:
     """Return the state before the first update; parameters depend on the seed's "init" stream only."""
     x = seed.scale.apply(data.x[:1])
+    num_observers = len(recipe.stop.patience)
     params, stats = recipe.model.init(stream_key(seed.streams["init"], "init"), x)
+
+    def repeat(leaf: jax.Array) -> jax.Array:
+        return jnp.broadcast_to(leaf, (num_observers, *leaf.shape))
+
     return State(
         params=params,
         stats=stats,
         opt=recipe.optimizer.direction().init(params),
-        watch=recipe.stop.init(),
+        watch=jax.vmap(lambda stop: stop.init())(recipe.stop),
         diverged=jnp.int32(-1),
-        kept=tuple((params, stats) for _ in recipe.moments),
+        kept=tuple(jax.tree.map(repeat, (params, stats)) for _ in recipe.moments),
     )

@@ -1,0 +1,103 @@
+"""What is kept of runs that have ended: parameters, predictions at the primary state, digests of their states."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from regjax import store
+from regjax.plan import Plan
+from regjax.train import checkpoint
+from regjax.train.program import Live, Program
+from regjax.train.state import Data
+
+
+@dataclasses.dataclass
+class Harvest:
+    """What was gathered of ended runs since the last part was published, in the order of `runs`."""
+
+    runs: list[str] = dataclasses.field(default_factory=list)
+    params: list[Any] = dataclasses.field(default_factory=list)
+    predictions: list[pd.DataFrame] = dataclasses.field(default_factory=list)
+    states: list[str] = dataclasses.field(default_factory=list)
+
+    def publish(self, out: Path, part: store.Part) -> None:
+        """Write parameters and predictions beside the part's records, where the study keeps them."""
+        if self.params:
+            checkpoint.save(part.params(out), jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.params))
+        if self.predictions:
+            store.write_table(part.predictions(out), pd.concat(self.predictions, ignore_index=True))
+
+
+def gather(harvest: Harvest, plan: Plan, program: Program, data: Data, live: Live, ended: np.ndarray) -> None:
+    """Add to `harvest` what the study keeps of the trajectories that have ended, before their slots are refilled.
+
+    Args:
+      harvest: added to.
+      plan: what is kept.
+      program, data, live: the population.
+      ended: which slots, bool [rows, columns].
+    """
+    slots = [(int(row), int(column)) for row, column in zip(*np.nonzero(ended), strict=True)]
+    runs = [
+        (row, column, observer, run.id)
+        for row, column in slots
+        for observer, run in enumerate(live.queue[live.seats.row[row]][column].runs)
+    ]
+    index = tuple(np.array(axis) for axis in zip(*(run[:3] for run in runs), strict=True))
+    rows, columns = (np.array(axis) for axis in zip(*slots, strict=True))
+    moments = program.group.runs[0].recipe.moments
+    harvest.runs += [run[3] for run in runs]
+    harvest.states.append(checkpoint.tree_digest(jax.tree.map(lambda x: np.asarray(x)[rows, columns], live.state)))
+    if plan.study.training.keep != "none":
+        params, stats = program.population.end(live.recipe, live.state, 0)
+        kept = jax.tree.map(lambda leaf: np.asarray(leaf)[index], {"params": params, "stats": stats})
+        harvest.params.append({**kept, "scale": own_scale(program, live, index[0])})
+    if plan.study.measure.predictions:
+        moment = moments.index(primary_moment(plan, moments))
+        values = np.array(program.population.finish(live.recipe, live.seed, data, live.state, moment))[index]
+        values[find_lost(live, index, moments[moment])] = np.nan
+        harvest.predictions.append(predictions_table(program, live, [run[3] for run in runs], index[0], values))
+
+
+def own_scale(program: Program, live: Live, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return shift and factor of the inputs with a leading axis over runs, whether they share them or not."""
+    scale = jax.tree.map(np.asarray, live.seed.scale)._asdict()
+    if program.axes.scale:
+        return {name: value[rows] for name, value in scale.items()}
+    return {name: np.broadcast_to(value, (len(rows), *value.shape)) for name, value in scale.items()}
+
+
+def find_lost(live: Live, index: tuple[np.ndarray, ...], moment: str | int) -> np.ndarray:
+    """Return which runs have no sound state at a moment: they diverged by then, and did not stop before."""
+    diverged = np.asarray(live.state.diverged)[index[:2]]
+    stopped = np.asarray(live.state.watch.stopped)[index]
+    lost = (diverged >= 0) & ~((stopped >= 0) & (stopped < diverged))
+    return lost if isinstance(moment, str) else lost & (diverged <= moment)
+
+
+def primary_moment(plan: Plan, moments: Sequence[str | int]) -> str | int:
+    """Return which of the kept moments is the primary state; "last" is the latest step among them."""
+    at = plan.primary["at"]
+    if at["kind"] == "step":
+        return at["step"]
+    return "best" if at["kind"] == "best" else max(moment for moment in moments if isinstance(moment, int))
+
+
+def predictions_table(
+    program: Program, live: Live, runs: Sequence[str], rows: np.ndarray, values: np.ndarray
+) -> pd.DataFrame:
+    """Return one row per run and test example: run, row in the data set, label, a probability per class."""
+    test = np.asarray(live.seed.rows.test)
+    test = test[rows] if program.axes.rows else np.broadcast_to(test, (len(runs), len(test)))
+    columns = {
+        "run": np.repeat(np.array(runs, dtype=object), test.shape[1]),
+        "row": test.reshape(-1),
+        "label": program.dataset.y[test.reshape(-1)],
+    }
+    flat = values.reshape(-1, values.shape[-1])
+    return pd.DataFrame(columns | {f"p{k}": flat[:, k] for k in range(flat.shape[1])})

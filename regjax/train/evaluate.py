@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from regjax.models import Model
 from regjax.recipe import Recipe, make_mask
@@ -24,44 +25,72 @@ def no_tap(site: Any, x: jax.Array) -> jax.Array:
 
 
 def forward_in_batches(
-    recipe: Recipe, params: Params, stats: Any, data: Data, rows: jax.Array, seed: Seed, use: Any
+    recipe: Recipe, params: Params, stats: Any, data: Data, rows: jax.Array, member: jax.Array, seed: Seed, use: Any
 ) -> Any:
-    """Return `use(outputs, labels, weight)` of every batch of `rows`, stacked on a leading axis.
+    """Return `use(outputs, labels, member)` of every batch of `rows`, stacked on a leading axis.
 
-    The rows are cut into equal batches; the last is filled up with row 0 at weight 0.
+    The rows are cut into equal batches; the last is filled up with row 0, which is a member of nothing.
+
+    Args:
+      recipe, params, stats, data, seed: of this member.
+      rows: examples.
+      member: bool [..., rows], cut like the rows.
+      use: what to make of a batch.
     """
     count = len(rows)
     batches = -(-count // EVALUATION_BATCH)
     size = -(-count // batches)
     padded = jnp.zeros((batches * size,), rows.dtype).at[:count].set(rows).reshape(batches, size)
-    weight = (jnp.arange(batches * size) < count).astype(jnp.float32).reshape(batches, size)
+    filled = jnp.zeros((*member.shape[:-1], batches * size), bool).at[..., :count].set(member)
+    chosen = jnp.moveaxis(filled.reshape(*member.shape[:-1], batches, size), -2, 0)
 
     def one(_: None, batch: tuple[jax.Array, jax.Array]) -> tuple[None, Any]:
-        picked, w = batch
+        picked, part = batch
         outputs = recipe.model.apply(params, stats, seed.scale.apply(data.x[picked]), no_tap, False).outputs
-        return None, use(outputs, data.y[picked], w)
+        return None, use(outputs, data.y[picked], part)
 
-    return jax.lax.scan(one, None, (padded, weight))[1]
+    return jax.lax.scan(one, None, (padded, chosen))[1]
 
 
-def evaluate(recipe: Recipe, params: Params, stats: Any, data: Data, rows: jax.Array, seed: Seed) -> Record:
-    """Return the SUMS over `rows` of the task's metrics without noise; the host divides, in float64."""
+def evaluate(
+    recipe: Recipe, params: Params, stats: Any, data: Data, splits: dict[str, jax.Array], seed: Seed
+) -> Record:
+    """Return the SUMS over each split's rows of the task's metrics without noise; the host divides, in float64.
 
-    def use(outputs: jax.Array, labels: jax.Array, weight: jax.Array) -> Record:
+    All splits are one pass of one network: a third of the program that a pass each would be.
+
+    Args:
+      recipe, params, stats, data, seed: of this member.
+      splits: {name: rows}.
+
+    Returns:
+      {"<split>.<metric>": scalar}.
+    """
+    lengths = [len(rows) for rows in splits.values()]
+    ends = jnp.asarray(np.cumsum(lengths), jnp.int32)
+    place = jnp.arange(sum(lengths), dtype=jnp.int32)
+    # Of every row: in which split it is, [splits, rows].
+    member = (place[None] < ends[:, None]) & (place[None] >= (ends - jnp.asarray(lengths, jnp.int32))[:, None])
+
+    def use(outputs: jax.Array, labels: jax.Array, chosen: jax.Array) -> Record:
         metrics = recipe.task.metrics(outputs, labels)
-        # where, not a product: 0 * inf of a padded row would be NaN
-        return {name: jnp.sum(jnp.where(weight > 0, value, 0.0)) for name, value in metrics.items()}
+        # where, not a product: 0 * inf of another split's row would be NaN
+        return {name: jnp.sum(jnp.where(chosen, value[None], 0.0), axis=1) for name, value in metrics.items()}
 
-    return jax.tree.map(jnp.sum, forward_in_batches(recipe, params, stats, data, rows, seed, use))
+    rows = jnp.concatenate(list(splits.values()))
+    sums = forward_in_batches(recipe, params, stats, data, rows, member, seed, use)
+    totals = jax.tree.map(lambda batches: jnp.sum(batches, axis=0), sums)
+    return {f"{split}.{name}": total[i] for i, split in enumerate(splits) for name, total in totals.items()}
 
 
 def predict(recipe: Recipe, params: Params, stats: Any, data: Data, rows: jax.Array, seed: Seed) -> jax.Array:
     """Return the task's predictions [rows, classes] without noise."""
 
-    def use(outputs: jax.Array, labels: jax.Array, weight: jax.Array) -> jax.Array:
+    def use(outputs: jax.Array, labels: jax.Array, member: jax.Array) -> jax.Array:
         return recipe.task.predict(outputs)
 
-    stacked = forward_in_batches(recipe, params, stats, data, rows, seed, use)
+    every = jnp.ones(len(rows), bool)
+    stacked = forward_in_batches(recipe, params, stats, data, rows, every, seed, use)
     return stacked.reshape(-1, stacked.shape[-1])[: len(rows)]
 
 
@@ -86,15 +115,13 @@ def observe(recipe: Recipe, state: State, seed: Seed, data: Data, step: jax.Arra
       step: updates made so far.
       sums: of the updates since the last record, already divided by their number.
     """
-    rows = {
+    splits = {
         "train": seed.rows.train[: recipe.train_examples],
         "validation": seed.rows.validation,
         "test": seed.rows.test,
     }
     record: Record = {f"batch.{name}": value for name, value in sums._asdict().items()}
-    for split, chosen in rows.items():
-        for name, value in evaluate(recipe, state.params, state.stats, data, chosen, seed).items():
-            record[f"{split}.{name}"] = value
+    record |= evaluate(recipe, state.params, state.stats, data, splits, seed)
     monitored = record[f"validation.{recipe.monitor}"] / len(seed.rows.validation)
     value = -monitored if recipe.monitor == "accuracy" else monitored
     ended = (state.watch.stopped >= 0) | (state.diverged >= 0)

@@ -49,7 +49,7 @@ def make_recipe(
 def stack(*recipes: Recipe, dtype: str = "float32") -> Recipe:
     """Return recipes of one structure with hypers as arrays on a leading member axis."""
     # A copy: an array that shares NumPy's memory was once seen to change when that memory was given back.
-    return jax.tree.map(jnp.array, stack_recipes(recipes, dtype))
+    return jax.tree.map(jnp.array, stack_recipes(recipes, dtype=dtype))
 
 
 def traced(recipe: Recipe, dtype: str = "float32") -> Recipe:

@@ -25,6 +25,7 @@ STAGES = [
     ["analysis"],
     ["report"],
     ["results"],
+    ["harvest"],
     ["execute"],
     ["conductor"],
     ["cli"],

@@ -11,16 +11,19 @@ def test_plain_lines_are_few_and_complete() -> None:
     stream = io.StringIO()
     progress = Progress(stream, live=False)
     progress.begin(4, 40.0)
-    progress.advance(10.0, 2.5, 1)
-    line = progress.line(2.5, 1)
+    progress.advance(10.0, 2.5)
+    line = progress.line(2.5)
     progress.last -= 11
-    progress.advance(10.0, 5.0, 1)
+    progress.advance(10.0, 5.0)
     progress.finish(4, 1)
+    ended = progress.line(5.0)
     progress.end()
 
     assert line.startswith("0/4 runs done, epoch 2.5, ")
     assert "models x epochs/s" in line
-    assert line.endswith("1 diverged")
+    assert line.endswith("0 diverged")
+    assert ended.startswith("4/4 runs done")
+    assert ended.endswith("1 diverged")
     assert len(stream.getvalue().splitlines()) == 1
 
 
@@ -29,7 +32,7 @@ def test_a_terminal_gets_one_line_that_goes_away() -> None:
     stream = io.StringIO()
     progress = Progress(stream, live=True)
     progress.begin(2, 2.0)
-    progress.advance(1.0, 1.0, 0)
+    progress.advance(1.0, 1.0)
     progress.say("a notice")
     progress.end()
 

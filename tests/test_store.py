@@ -83,33 +83,50 @@ def test_a_column_that_some_segments_lack_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_digest_is_of_numbers_not_of_time() -> None:
-    """Wall seconds and column order do not change the digest; any number, its type or a row's order does."""
-    table = pa.Table.from_pandas(frame())
-    other_time = pa.Table.from_pandas(frame().assign(seconds=9.0)[["step", "seconds", "test.nll", "run"]])
+    """Wall seconds and the order of columns and rows do not change the digest; any number, its place or type does."""
+    table = pd.concat([frame("a"), frame("b", 0.25)])
+    swapped = table.assign(**{"test.nll": table["test.nll"].to_numpy()[[2, 1, 0, 3]]})
 
-    assert store.digest_records(table) == store.digest_records(other_time)
-    for changed in (frame("b"), frame(offset=1e-16 + 1e-15), frame().iloc[::-1], frame().astype({"step": "int32"})):
-        assert store.digest_records(pa.Table.from_pandas(changed, preserve_index=False)) != store.digest_records(table)
-
-
-def finish(out: Path, chunk: str, runs: list[str]) -> None:
-    """Store a finished chunk by hand."""
-    store.write_table(store.segment_path(out, chunk, 0), pd.concat([frame(run) for run in runs]))
-    digest = store.digest_records(store.read_chunk(out, chunk))
-    store.write_json(store.chunk_folder(out, chunk) / "done.json", {"chunk": chunk, "runs": runs, "digest": digest})
+    for same in (table.assign(seconds=9.0)[["step", "seconds", "test.nll", "run"]], table.iloc[[3, 0, 2, 1]]):
+        assert store.digest_records(same) == store.digest_records(table)
+    for changed in (frame("a"), table.replace("b", "c"), swapped, pd.concat([frame("a"), frame("b", 0.25 + 1e-15)]),
+                    table.astype({"step": "int32"})):  # fmt: skip
+        assert store.digest_records(changed) != store.digest_records(table)
 
 
-def test_only_done_chunks_count(tmp_path: Path) -> None:
-    """Records of a chunk without done.json are not read; a run in two chunks is read once."""
+def finish(out: Path, chunk: str, runs: list[str], segment: int = 0, others: tuple[str, ...] = ()) -> None:
+    """Store a segment by hand in which `runs` end, and `others` do not."""
+    records = pd.concat([frame(run) for run in runs])
+    both = pd.concat([records, *(frame(run) for run in others)])
+    store.write_table(store.segment_path(out, chunk, segment), both)
+    done = {"chunk": chunk, "segment": segment, "runs": runs, "digest": store.digest_records(records)}
+    store.write_json(store.Part(chunk, segment).done(out), done)
+
+
+def test_only_done_runs_count(tmp_path: Path) -> None:
+    """Records of runs that no part has published are not read; a run in two chunks is read once."""
     finish(tmp_path, "one", ["a", "b"])
-    finish(tmp_path, "two", ["b", "c"])
+    finish(tmp_path, "two", ["b", "c"], others=("e",))
     store.write_table(store.segment_path(tmp_path, "three", 0), frame("d"))
     records = store.load_records(tmp_path)
 
     assert sorted(records["run"]) == ["a", "a", "b", "b", "c", "c"]
-    assert store.done_runs(tmp_path) == {"a": "one", "b": "one", "c": "two"}
+    assert store.done_runs(tmp_path) == {"a": ("one", 0), "b": ("one", 0), "c": ("two", 0)}
     assert sorted(set(store.load_records(tmp_path, ["c", "d"])["run"])) == ["c"]
     assert len(store.load_records(tmp_path, [])) == 0
+
+
+def test_a_run_has_its_records_of_all_segments(tmp_path: Path) -> None:
+    """A run that ends in a later segment has its records of the earlier ones too, and its part's digest is of all."""
+    late = pd.concat([frame("late"), frame("late").assign(step=[3, 4])])
+    finish(tmp_path, "one", ["early"], others=("late",))
+    store.write_table(store.segment_path(tmp_path, "one", 1), late[late["step"] > 2])
+    done = {"chunk": "one", "segment": 1, "runs": ["late"], "digest": store.digest_records(late)}
+    store.write_json(store.Part("one", 1).done(tmp_path), done)
+    records = store.load_records(tmp_path)
+
+    assert records.groupby("run")["step"].apply(list).to_dict() == {"early": [1, 2], "late": [1, 2, 3, 4]}
+    assert store.done_runs(tmp_path) == {"early": ("one", 0), "late": ("one", 1)}
 
 
 def test_done_without_records_is_named(tmp_path: Path) -> None:
@@ -121,17 +138,19 @@ def test_done_without_records_is_named(tmp_path: Path) -> None:
 
 
 def test_records_that_are_not_those_published_are_refused(tmp_path: Path) -> None:
-    """A segment lost or altered after its chunk was published is an error, not a shorter table."""
+    """Records lost, added or altered after their part was published are an error that names it."""
     finish(tmp_path, "one", ["a"])
-    store.write_table(store.segment_path(tmp_path, "one", 1), frame("b"))
-    with pytest.raises(StoreError, match="differ from the digest"):
+    finish(tmp_path, "one", ["b"], segment=1)
+    assert len(store.load_records(tmp_path)) == 4
+    store.write_table(store.segment_path(tmp_path, "one", 2), frame("b"))
+    with pytest.raises(StoreError, match=r"differ from the digest in its done-00001\.json"):
         store.load_records(tmp_path)
 
 
 def test_a_done_file_without_runs_is_named(tmp_path: Path) -> None:
-    """A done.json of another kind says what it lacks and what to do."""
-    store.write_json(tmp_path / "chunks" / "x" / "done.json", {"chunk": "x"})
-    with pytest.raises(StoreError, match=r"x/done\.json lacks runs, digest"):
+    """A done file of another kind says what it lacks and what to do."""
+    store.write_json(store.Part("x", 0).done(tmp_path), {"chunk": "x"})
+    with pytest.raises(StoreError, match=r"x/done-00000\.json lacks segment, runs, digest"):
         store.done_runs(tmp_path)
 
 

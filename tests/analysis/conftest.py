@@ -72,10 +72,10 @@ def write_folder(
 
 def _rows(run: str, steps: tuple[int, ...], accuracy: np.ndarray, nll: np.ndarray, stop: int, bad: int) -> pd.DataFrame:
     at = np.array(steps)
-    # It goes on after a stop, as the rows do: what the run knew is to be read at its end.
     best = [at[np.argmin(nll[: i + 1])] for i in range(len(at))]
     void = (bad >= 0) & (at >= bad)
-    return pd.DataFrame(
+    over = void | ((stop >= 0) & (at >= stop))
+    rows = pd.DataFrame(
         {
             "run": run,
             "step": at,
@@ -86,18 +86,19 @@ def _rows(run: str, steps: tuple[int, ...], accuracy: np.ndarray, nll: np.ndarra
             "diverged": np.where(void, bad, -1),
         }
     )
+    return rows[np.cumsum(over) <= over]
 
 
 def _write_chunk(out: Path, chunk: str, parts: list[pd.DataFrame]) -> None:
-    if parts:
-        table = pd.concat(parts, ignore_index=True)
-        half = table["step"] <= 10
-        store.write_table(store.segment_path(out, chunk, 0), table[half])
-        store.write_table(store.segment_path(out, chunk, 1), table[~half])
-    records = store.read_chunk(out, chunk)
-    digest = store.digest_records(records) if records is not None else ""
-    done = {"chunk": chunk, "runs": sorted({run for part in parts for run in part["run"]}), "digest": digest}
-    store.write_json(store.chunk_folder(out, chunk) / "done.json", done)
+    for segment in (0, 1) if parts else ():
+        mine = [rows[(rows["step"] > 10) == segment] for rows in parts]
+        store.write_table(store.segment_path(out, chunk, segment), pd.concat(mine, ignore_index=True))
+        ended = [rows for rows in parts if (rows["step"].iloc[-1] > 10) == segment]
+        if ended:
+            digest = store.digest_records(pd.concat(ended, ignore_index=True))
+            runs = [rows["run"].iloc[0] for rows in ended]
+            done = {"chunk": chunk, "segment": segment, "runs": runs, "digest": digest}
+            store.write_json(store.Part(chunk, segment).done(out), done)
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_status_says_what_came_first(table):
     assert loaded.status.done.tolist() == [[True, True, True, False]]
     assert loaded.status.stopped.tolist() == [[10, -1, -1, -1]]
     assert loaded.status.diverged.tolist() == [[-1, 15, -1, -1]]
-    assert loaded.status.end.tolist() == [[10, 30, 30, -1]]
+    assert loaded.status.end.tolist() == [[10, 20, 30, -1]]
 
 
 def test_curves_end_where_the_run_does(table):

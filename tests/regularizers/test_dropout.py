@@ -45,15 +45,79 @@ def test_survivors_are_the_words_below_the_threshold(rate):
     np.testing.assert_array_equal(kept(rate), words < round((1 - rate) * GRID))
 
 
+def threefry(key, first, second):
+    """Return the two words of Threefry-2x32-20 in NumPy, written from the paper's table 1 and section 3.3."""
+    with np.errstate(over="ignore"):
+        ks = [*key, key[0] ^ key[1] ^ np.uint32(0x1BD11BDA)]
+        first, second = first + ks[0], second + ks[1]
+        for turn in range(20):
+            by = np.uint32((13, 15, 26, 6, 17, 29, 16, 24)[turn % 8])
+            first = first + second
+            second = (second << by | second >> (np.uint32(32) - by)) ^ first
+            if turn % 4 == 3:
+                group = turn // 4 + 1
+                first, second = first + ks[group % 3], second + ks[(group + 1) % 3] + np.uint32(group)
+    return first, second
+
+
+def test_oracle_is_threefry():
+    """The NumPy generator gives the known answers that the paper's authors publish."""
+    ones = np.uint32(2**32 - 1)
+    pi = [np.array([word], np.uint32) for word in (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344)]
+    zero = np.zeros(1, np.uint32)
+
+    assert [int(w[0]) for w in threefry((zero, zero), zero, zero)] == [0x6B200159, 0x99BA4EFE]
+    assert [int(w[0]) for w in threefry((zero + ones,) * 2, zero + ones, zero + ones)] == [0x1CB996FC, 0xBB002BE7]
+    assert [int(w[0]) for w in threefry((pi[2], pi[3]), pi[0], pi[1])] == [0xC4923A9C, 0x483DF7A0]
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (8, 5), (5, 3, 2)], ids=str)
+@pytest.mark.parametrize("partitionable", [False, True])
+def test_half_words_are_those_of_the_oracle(shape, partitionable):
+    """The draws are the low, then the high halves of both words of each block, whatever jax' flags say."""
+    rows = -(-shape[0] // 4)
+    blocks = np.arange(rows * np.prod(shape[1:], dtype=int), dtype=np.uint32)
+    words = np.stack(threefry(np.asarray(jax.random.key_data(KEY)), blocks, blocks + np.uint32(len(blocks))))
+    halves = np.stack([words % 2**16, words // 2**16]).reshape(4 * rows, *shape[1:])[: shape[0]]
+
+    with jax.threefry_partitionable(partitionable):
+        np.testing.assert_array_equal(jax.jit(draw_half_words, static_argnums=1)(KEY, shape), halves)
+
+
+def test_draws_of_a_population_are_those_of_its_members():
+    """Under vmap every key draws what it draws alone."""
+    keys = jax.vmap(lambda seed: stream_key(seed, "dropout"))(jnp.arange(3, dtype=jnp.uint32))
+    together = jax.vmap(lambda key: draw_half_words(key, (6, 4)))(keys)
+
+    for key, found in zip(keys, together, strict=True):
+        np.testing.assert_array_equal(draw_half_words(key, (6, 4)), found)
+
+
+def chi_square(first, second):
+    """Return the chi-square statistic, in standard deviations, of the joint table of the high 4 bits of two draws."""
+    counts = np.bincount((first >> 12) * 16 + (second >> 12), minlength=256)
+    expected = len(first) / 256
+    return (np.sum((counts - expected) ** 2 / expected) - 255) / np.sqrt(2 * 255)
+
+
 def test_half_words_are_uniform():
-    """Of 2**22 draws each of 256 bins holds its share, low and high halves alike, and the halves are uncorrelated."""
-    words = np.asarray(draw_half_words(KEY, (2**22,)))
-    for half in (words[: 2**21], words[2**21 :]):
-        counts = np.bincount(half >> 8, minlength=256)
-        statistic = np.sum((counts - 2**13) ** 2 / 2**13)
-        assert 170 < statistic < 360  # chi-square, 255 degrees of freedom: 4.5 sigma
-    correlation = np.corrcoef(words[: 2**21], words[2**21 :])[0, 1]
-    assert abs(correlation) < 5 / np.sqrt(2**21)
+    """Of 2**22 draws each of 256 bins holds its share, in every quarter, for the high byte and for the low one."""
+    for quarter in np.asarray(draw_half_words(KEY, (2**22,))).reshape(4, -1):
+        for byte in (quarter >> 8, quarter & 0xFF):
+            statistic = np.sum((np.bincount(byte, minlength=256) - 2**12) ** 2 / 2**12)
+            assert abs(statistic - 255) / np.sqrt(2 * 255) < 4.5
+
+
+def test_half_words_are_pairwise_independent():
+    """Joint tables of two quarters of a block, of neighbours, of two steps, sites and seeds are flat."""
+    draw = lambda key: np.asarray(draw_half_words(key, (2**20,)))  # noqa: E731
+    base = draw(KEY)
+    quarters = base.reshape(4, -1)
+    others = [jax.random.fold_in(KEY, 1), jax.random.fold_in(jax.random.fold_in(KEY, 1), 1), stream_key(1, "dropout")]
+    pairs = [*itertools.combinations(quarters, 2), (base[:-1], base[1:]), (base[:-512], base[512:])]
+    pairs += [(base, draw(other)) for other in others]
+
+    assert max(abs(chi_square(*pair)) for pair in pairs) < 4.5
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -125,6 +189,17 @@ def test_rates_by_site():
         assert np.mean(found[name] == 0) == pytest.approx(rate, abs=0.05)
     assert (taken(Dropout(hidden=0.5))["input"] == 1).all()
     assert (taken(Dropout(input=0.5))["hidden_1"] == 1).all()
+
+
+def test_none_leaves_the_sites_out():
+    """A rate of None hands the activations through without a draw, and leaves the other sites' draws alone."""
+    found, full = taken(Dropout(hidden=0.5, input=None)), taken(Dropout(hidden=0.5, input=0.5))
+    nothing = Dropout(hidden=None, input=None)
+    x = jnp.ones((2, 3))
+
+    assert (found["input"] == 1).all()
+    assert (found["hidden_0"] == full["hidden_0"]).all()
+    assert all(nothing.site(Site("s", kind, 0), x, None) is x for kind in ("input", "hidden"))
 
 
 def test_equal_list_is_the_scalar():

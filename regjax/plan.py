@@ -13,6 +13,7 @@ from regjax.config import (
     Problem,
     Steps,
     Study,
+    find_model_problems,
     plain,
     resolve_at,
     resolve_cell,
@@ -21,13 +22,10 @@ from regjax.config import (
 from regjax.data import DataError, Dataset, Rows, split_rows
 from regjax.design import Cell, full_factorial, make_cells, make_contrasts, match_cells
 from regjax.files import canonical, digest
+from regjax.grouping import make_recipes
 from regjax.identity import describe_run
 from regjax.keys import STREAMS
-from regjax.observers import OBSERVERS, Patience
-from regjax.parts import is_off
 from regjax.recipe import Recipe, make_mask
-from regjax.regularizers import REGULARIZERS
-from regjax.tasks import Classification
 
 
 class Run(NamedTuple):
@@ -166,11 +164,12 @@ def _make_runs(
     study: Study, dataset: Dataset, wave: str, levels: Sequence[dict[str, Any]], seeds: Iterable[int]
 ) -> tuple[list[Run], list[Steps]]:
     cells = [resolve_cell(study, level) for level in levels]
+    check_inputs(cells, dataset)
     sizes = {cell.data["train_size"]: count_rows(study, dataset, cell.data["train_size"]) for cell in cells}
     steps = [resolve_steps(c.training, sizes[c.data["train_size"]]["train"] // c.training.batch_size) for c in cells]
     moments = choose_moments(cells, resolve_primary(study, steps)["at"] if study.measure.predictions else None, steps)
     check_warmup(cells, steps)
-    recipes = make_recipes(cells, steps, dataset.num_classes, moments)
+    recipes = make_recipes(cells, steps, dataset.num_classes, moments, dataset.x.shape[1:], study.seeds.count)
     for recipe in {recipe.decay_on: recipe for recipe in recipes}.values():
         check_patterns(recipe, dataset)
     runs = []
@@ -229,37 +228,16 @@ def restores_best(cell: CellSettings) -> bool:
     return math.isfinite(stopping.get("patience", math.inf)) and stopping["restore"] > 0
 
 
-def make_recipes(
-    cells: Sequence[CellSettings], steps: Sequence[Steps], num_classes: int, moments: tuple[str | int, ...]
-) -> list[Recipe]:
-    """Return the recipe of each cell. A regularizer that is on in any cell is in all, off where it is off.
+def check_inputs(cells: Sequence[CellSettings], dataset: Dataset) -> None:
+    """Refuse models that cannot take the inputs of the data.
 
-    Off equals absent, so that one program serves every subset; what is off everywhere is left out.
+    Raises:
+      ConfigError: names every setting that does not fit.
     """
-    used = [
-        name
-        for name, part_class in REGULARIZERS.items()
-        if any(name in cell.regularizers and not is_off(part_class, cell.regularizers[name]) for cell in cells)
-    ]
-    return [
-        Recipe(
-            optimizer=cell.optimizer,
-            regularizers=tuple(REGULARIZERS[name](**cell.regularizers[name]) for name in used),
-            stop=OBSERVERS["early_stopping"](**cell.observers["early_stopping"])
-            if cell.observers
-            else Patience(patience=math.inf),
-            model=cell.model.make(num_classes),
-            task=Classification(num_classes),
-            batch_size=cell.training.batch_size,
-            steps=course.steps,
-            every=course.evaluate_steps,
-            decay_on=cell.decay_on,
-            monitor=cell.training.monitor.split(".")[1],
-            moments=moments,
-            train_examples=cell.training.train_examples,
-        )
-        for cell, course in zip(cells, steps, strict=True)
-    ]
+    shape = dataset.x.shape[1:]
+    problems = [problem for cell in cells for problem in find_model_problems(cell.model, shape)]
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
 
 
 def check_warmup(cells: Sequence[CellSettings], steps: Sequence[Steps]) -> None:

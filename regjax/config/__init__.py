@@ -3,7 +3,17 @@
 from regjax.config.load import load_study
 from regjax.config.parse import parse_study
 from regjax.config.problems import ConfigError, Problem
-from regjax.config.study import CellSettings, Contrast, Marker, Study, Tune, plain, resolve_cell, study_json
+from regjax.config.study import (
+    CellSettings,
+    Contrast,
+    Marker,
+    Study,
+    Tune,
+    find_model_problems,
+    plain,
+    resolve_cell,
+    study_json,
+)
 from regjax.config.tables import DATASETS, Data, Design, Measure, Primary, Seeds, Training
 from regjax.config.timing import Steps, resolve_at, resolve_steps
 
@@ -23,6 +33,7 @@ __all__ = [
     "Study",
     "Training",
     "Tune",
+    "find_model_problems",
     "load_study",
     "parse_study",
     "plain",

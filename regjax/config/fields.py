@@ -181,7 +181,10 @@ def _setting_field(kind: Any, interval: Interval, default: Any) -> Field:
     if get_origin(kind) is tuple:
         item = _setting_field(get_args(kind)[0], interval, REQUIRED)
         expected = f"a list, each item {item.expected}"
-        return Field(expected, lambda value: check_list(value, item.check, expected), default)
+        empty = default == ()
+        return Field(
+            expected, lambda v: () if empty and v in ([], ()) else check_list(v, item.check, expected), default
+        )
     raise TypeError(f"a setting of type {kind} cannot stand in a study file; use int, float, bool, Literal or tuple")
 
 

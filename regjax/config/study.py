@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from regjax.config.fields import make_part, part_fields
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.tables import TUNE_FIRST, Data, Design, Measure, Primary, Seeds, Training
-from regjax.models import MODELS
+from regjax.models import MODELS, Settings
 from regjax.observers import OBSERVERS
 from regjax.optimizers import OPTIMIZERS
 from regjax.regularizers import REGULARIZERS
@@ -133,8 +133,9 @@ def resolve_cell(study: Study, levels: Levels) -> CellSettings:
     model_values = _override(study.model, "model", given)
     optimizer_values = _override(study.optimizer, "optimizer", given)
     model = make_part(MODELS[study.model["name"]], _without(model_values, "name", "decay_on"))
-    num_hidden = getattr(model, "num_hidden", None)
-    problems = _find_optimizer_problems(optimizer_values)
+    num_hidden = model.num_hidden
+    problems = find_model_problems(model)
+    problems += _find_optimizer_problems(optimizer_values)
     problems += _find_layer_problems(study, given, num_hidden)
     if problems:
         raise ConfigError(problems)
@@ -152,6 +153,11 @@ def resolve_cell(study: Study, levels: Levels) -> CellSettings:
         regularizers=_named_hypers(study, REGULARIZERS, given, num_hidden),
         observers=_named_hypers(study, OBSERVERS, given, num_hidden),
     )
+
+
+def find_model_problems(model: Settings, shape: tuple[int, ...] | None = None) -> list[Problem]:
+    """Return what is wrong with a model's settings, on inputs [batch, *shape] where `shape` is given."""
+    return [Problem(f"model.{key}", got, expected) for key, got, expected in model.find_misfits(shape)]
 
 
 def _override(table: dict[str, Any], name: str, given: Levels) -> dict[str, Any]:
@@ -180,7 +186,7 @@ def _find_optimizer_problems(values: dict[str, Any]) -> list[Problem]:
     return problems
 
 
-def _find_layer_problems(study: Study, given: Levels, num_hidden: int | None) -> list[Problem]:
+def _find_layer_problems(study: Study, given: Levels, num_hidden: int) -> list[Problem]:
     """Return the lists of values per layer whose length is not the number of hidden layers."""
     return [
         Problem(_place(study, path), f"{len(value)} values", f"{num_hidden}, one per hidden layer of the model")
@@ -194,9 +200,7 @@ def _place(study: Study, path: str) -> str:
     return dotted(next(name for name, table in tables.items() if path in table or name == "fixed"), path)
 
 
-def _named_hypers(
-    study: Study, parts: Mapping[str, type], given: Levels, num_hidden: int | None
-) -> dict[str, dict[str, Any]]:
+def _named_hypers(study: Study, parts: Mapping[str, type], given: Levels, num_hidden: int) -> dict[str, dict[str, Any]]:
     levels = {path: (value,) for path, value in study.fixed.items()} | study.factors
     levels |= study.tune.factors if study.tune else {}
     named = {path.partition(".")[0] for path in levels}

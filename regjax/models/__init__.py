@@ -1,8 +1,9 @@
 """Networks: name -> settings with `make(num_outputs) -> Model(init, apply)`."""
 
-from regjax.models.base import Forward, Model
+from regjax.models.base import Forward, Misfit, Model, Settings
+from regjax.models.cnn import CNN
 from regjax.models.mlp import MLP
 
-MODELS: dict[str, type[MLP]] = {"mlp": MLP}
+MODELS: dict[str, type[Settings]] = {"mlp": MLP, "cnn": CNN}
 
-__all__ = ["MLP", "MODELS", "Forward", "Model"]
+__all__ = ["CNN", "MLP", "MODELS", "Forward", "Misfit", "Model", "Settings"]

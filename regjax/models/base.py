@@ -32,3 +32,28 @@ class Model:
 
     init: Callable[[jax.Array, jax.Array], tuple[Params, Stats]]
     apply: Callable[[Params, Stats, jax.Array, Tap, bool], Forward]
+
+
+class Misfit(NamedTuple):
+    """What is wrong with a model's setting `key`, alone or on given inputs: what was got, what is expected."""
+
+    key: str
+    got: str
+    expected: str
+
+
+class Settings:
+    """Settings of a network, as a study's table `[model]` gives them: the base of every row of MODELS."""
+
+    @property
+    def num_hidden(self) -> int:
+        """Number of hidden layers, which is the number of hidden sites."""
+        raise NotImplementedError
+
+    def find_misfits(self, shape: tuple[int, ...] | None = None) -> list[Misfit]:
+        """Return what is wrong with the settings, on inputs [batch, *shape] where `shape` is given."""
+        return []
+
+    def make(self, num_outputs: int, dtype: str = "float32") -> Model:
+        """Return the network with `num_outputs` outputs; the same object for the same settings."""
+        raise NotImplementedError

@@ -6,20 +6,14 @@ from typing import Literal
 import jax
 from flax import linen as nn
 
-from regjax.models.base import Forward, Model, Params, Stats, Tap
+from regjax.models.base import Model, Settings, Tap
+from regjax.models.layers import ACTIVATIONS, make_dense, make_model, normalise
 from regjax.parts import part, setting
 from regjax.regularizers.base import Site
 
-ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh, "sigmoid": nn.sigmoid, "gelu": nn.gelu, "elu": nn.elu}
-INITS = {
-    "glorot_uniform": nn.initializers.glorot_uniform,
-    "he_normal": nn.initializers.he_normal,
-    "lecun_normal": nn.initializers.lecun_normal,
-}
-
 
 @part
-class MLP:
+class MLP(Settings):
     """Settings of a multi-layer perceptron: `len(widths)` hidden layers, then a linear output layer.
 
         h_0 = flatten(x);   h_l = activation(norm(W_l h_{l-1} + b_l));   outputs = W h_L + b
@@ -74,35 +68,13 @@ class _Network(nn.Module):
         tap = tap if train and tap is not None else lambda site, h: h
         x = tap(Site("input", "input", 0), x.reshape(x.shape[0], -1))
         for index, width in enumerate(s.widths):
-            x = self._dense(width, f"hidden_{index}")(x)
-            if s.norm == "batch":
-                x = nn.BatchNorm(
-                    use_running_average=not train,
-                    momentum=s.norm_momentum,
-                    epsilon=s.norm_epsilon,
-                    param_dtype=self.dtype,
-                    name=f"norm_{index}",
-                )(x)
+            x = make_dense(s, width, self.dtype, f"hidden_{index}")(x)
+            x = normalise(s, x, train, self.dtype, f"norm_{index}")
             x = tap(Site(f"hidden_{index}", "hidden", index), ACTIVATIONS[s.activation](x))
-        return self._dense(self.num_outputs, "output")(x)
-
-    def _dense(self, width: int, name: str) -> nn.Dense:
-        return nn.Dense(width, kernel_init=INITS[self.settings.init](), param_dtype=self.dtype, name=name)
+        return make_dense(s, self.num_outputs, self.dtype, "output")(x)
 
 
 # Runs share a program when their recipes are equal, and a model is compared by its functions: build each once.
 @functools.cache
 def _make(settings: MLP, num_outputs: int, dtype: str) -> Model:
-    network = _Network(settings, num_outputs, dtype)
-
-    def init(key: jax.Array, x: jax.Array) -> tuple[Params, Stats]:
-        variables = network.init({"params": key}, x, None, False)
-        return variables["params"], variables.get("batch_stats", {})
-
-    def apply(params: Params, stats: Stats, x: jax.Array, tap: Tap, train: bool) -> Forward:
-        outputs, new = network.apply(
-            {"params": params, "batch_stats": stats}, x, tap, train, mutable=["batch_stats"] if train else []
-        )
-        return Forward(outputs, new.get("batch_stats", {}) if train else stats)
-
-    return Model(init, apply)
+    return make_model(_Network(settings, num_outputs, dtype))

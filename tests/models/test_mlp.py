@@ -10,7 +10,7 @@ import scipy.special
 import small_runs as small
 
 from regjax.models import MLP, MODELS
-from regjax.models.mlp import ACTIVATIONS, INITS
+from regjax.models.layers import ACTIVATIONS, INITS
 from regjax.regularizers import Site
 from regjax.train.evaluate import no_tap
 

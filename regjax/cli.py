@@ -27,6 +27,9 @@ def make_parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="train what a study asks for and is not done yet; print effects and report")
     add_study(run)
     run.add_argument("--out", type=read_folder, required=True, help="run directory; the same again continues it")
+    run.add_argument(
+        "--profile", type=Path, metavar="DIR", help="also write a jax profiler trace of a few updates to DIR"
+    )
 
     status = commands.add_parser("status", help="how far a run directory is, with its effects so far")
     status.add_argument("out", type=Path, metavar="OUT", help="run directory")
@@ -116,7 +119,7 @@ def run_run(chosen: argparse.Namespace) -> int:
     """Run a study; print its effects and where the report is."""
     from regjax.conductor import run
 
-    results = run(chosen.study, chosen.out, overrides=chosen.overrides)
+    results = run(chosen.study, chosen.out, overrides=chosen.overrides, profile=chosen.profile)
     print(results.summary())
     print(f"\nreport: {chosen.out / 'report.html'}")
     return EXIT_OK

@@ -56,6 +56,7 @@ def run(
       StoreError: the run directory cannot be written, is damaged, or another process trains into it.
     """
     study, out, progress = read_study(study, overrides), Path(out), progress or Progress()
+    trace = Path(profile) if profile is not None else None
     dataset = load_dataset(**study.dataset_arguments())
     found = runtime.configure()
     plan = make_plan(study, dataset)
@@ -69,13 +70,13 @@ def run(
         if study.tune is not None:
             waves.append(make_tuning_plan(study, dataset))
             save_waves(out, plan, waves, dataset, found)
-            train_plan(waves[0], dataset, out, progress, "tuning", profile and Path(profile))
-            profile = None
+            train_plan(waves[0], dataset, out, progress, "tuning", trace)
+            trace = None
             plan = make_plan(study, dataset, choose_tuned(waves[0], out))
             for cell in plan.cells:
                 progress.say(f"tuned: {cell.name}: {plain(plan.tuned[cell.index])}")
         save_waves(out, plan, waves, dataset, found)
-        train_plan(plan, dataset, out, progress, "training", profile and Path(profile))
+        train_plan(plan, dataset, out, progress, "training", trace)
         results = Results(out)
         if report:
             results.report()
@@ -230,7 +231,7 @@ def preview(study: Study | Mapping[str, Any] | str | Path, overrides: Sequence[s
             *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),
             *(f"note: {notice}" for notice in find_notices(plan, dataset)),
             *costs,
-            f"in all about {format_seconds(seconds)}, if nothing stops early (from timing a few updates of each program)",
+            f"in all about {format_seconds(seconds)}, if nothing stops early (some updates of each program were timed)",
         ]
     )
 

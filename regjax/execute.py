@@ -3,7 +3,7 @@
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,19 @@ from regjax.progress import Progress
 from regjax.train import checkpoint
 from regjax.train.layout import Layout, Row, Trajectory, halve, make_rows
 from regjax.train.program import (
-    Compiled, Live, Program, Seats, argument_shapes, begin, empty_seats, look, make_program, place_data, refill,
+    Compiled,
+    Live,
+    Program,
+    Seats,
+    argument_shapes,
+    begin,
+    empty_seats,
+    look,
+    make_program,
+    place_data,
+    refill,
     take_seats,
-)  # fmt: skip
+)
 from regjax.train.records import Place, make_records
 from regjax.train.state import Data
 from regjax.train.timing import time_interval, trace_steps
@@ -96,7 +106,7 @@ def train_plan(
             for program in [choose_program(plan, dataset, group, out)]
         ]
         for group, runs, program, compiling in queued:
-            train_group(plan, group, runs, program, compiling, out, progress, profile)
+            train_group(plan, group, runs, program, compiling, pool, out, progress, profile)
             profile = None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -128,6 +138,7 @@ def train_group(
     runs: Sequence[Run],
     program: Program,
     compiling: "Future[Compiled]",
+    pool: ThreadPoolExecutor,
     out: Path,
     progress: Progress,
     profile: Path | None,
@@ -137,10 +148,9 @@ def train_group(
     Raises:
       StoreError: one slot per device does not fit either.
     """
-    wait: Callable[[], Compiled] = compiling.result
     while True:
         try:
-            train_runs(plan, runs, program, wait(), out, progress, profile)
+            train_runs(plan, runs, program, compiling.result(), out, progress, profile)
             return
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
@@ -153,9 +163,9 @@ def train_group(
         progress.say(f"note: out of memory with {program.layout.slots} slots, going on with {smaller.slots}: {reason}")
         again = make_program(plan.study, program.dataset, group, jax.devices(), smaller)
         program = dataclasses.replace(again, asked=program.asked or program.layout)
+        compiling = pool.submit(Compiled, program)
         done = store.done_runs(out)
         runs = [run for run in runs if run.id not in done]
-        wait = lambda program=program: Compiled(program)  # noqa: E731
 
 
 def train_runs(
@@ -318,7 +328,7 @@ def look_table(
         Place(run.id, row, column, observer, int(before.step[row]), (
             before.seconds[row, column] / len(trajectory.runs), live.seats.seconds[row, column] / len(trajectory.runs)
         ))
-        for row in np.flatnonzero(before.living)
+        for row in map(int, np.flatnonzero(before.living))
         for column, trajectory in enumerate(live.queue[before.row[row]])
         for observer, run in enumerate(trajectory.runs)
         if not before.over[row, column, observer]

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 
@@ -71,7 +71,13 @@ class Regularizer:
     """Changes training in at most four places; every default is the identity.
 
     At its off value a regularizer must leave the program's numbers bit for bit as if it were absent.
+
+    Attributes:
+      costly: hypers that cost time even at their off value; such a hyper is None in a group of runs that all have it
+        off, and what it does is left out.
     """
+
+    costly: ClassVar[tuple[str, ...]] = ()
 
     def batch(self, batch: Batch, now: Now) -> Batch:
         """Return the batch that is trained on."""

@@ -1,6 +1,7 @@
 """Regularizers that act by noise in the forward pass."""
 
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -75,6 +76,8 @@ class Dropout(Regularizer):
     networks from overfitting" (2014). Departure: `rate` is the probability to DROP, theirs to retain; the scaling is
     done in training (inverted dropout), so that weights need no scaling at inference; rates are rounded to 2**-16.
     """
+
+    costly: ClassVar[tuple[str, ...]] = ("hidden", "input")
 
     hidden: float | None = hyper(
         off=0.0, range="[0, 1)", per_layer=True, help="drop probability after each hidden layer"

@@ -12,7 +12,6 @@ from regjax.report.words import (
     MISSING,
     STREAM_WORDS,
     clean,
-    count,
     effect_digits,
     effect_unit,
     format_effect,
@@ -235,14 +234,16 @@ def _flatten(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
 
 
 def provenance_grid(plan: Mapping[str, Any], done: Iterable[Mapping[str, Any]]) -> Grid:
-    """Return where the numbers come from: data, versions, devices, commit, command, compiled programs, seconds.
+    """Return where the numbers come from: data, versions, devices, commit, command, compiled programs, shares of time.
 
     Args:
       plan: of the run directory.
       done: what `store.iter_done` yields.
     """
     chunks = list(done)
-    seconds = {part: sum(chunk["seconds"].get(part, 0.0) for chunk in chunks) for part in ("compile", "train", "store")}
+    kinds = ("compile", "train", "evaluate", "store")
+    seconds = {kind: sum(chunk["seconds"].get(kind, 0.0) for chunk in chunks) for kind in kinds}
+    total = sum(seconds.values())
     programs = {kind: sum(chunk["programs"].get(kind, 0) for chunk in chunks) for kind in ("compiled", "cached")}
     data = plan["data"]
     per_epoch = f" ({plan['steps_per_epoch']:,} per epoch)" if plan.get("steps_per_epoch") else ""
@@ -258,8 +259,11 @@ def provenance_grid(plan: Mapping[str, Any], done: Iterable[Mapping[str, Any]]) 
         "Commit": plan.get("commit") or "not known",
         "Command": plan.get("command") or "not known",
         "Compiled programs": f"{programs['compiled']} compiled, {programs['cached']} taken from the cache",
-        "Chunks": count(len(chunks), "chunk"),
-        **{f"Time to {part}": format_seconds(value) for part, value in seconds.items()},
+        "Precision": plan["study"].get("training", {}).get("precision", "float32"),
+        **{
+            f"Time to {kind}": f"{format_seconds(value)}, {value / total:.0%}" if total else format_seconds(value)
+            for kind, value in seconds.items()
+        },
     }
     rows = tuple(Row((name, clean(value))) for name, value in facts.items())
     return Grid("Where the numbers come from", (Column("What"), Column("Value")), rows)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import jax
 import numpy as np
 
+from regjax.costs import NESTED_PARAMS
 from regjax.data import Dataset
 from regjax.observers import Patience
 from regjax.plan import Group, Run
@@ -25,8 +26,6 @@ LEAST_SLOTS = 8
 # An accelerator's memory also holds activations, gradients and the data.
 ACCELERATOR_SHARE = 0.4
 FALLBACK_MEMORY = 4 * 2**30
-# Parameters of a network up to which the members of a row gain by sharing draws and batches; see docs/engine.md.
-NESTED_PARAMS = 200_000
 
 
 class Trajectory(NamedTuple):
@@ -55,7 +54,7 @@ def make_trajectories(runs: Sequence[Run]) -> tuple[Trajectory, ...]:
     """Return the runs by trajectory, in the order of each one's first run."""
     found: dict[Any, list[Run]] = {}
     for run in runs:
-        course = dataclasses.replace(run.recipe, stop=Patience())
+        course = dataclasses.replace(run.recipe, stop=Patience(patience=math.inf))
         found.setdefault((course, tuple(sorted(run.streams.items()))), []).append(run)
     return tuple(Trajectory(tuple(members)) for members in found.values())
 

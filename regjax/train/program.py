@@ -14,8 +14,16 @@ from regjax.data import Dataset
 from regjax.plan import Group, Study
 from regjax.train.inputs import seed_of, stack_recipes, stack_seeds
 from regjax.train.layout import (
-    Layout, Row, Trajectory, choose_layout, count_bytes, data_shapes, fill, make_rows, member_shapes,
-)  # fmt: skip
+    Layout,
+    Row,
+    Trajectory,
+    choose_layout,
+    count_bytes,
+    data_shapes,
+    fill,
+    make_rows,
+    member_shapes,
+)
 from regjax.train.population import MEMBERS, SHARED, Axes, Population, make_mesh, make_population, place, place_seed
 from regjax.train.state import Data, Seed, State, init_state
 
@@ -150,7 +158,7 @@ class Seats(NamedTuple):
     @property
     def living(self) -> np.ndarray:
         """Which rows train something that counts, bool [rows]."""
-        return (self.row >= 0) & ~self.ended.all(axis=1)
+        return np.asarray((self.row >= 0) & ~self.ended.all(axis=1))
 
 
 @dataclasses.dataclass
@@ -162,7 +170,7 @@ class Live:
     recipe: Any
     seed: Seed
     state: State
-    # On a CPU device arrays may share the memory of the NumPy arrays that they were made from, which has to live as long.
+    # On a CPU device arrays may share the memory of the NumPy arrays they were made from, which has to live as long.
     host: tuple[Any, Seed, Any]
 
 

@@ -74,7 +74,7 @@ class State(NamedTuple):
 def init_state(recipe: Recipe, seed: Seed, data: Data) -> State:
     """Return the state before the first update; parameters depend on the seed's "init" stream only."""
     x = seed.scale.apply(data.x[:1])
-    num_observers = len(recipe.stop.patience)
+    num_observers = len(jax.tree.leaves(recipe.stop)[0])
     params, stats = recipe.model.init(stream_key(seed.streams["init"], "init"), x)
 
     def repeat(leaf: jax.Array) -> jax.Array:

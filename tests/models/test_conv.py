@@ -68,7 +68,7 @@ def test_of_equal_elements_the_first_gets_the_gradient(window):
     z = jnp.asarray(np.random.default_rng(0).integers(3, size=(5, 7, 8, 3)), jnp.float32)
 
     def gradient(form):
-        return jax.grad(lambda z: jnp.sum(max_pool(z, window, form)))(z)
+        return jax.jit(jax.grad(lambda z: jnp.sum(max_pool(z, window, form))))(z)
 
     patches = gradient("patches")
     np.testing.assert_array_equal(patches, gradient("native"))
@@ -80,7 +80,7 @@ def test_of_equal_elements_the_first_gets_the_gradient(window):
 def test_the_largest_window():
     """A square of 11 x 11 is the largest whose place fits a byte; the gradient finds its last element."""
     z = jnp.arange(121.0).reshape(1, 11, 11, 1)
-    slope = jax.grad(lambda z: max_pool(z, 11, "patches").sum())(z)
+    slope = jax.jit(jax.grad(lambda z: max_pool(z, 11, "patches").sum()))(z)
     assert (slope.ravel()[-1], slope.sum()) == (1, 1)
 
 

@@ -1,6 +1,7 @@
 """Evaluation of one member: metrics without noise, and the record of a moment."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -24,73 +25,86 @@ def no_tap(site: Any, x: jax.Array) -> jax.Array:
     return x
 
 
-def forward_in_batches(
-    recipe: Recipe, params: Params, stats: Any, data: Data, rows: jax.Array, member: jax.Array, seed: Seed, use: Any
-) -> Any:
-    """Return `use(outputs, labels, member)` of every batch of `rows`, stacked on a leading axis.
+def forward(recipe: Recipe, params: Params, stats: Any, x: jax.Array, seed: Seed) -> jax.Array:
+    """Return the network's outputs [examples, classes] without noise of examples `x` as stored."""
+    return recipe.model.apply(params, stats, seed.scale.apply(x), no_tap, False).outputs
 
-    The rows are cut into equal batches; the last is filled up with row 0, which is a member of nothing.
+
+def count_batches(count: int) -> tuple[int, int]:
+    """Return into how many equal batches `count` examples are cut, and their size; the last may be filled up.
+
+    >>> count_batches(2500)
+    (3, 834)
+    """
+    batches = -(-count // EVALUATION_BATCH)
+    return batches, -(-count // batches)
+
+
+def over_batches(rows: jax.Array, use: Callable[[jax.Array, jax.Array], Any]) -> Any:
+    """Return `use(index, rows of a batch)` of every batch of `rows`, stacked on a leading axis.
+
+    The last batch is filled up with row 0, which counts nowhere.
+    """
+    batches, size = count_batches(len(rows))
+    padded = jnp.zeros((batches * size,), rows.dtype).at[: len(rows)].set(rows).reshape(batches, size)
+    indices = jnp.arange(batches, dtype=jnp.int32)
+    return jax.lax.scan(lambda _, batch: (None, use(*batch)), None, (indices, padded))[1]
+
+
+def find_splits(recipe: Recipe, seed: Seed) -> dict[str, jax.Array]:
+    """Return the rows of each split that is evaluated; they are evaluated one after the other, in one pass."""
+    train, validation, test = seed.rows
+    return {"train": train[: recipe.train_examples], "validation": validation, "test": test}
+
+
+def sum_batch(
+    recipe: Recipe, params: Params, stats: Any, x: jax.Array, labels: jax.Array, index: jax.Array, seed: Seed
+) -> Record:
+    """Return the SUMS over a batch of the task's metrics without noise, of each split's examples in it.
 
     Args:
-      recipe, params, stats, data, seed: of this member.
-      rows: examples.
-      member: bool [..., rows], cut like the rows.
-      use: what to make of a batch.
+      recipe, params, stats, seed: of this member.
+      x, labels: the batch as stored.
+      index: which of the batches of all splits it is, int32.
+
+    Returns:
+      {metric: [splits]}.
     """
-    count = len(rows)
-    batches = -(-count // EVALUATION_BATCH)
-    size = -(-count // batches)
-    padded = jnp.zeros((batches * size,), rows.dtype).at[:count].set(rows).reshape(batches, size)
-    filled = jnp.zeros((*member.shape[:-1], batches * size), bool).at[..., :count].set(member)
-    chosen = jnp.moveaxis(filled.reshape(*member.shape[:-1], batches, size), -2, 0)
-
-    def one(_: None, batch: tuple[jax.Array, jax.Array]) -> tuple[None, Any]:
-        picked, part = batch
-        outputs = recipe.model.apply(params, stats, seed.scale.apply(data.x[picked]), no_tap, False).outputs
-        return None, use(outputs, data.y[picked], part)
-
-    return jax.lax.scan(one, None, (padded, chosen))[1]
+    lengths = [len(rows) for rows in find_splits(recipe, seed).values()]
+    ends = jnp.asarray(np.cumsum(lengths), jnp.int32)
+    place = index * len(x) + jnp.arange(len(x), dtype=jnp.int32)
+    # Of every example: in which split it is, [splits, examples].
+    member = (place[None] < ends[:, None]) & (place[None] >= (ends - jnp.asarray(lengths, jnp.int32))[:, None])
+    metrics = recipe.task.metrics(forward(recipe, params, stats, x, seed), labels)
+    # where, not a product: 0 * inf of another split's row would be NaN
+    return {name: jnp.sum(jnp.where(member, value[None], 0.0), axis=1) for name, value in metrics.items()}
 
 
-def evaluate(
-    recipe: Recipe, params: Params, stats: Any, data: Data, splits: dict[str, jax.Array], seed: Seed
-) -> Record:
+def evaluate(recipe: Recipe, params: Params, stats: Any, data: Data, seed: Seed) -> Record:
     """Return the SUMS over each split's rows of the task's metrics without noise; the host divides, in float64.
 
     All splits are one pass of one network: a third of the program that a pass each would be.
 
     Args:
       recipe, params, stats, data, seed: of this member.
-      splits: {name: rows}.
 
     Returns:
-      {"<split>.<metric>": scalar}.
+      {metric: [batches, splits]}, for `observe` to add up.
     """
-    lengths = [len(rows) for rows in splits.values()]
-    ends = jnp.asarray(np.cumsum(lengths), jnp.int32)
-    place = jnp.arange(sum(lengths), dtype=jnp.int32)
-    # Of every row: in which split it is, [splits, rows].
-    member = (place[None] < ends[:, None]) & (place[None] >= (ends - jnp.asarray(lengths, jnp.int32))[:, None])
 
-    def use(outputs: jax.Array, labels: jax.Array, chosen: jax.Array) -> Record:
-        metrics = recipe.task.metrics(outputs, labels)
-        # where, not a product: 0 * inf of another split's row would be NaN
-        return {name: jnp.sum(jnp.where(chosen, value[None], 0.0), axis=1) for name, value in metrics.items()}
+    def use(index: jax.Array, rows: jax.Array) -> Record:
+        return sum_batch(recipe, params, stats, data.x[rows], data.y[rows], index, seed)
 
-    rows = jnp.concatenate(list(splits.values()))
-    sums = forward_in_batches(recipe, params, stats, data, rows, member, seed, use)
-    totals = jax.tree.map(lambda batches: jnp.sum(batches, axis=0), sums)
-    return {f"{split}.{name}": total[i] for i, split in enumerate(splits) for name, total in totals.items()}
+    return over_batches(jnp.concatenate(list(find_splits(recipe, seed).values())), use)
 
 
 def predict(recipe: Recipe, params: Params, stats: Any, data: Data, rows: jax.Array, seed: Seed) -> jax.Array:
     """Return the task's predictions [rows, classes] without noise."""
 
-    def use(outputs: jax.Array, labels: jax.Array, member: jax.Array) -> jax.Array:
-        return recipe.task.predict(outputs)
+    def use(index: jax.Array, picked: jax.Array) -> jax.Array:
+        return recipe.task.predict(forward(recipe, params, stats, data.x[picked], seed))
 
-    every = jnp.ones(len(rows), bool)
-    stacked = forward_in_batches(recipe, params, stats, data, rows, every, seed, use)
+    stacked = over_batches(rows, use)
     return stacked.reshape(-1, stacked.shape[-1])[: len(rows)]
 
 
@@ -105,23 +119,23 @@ def make_predictor(model: Model, task: Classification) -> Any:
     return jax.jit(predict_all)
 
 
-def observe(recipe: Recipe, state: State, seed: Seed, data: Data, step: jax.Array, sums: Sums) -> tuple[State, Record]:
+def observe(
+    recipe: Recipe, state: State, seed: Seed, step: jax.Array, sums: Sums, evaluated: Record
+) -> tuple[State, Record]:
     """Return the state with best, stop and kept moments brought up to date, and the record of this evaluation.
 
     The recipe's stopping criteria watch one and the same trajectory: their entries of the record are [observers].
 
     Args:
-      recipe, state, seed, data: of this member.
+      recipe, state, seed: of this member.
       step: updates made so far.
-      sums: of the updates since the last record, already divided by their number.
+      sums: of the updates since the last record.
+      evaluated: {metric: [batches, splits]} from `evaluate`.
     """
-    splits = {
-        "train": seed.rows.train[: recipe.train_examples],
-        "validation": seed.rows.validation,
-        "test": seed.rows.test,
-    }
-    record: Record = {f"batch.{name}": value for name, value in sums._asdict().items()}
-    record |= evaluate(recipe, state.params, state.stats, data, splits, seed)
+    record: Record = {f"batch.{name}": value / recipe.every for name, value in sums._asdict().items()}
+    totals = {name: jnp.sum(batches, axis=0) for name, batches in evaluated.items()}
+    splits = find_splits(recipe, seed)
+    record |= {f"{split}.{name}": total[i] for i, split in enumerate(splits) for name, total in totals.items()}
     monitored = record[f"validation.{recipe.monitor}"] / len(seed.rows.validation)
     value = -monitored if recipe.monitor == "accuracy" else monitored
     ended = (state.watch.stopped >= 0) | (state.diverged >= 0)

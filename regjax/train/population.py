@@ -7,7 +7,7 @@ draw: these are computed once per row. Rows are independent and are split over t
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,37 @@ def batch_rows(recipe: Recipe, seed: Seed, start: jax.Array, count: int) -> jax.
     return jax.lax.dynamic_slice_in_dim(batches, start % per_epoch, count)
 
 
+def count_stretch(recipe: Recipe, num_train: int) -> int:
+    """Return for how many updates the order is made at once: an epoch where epochs fill the interval, else all."""
+    per_epoch = num_train // recipe.batch_size
+    return per_epoch if recipe.every % per_epoch == 0 else recipe.every
+
+
+def zero_sums(seed: Seed) -> Sums:
+    """Return the sums before the first update of an interval."""
+    return Sums(*(jnp.zeros((), seed.scale.factor.dtype) for _ in Sums._fields))
+
+
+def train_batches(
+    recipe: Recipe,
+    seed: Seed,
+    carry: tuple[State, Sums],
+    first: jax.Array,
+    count: jax.Array,
+    take: Callable[[jax.Array], tuple[jax.Array, jax.Array]],
+) -> tuple[State, Sums]:
+    """Return state and sums after `count` updates from update `first` on; `take(index)` gives a batch (x, labels)."""
+
+    def update(index: jax.Array, carry: tuple[State, Sums]) -> tuple[State, Sums]:
+        state, sums = carry
+        now = make_now(recipe, seed, state, first + index)
+        x, labels = take(index)
+        state, new = step(recipe, state, seed.scale.apply(x), labels, now)
+        return state, jax.tree.map(jnp.add, sums, new)
+
+    return jax.lax.fori_loop(0, count, update, carry)
+
+
 def advance(
     recipe: Recipe,
     seed: Seed,
@@ -71,36 +102,32 @@ def advance(
       updates: how many of an interval's updates to make, int32: all but when a part is timed or profiled.
       room: length of the record arrays [room]; rows from `intervals` on are zero.
     """
-    every, per_epoch = recipe.every, len(seed.rows.train) // recipe.batch_size
-    # The order is made an epoch at a time where epochs fill the interval, else for the interval as a whole.
-    stretch = per_epoch if every % per_epoch == 0 else every
-
-    def update(first: jax.Array, batches: jax.Array, index: jax.Array, carry: tuple[State, Sums]) -> tuple[State, Sums]:
-        state, sums = carry
-        now = make_now(recipe, seed, state, first + index)
-        rows = batches[index]
-        state, new = step(recipe, state, seed.scale.apply(data.x[rows]), data.y[rows], now)
-        return state, jax.tree.map(jnp.add, sums, new)
+    every, stretch = recipe.every, count_stretch(recipe, len(seed.rows.train))
 
     def train_stretch(begin: jax.Array, index: jax.Array, carry: tuple[State, Sums]) -> tuple[State, Sums]:
         first = begin + index * stretch
         batches = batch_rows(recipe, seed, first, stretch)
         count = jnp.minimum(stretch, updates - index * stretch)
-        return jax.lax.fori_loop(0, count, functools.partial(update, first, batches), carry)
+
+        def take(index: jax.Array) -> tuple[jax.Array, jax.Array]:
+            return data.x[batches[index]], data.y[batches[index]]
+
+        return train_batches(recipe, seed, carry, first, count, take)
+
+    def observe(state: State, step: jax.Array, sums: Sums) -> tuple[State, evaluate.Record]:
+        evaluated = evaluate.evaluate(recipe, state.params, state.stats, data, seed)
+        return evaluate.observe(recipe, state, seed, step, sums, evaluated)
 
     def interval(index: jax.Array, carry: tuple) -> tuple:
         state, records = carry
         begin = start + index * every
-        zero = Sums(*(jnp.zeros((), seed.scale.factor.dtype) for _ in Sums._fields))
         stretches = (updates + stretch - 1) // stretch
-        state, sums = jax.lax.fori_loop(0, stretches, functools.partial(train_stretch, begin), (state, zero))
-        means = jax.tree.map(lambda total: total / every, sums)
-        state, record = evaluate.observe(recipe, state, seed, data, begin + every, means)
+        train = functools.partial(train_stretch, begin)
+        state, sums = jax.lax.fori_loop(0, stretches, train, (state, zero_sums(seed)))
+        state, record = observe(state, begin + every, sums)
         return state, jax.tree.map(lambda rows, value: rows.at[index].set(value), records, record)
 
-    shapes = jax.eval_shape(
-        lambda: evaluate.observe(recipe, state, seed, data, start, Sums(*(seed.scale.factor.sum(),) * 3))[1]
-    )
+    shapes = jax.eval_shape(observe, state, start, zero_sums(seed))[1]
     records = jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype), shapes)
     return jax.lax.fori_loop(0, intervals, interval, (state, records))
 
@@ -171,44 +198,65 @@ def make_mesh(devices: Sequence[jax.Device]) -> Mesh:
     return Mesh(np.array(devices), ("member",))
 
 
-def make_population(mesh: Mesh, axes: Axes, room: int) -> Population:
-    """Return the population's functions for a mesh, jitted; what is compiled follows from their arguments' structure.
+class Kind(NamedTuple):
+    """How an argument is spread: its vmapped axis over rows, that over columns, whether devices split or share it."""
+
+    rows: Any
+    columns: Any
+    spec: Any
+
+
+MEMBER, ROW, ALL = Kind(0, 0, MEMBERS), Kind(0, None, MEMBERS), Kind(None, None, SHARED)
+
+
+def seed_kind(axes: Axes) -> Kind:
+    """Return how seeds are spread."""
+    return Kind(axes.tree(0, None), None, axes.tree(MEMBERS, SHARED))
+
+
+def over_members(mesh: Mesh, function: Callable, *kinds: Kind, donate: tuple[int, ...] = ()) -> Any:
+    """Return a function of one member over all members, jitted; its results are [rows, columns, ...].
 
     Members never talk to each other: `shard_map` over rows, `vmap` inside, no collective operation.
+
+    Args:
+      mesh: from `make_mesh`.
+      function: of one member.
+      kinds: of its arguments.
+      donate: which arguments' memory is given up to the results.
+    """
+    rows, columns, specs = (tuple(kind[i] for kind in kinds) for i in range(3))
+
+    @functools.partial(jax.shard_map, mesh=mesh, in_specs=specs, out_specs=MEMBERS, check_vma=False)
+    def sharded(*arguments: Any) -> Any:
+        with jax.default_matmul_precision("highest"):
+            return jax.vmap(jax.vmap(function, in_axes=columns), in_axes=rows)(*arguments)
+
+    return jax.jit(sharded, donate_argnums=donate)
+
+
+def make_population(mesh: Mesh, axes: Axes, room: int) -> Population:
+    """Return the population's functions for a mesh, jitted; what is compiled follows from their arguments' structure.
 
     Args:
       mesh: from `make_mesh`.
       axes: which parts of the seeds are batched.
       room: most intervals of one call of `advance`.
     """
-    # Of each argument: vmapped axis over rows, vmapped axis over the columns of a row, split over devices or shared.
-    recipe, state = (0, 0, MEMBERS), (0, 0, MEMBERS)
-    seed = (axes.tree(0, None), None, axes.tree(MEMBERS, SHARED))
-    by_row, shared = (0, None, MEMBERS), (None, None, SHARED)
-
-    def over_members(function: Callable, *kinds: tuple, donate: tuple = ()) -> Any:
-        rows, columns, specs = (tuple(kind[i] for kind in kinds) for i in range(3))
-
-        @functools.partial(jax.shard_map, mesh=mesh, in_specs=specs, out_specs=MEMBERS, check_vma=False)
-        def sharded(*arguments: Any) -> Any:
-            with jax.default_matmul_precision("highest"):
-                return jax.vmap(jax.vmap(function, in_axes=columns), in_axes=rows)(*arguments)
-
-        return jax.jit(sharded, donate_argnums=donate)
+    seed = seed_kind(axes)
 
     @functools.cache
     def finishes(moment: int) -> Any:
-        return over_members(functools.partial(finish, moment=moment), recipe, seed, shared, state)
+        return over_members(mesh, functools.partial(finish, moment=moment), MEMBER, seed, ALL, MEMBER)
 
     @functools.cache
     def ends(moment: int) -> Any:
-        return over_members(functools.partial(end_state, moment=moment), recipe, state)
+        return over_members(mesh, functools.partial(end_state, moment=moment), MEMBER, MEMBER)
 
+    one_advance = functools.partial(advance, room=room)
     return Population(
-        renew=over_members(renew, recipe, seed, shared, state, by_row, donate=(3,)),
-        advance=over_members(
-            functools.partial(advance, room=room), recipe, seed, state, shared, by_row, shared, shared, donate=(2,)
-        ),
+        renew=over_members(mesh, renew, MEMBER, seed, ALL, MEMBER, ROW, donate=(3,)),
+        advance=over_members(mesh, one_advance, MEMBER, seed, MEMBER, ALL, ROW, ALL, ALL, donate=(2,)),
         finish=lambda *arguments: finishes(arguments[-1])(*arguments[:-1]),
         end=lambda *arguments: ends(arguments[-1])(*arguments[:-1]),
     )

@@ -163,7 +163,7 @@ def test_what_fits_is_accepted(settings):
 def make_runs(*regularizers, steps=20):
     """Return (recipe, seed, batches) of the small task as images of 4 x 2."""
     x, labels = small.make_batches(steps)
-    recipe = small.make_recipe(*regularizers, model=CNN((3,), dense=(5,)), optimizer=Adam(0.01))
+    recipe = small.make_recipe(*regularizers, model=CNN((3, 4), pool=(2, 1), dense=(5,)), optimizer=Adam(0.01))
     return recipe, small.make_seed(), (x.reshape(*x.shape[:2], 4, 2), labels)
 
 

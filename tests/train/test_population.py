@@ -1,154 +1,148 @@
 """The population's invariants: members are independent, paired by seed, sharded without communication."""
 
-from collections.abc import Sequence
-from typing import Any
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from populations import EVERYTHING, assert_equal, assert_same_run, compiled, digits, make, started, train
 from studies import tiny
 
 from regjax.config import parse_study
-from regjax.data import Dataset, load_dataset
 from regjax.keys import stream_key
 from regjax.plan import Run, make_plan
-from regjax.train.inputs import seed_of
-from regjax.train.layout import Chunk
-from regjax.train.program import Compiled, Program, make_program, run_segment, start
+from regjax.train.inputs import seed_of, stack_recipes
+from regjax.train.layout import Layout, Trajectory, make_rows
+from regjax.train.program import begin, look, place_data
 from regjax.train.state import Data, init_state
 from regjax.train.step import make_now, step
 
-EVERYTHING = {
-    "fixed": {"early_stopping.patience": 2, "label_smoothing.strength": 0.1, "decay.strength": 0.01},
-    "factors": {"dropout.hidden": [0.0, 0.5], "l2.strength": [0.0, 0.001], "optimizer.learning_rate": [0.003, 0.01]},
-}
+NESTED, TEN_STEPS = Layout(3, 8, 1), {"steps": 10, "batch_size": 32, "evaluate_every": {"steps": 10}}
+# Weights stay where they are: 1 - 1e-30 is 1.
+STILL, SINGLE = Layout(2, 4, 1), {
+    "factors": {"dropout.hidden": [0.2, 0.5], "optimizer.learning_rate": [1e-30, 1e-31]}, "seeds__count": 2,
+    "training": {"steps": 6, "batch_size": 32, "evaluate_every": {"steps": 1}},
+}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    """Return the embedded data set."""
-    return load_dataset("digits")
+def make_wild(run: Run) -> Run:
+    """Return a run with an enormous learning rate."""
+    optimizer = dataclasses.replace(run.recipe.optimizer, learning_rate=1e30)
+    return run._replace(id="wild", recipe=dataclasses.replace(run.recipe, optimizer=optimizer))
 
 
-def make(digits: Dataset, devices: int, **changes: Any) -> Program:
-    """Return the program of a tiny study's only group on some of the simulated devices."""
-    study = parse_study(tiny(**changes))
-    (group,) = make_plan(study, digits).groups
-    return make_program(study, digits, group, jax.devices()[:devices])
+@pytest.mark.parametrize("order", [(2, 0, 3, 1), (3, 1, 2, 0)])
+def test_permuting_slots_changes_no_run(order: tuple[int, ...]) -> None:
+    """With rows in other slots and mates in other columns every run leaves the same bits (I2)."""
+    program, functions = compiled(2, Layout(4, 2, 1), **EVERYTHING)
+    rows = make_rows(program.group.runs[:8], 2)
+    first = train(program, functions, rows)
+    mates = [trajectory for row in rows for trajectory in row]
+    shuffled = [(mates[2 * i + 1], mates[2 * order[i]]) for i in order]
+    other = train(program, functions, shuffled)
 
-
-def train(program: Program, runs: Sequence[Run], slots: int, compiled: Compiled | None = None) -> tuple[Any, dict]:
-    """Return the final state (first len(runs) members, host arrays) and the records of a chunk."""
-    live = start(program, Chunk(tuple(runs), slots))
-    compiled = compiled or Compiled(program, live)
-    live, records = run_segment(program, compiled, live, program.room)
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(runs)], live.state), records
-
-
-def assert_equal(left: Any, right: Any) -> None:
-    """Assert that two trees of arrays are equal bit for bit, NaN included."""
-    jax.tree.map(np.testing.assert_array_equal, left, right)
-
-
-def test_permuting_members_permutes_results(digits: Dataset) -> None:
-    """Permuting the members of a chunk permutes their states and records bit for bit (I2)."""
-    program = make(digits, 2, **EVERYTHING)
-    runs = program.group.runs[:8]
-    order = np.random.default_rng(0).permutation(8)
-
-    state, records = train(program, runs, 8)
-    shuffled, shuffled_records = train(program, [runs[i] for i in order], 8)
-
-    assert_equal(jax.tree.map(lambda leaf: leaf[order], state), shuffled)
-    assert_equal({k: v[order] for k, v in records.items()}, shuffled_records)
+    assert len(first.runs) == 8
+    assert set(other.runs) <= set(first.runs)
+    for run in other.runs:
+        assert_same_run(first.runs[run], other.runs[run])
 
 
 @pytest.mark.parametrize("devices", [1, 4])
-def test_device_count_does_not_matter_at_equal_slots_per_device(digits: Dataset, devices: int) -> None:
-    """A member's numbers are bit-equal on 1, 2 and 4 devices with two slots each (I2)."""
-    runs = make(digits, 2, **EVERYTHING).group.runs
-    two, _ = train(make(digits, 2, **EVERYTHING), runs[:4], 4)
-    other, _ = train(make(digits, devices, **EVERYTHING), runs[: 2 * devices], 2 * devices)
+def test_device_count_does_not_matter_at_equal_slots_per_device(devices: int) -> None:
+    """A member's numbers are bit-equal on 1, 2 and 4 devices with two rows of two columns each (I2)."""
+    runs = make(**EVERYTHING).group.runs
+    two = train(*compiled(2, Layout(4, 2, 1), **EVERYTHING), make_rows(runs[:8], 2))
+    other = train(*compiled(devices, Layout(2 * devices, 2, 1), **EVERYTHING), make_rows(runs[: 4 * devices], 2))
 
-    shared = min(4, 2 * devices)
-    assert_equal(jax.tree.map(lambda leaf: leaf[:shared], two), jax.tree.map(lambda leaf: leaf[:shared], other))
-
-
-def test_alone_equals_in_company_for_ten_steps(digits: Dataset) -> None:
-    """A member alone on one device agrees with itself among twelve to 1e-5 for ten updates (I2, other layout)."""
-    changes = {**EVERYTHING, "training": {"steps": 10, "batch_size": 32, "evaluate_every": {"steps": 10}}}
-    program = make(digits, 1, **changes)
-    runs = program.group.runs[:12]
-    company, _ = train(program, runs, 12)
-
-    for place in (0, 5, 11):
-        alone, _ = train(program, runs[place : place + 1], 1)
-        jax.tree.map(
-            lambda a, c, i=place: np.testing.assert_allclose(a[0], c[i], rtol=1e-4, atol=1e-5),
-            alone.params,
-            company.params,
-        )
+    shared = set(two.runs) & set(other.runs)
+    assert len(shared) == min(8, 4 * devices)
+    for run in shared:
+        assert_same_run(two.runs[run], other.runs[run])
 
 
-def test_a_diverging_mate_changes_nothing(digits: Dataset) -> None:
+def test_nested_equals_alone_for_ten_steps() -> None:
+    """A run as a column among the cells of its seed agrees with itself alone in its slot to rounding (I2)."""
+    changes = {**EVERYTHING, "training": TEN_STEPS}
+    program, functions = compiled(1, NESTED, **changes)
+    nested = train(program, functions, make_rows(program.group.runs, 8)).runs
+    alone = train(*compiled(1, Layout(1, 1, 1), **changes), make_rows(program.group.runs, 1)).runs
+
+    assert len(alone) == len(nested) == 24
+    for run, outcome in alone.items():
+        for leaf, other in zip(jax.tree.leaves(outcome.end[0]), jax.tree.leaves(nested[run].end[0]), strict=True):
+            np.testing.assert_allclose(leaf, other, rtol=1e-4, atol=1e-5)
+        for name in set(outcome.records) - {"run"}:
+            np.testing.assert_allclose(outcome.records[name], nested[run].records[name], rtol=1e-4, atol=1e-5)
+
+
+def test_mates_share_order_and_uniforms_at_every_update() -> None:
+    """While weights stay put, cells of one rate see equal losses bit for bit, other rates and seeds others (I3)."""
+    program, functions = compiled(1, STILL, **SINGLE)
+    runs = program.group.runs
+    done = train(program, functions, make_rows(runs, 4)).runs
+    losses = np.array([done[run.id].records["batch.nll"] for run in runs]).reshape(2, 2, 2, 6)
+
+    np.testing.assert_array_equal(losses[:, :, 0], losses[:, :, 1])
+    for other in (losses[0] - losses[1], losses[:, 0] - losses[:, 1], np.diff(losses, axis=-1)):
+        assert (np.abs(other) > 1e-4).all()
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_diverging_mate_changes_nothing(place: int) -> None:
     """With a member whose learning rate is enormous the others stay bit-equal, and it alone is marked (I2, I9)."""
-    program = make(digits, 2)
-    runs = list(program.group.runs[:4])
-    wild = runs[2]._replace(
-        recipe=jax.tree.map(lambda v: v, runs[2].recipe).__class__(
-            **{
-                **{f: getattr(runs[2].recipe, f) for f in runs[2].recipe.__dataclass_fields__},
-                "optimizer": type(runs[2].recipe.optimizer)(learning_rate=1e30),
-            }
-        )
-    )
-    calm, _ = train(program, runs, 4)
-    state, records = train(program, [runs[0], runs[1], wild, runs[3]], 4)
+    program, functions = compiled(2, Layout(2, 2, 1))
+    rows = make_rows(program.group.runs[:4], 2)
+    calm = train(program, functions, rows).runs
+    members = [trajectory for row in rows for trajectory in row]
+    replaced, members[place] = members[place].runs[0].id, Trajectory((make_wild(members[place].runs[0]),))
+    mixed = train(program, functions, [tuple(members[:2]), tuple(members[2:])]).runs
+    wild = mixed.pop("wild")
 
-    keep = [0, 1, 3]
-    assert_equal(jax.tree.map(lambda leaf: leaf[keep], calm), jax.tree.map(lambda leaf: leaf[keep], state))
-    assert (state.diverged >= 1).tolist() == [False, False, True, False]
-    assert records["diverged"][2, -1] == state.diverged[2]
+    assert set(mixed) == set(calm) - {replaced}
+    for run, outcome in mixed.items():
+        assert_same_run(calm[run], outcome)
+        assert (outcome.records["diverged"] == -1).all()
+    assert wild.end[-1] >= 1
+    assert wild.records["diverged"].tolist() == [wild.end[-1]]
 
 
-def test_first_bad_step_is_exact(digits: Dataset) -> None:
+def test_first_bad_step_is_exact() -> None:
     """The divergence step is the first update after which loss or parameters are not finite, found one by one."""
-    changes = {"optimizer": {"name": "sgd", "learning_rate": 1e12}, "training": {
-        "steps": 12, "batch_size": 32, "evaluate_every": {"steps": 1}}}  # fmt: skip
-    program = make(digits, 1, **changes)
-    run = program.group.runs[0]
-    live = start(program, Chunk((run,), 1))
-    compiled = Compiled(program, live)
-    first = None
-    for count in range(1, 13):
-        live, records = run_segment(program, compiled, live, 1)
-        finite = all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(live.state.params))
-        if first is None and not (finite and np.isfinite(records["batch.loss"][0, 0])):
-            first = count
+    program, functions = compiled(1, STILL, **SINGLE)
+    live = started(program, functions, [(Trajectory((make_wild(program.group.runs[0]),)),)])
+    finite = []
+    while live.seats.living.any():
+        live.seats = live.seats._replace(since_save=np.int64(program.segment - 1))
+        live, records, _ = look(program, functions, place_data(program), live)
+        sound = all(np.isfinite(leaf[0, 0]).all() for leaf in jax.tree.leaves(live.state.params))
+        finite.append(sound and bool(np.isfinite(records["batch.loss"][0, 0, 0])))
 
-    assert first is not None
-    assert int(live.state.diverged[0]) == first
+    assert finite[0]
+    assert finite.index(False) == len(finite) - 1
+    assert int(live.state.diverged[0, 0]) == len(finite)
 
 
-def test_cells_of_a_seed_share_weights_order_and_uniforms(digits: Dataset) -> None:
-    """Hypers change neither initial weights nor the order of examples, and seeds change both (I3)."""
-    program = make(digits, 1, **EVERYTHING)
-    runs = program.group.runs[:16]  # two seeds of eight cells
-    live = start(program, Chunk(tuple(runs), 16))
+def test_cells_of_a_seed_share_weights_and_order() -> None:
+    """Members of a row start from equal weights and differ in hypers; other seeds differ in weights and rows (I3)."""
+    program, functions = compiled(1, NESTED, **EVERYTHING, training=TEN_STEPS)
+    live = started(program, functions, make_rows(program.group.runs, 8))
     kernel = np.asarray(live.state.params["hidden_0"]["kernel"])
-
-    for seed in (0, 1):
-        assert all(np.array_equal(kernel[8 * seed], kernel[8 * seed + i]) for i in range(8))
-    assert not np.array_equal(kernel[0], kernel[8])
     rows = np.asarray(live.seed.rows.train)
-    assert np.array_equal(rows[0], rows[7])
-    assert not np.array_equal(rows[0], rows[8])
+    hypers = zip(*(np.asarray(leaf).reshape(3, 8) for leaf in jax.tree.leaves(live.recipe.regularizers)), strict=True)
+
+    for seed in range(3):
+        assert all(np.array_equal(kernel[seed, 0], kernel[seed, i]) for i in range(8))
+    assert not np.array_equal(kernel[0], kernel[1])
+    assert rows.shape == (3, 96)
+    assert not np.array_equal(rows[0], rows[1])
+    assert all(len(set(zip(*row, np.asarray(live.recipe.optimizer.learning_rate)[0], strict=True))) == 8
+               for row in hypers)  # fmt: skip
 
 
-def test_streams_that_do_not_vary_are_shared_by_all_seeds(digits: Dataset) -> None:
+def test_streams_that_do_not_vary_are_shared_by_all_seeds() -> None:
     """With only "init" varied every seed has one split, one order and one set of dropout draws."""
-    program = make(digits, 1, seeds__vary=["init"], factors={"dropout.hidden": [0.1, 0.5]})
+    program = make(seeds__vary=["init"], factors={"dropout.hidden": [0.1, 0.5]})
 
     streams = [run.streams for run in program.group.runs]
     assert {s["order"] for s in streams} == {s["dropout"] for s in streams} == {s["split"] for s in streams} == {0}
@@ -156,66 +150,86 @@ def test_streams_that_do_not_vary_are_shared_by_all_seeds(digits: Dataset) -> No
     assert not program.axes.rows
 
 
-def test_batch_norm_keeps_weights_of_other_layers(digits: Dataset) -> None:
+def test_batch_norm_keeps_weights_of_other_layers() -> None:
     """Cells with and without batch norm start from bit-equal weights of every layer both have (I3)."""
     study = parse_study(tiny(factors={"model.norm": ["none", "batch"]}))
+    data = Data(jnp.asarray(digits().x), jnp.asarray(digits().y))
     plain, normed = (
-        start(make_program(study, digits, group, jax.devices()[:1]), Chunk(group.runs[:1], 1)).state.params
-        for group in make_plan(study, digits).groups
-    )
+        jax.jit(init_state)(
+            jax.tree.map(lambda leaf: leaf[0], stack_recipes([group.runs[0].recipe])),
+            seed_of(study, digits(), group.runs[0]), data,
+        ).params
+        for group in make_plan(study, digits()).groups
+    )  # fmt: skip
 
     assert set(normed) - set(plain) == {"norm_0"}
     for layer in plain:
         assert_equal(plain[layer], normed[layer])
 
 
-def test_no_collective_operation(digits: Dataset) -> None:
-    """The compiled population program has no operation that talks between devices (I6)."""
-    program = make(digits, 4, **EVERYTHING)
-    live = start(program, Chunk(program.group.runs[:4], 4))
-    text = Compiled(program, live).function.as_text()
-
+def test_no_collective_operation() -> None:
+    """Neither of the compiled population programs has an operation that talks between devices (I6)."""
+    program, functions = compiled(4, Layout(8, 2, 1), **EVERYTHING)
     words = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter", "collective-broadcast")
-    assert len(program.mesh.devices) == 4
-    assert not [word for word in words if word in text]
+
+    assert program.mesh.size == 4
+    for function in (functions.advance, functions.renew):
+        text = function.as_text()
+        assert "num_partitions=4" in text
+        assert not [word for word in words if word in text]
 
 
-def test_intervals_of_one_program_add_up(digits: Dataset) -> None:
-    """Segments of 1 + 3 intervals equal one of 4, bit for bit, with the same compiled program."""
-    program = make(digits, 2)
-    chunk = Chunk(program.group.runs[:2], 2)
-    live = start(program, chunk)
-    compiled = Compiled(program, live)
-    whole, records = run_segment(program, compiled, live, 4)
-    one, first = run_segment(program, compiled, start(program, chunk), 1)
-    split, rest = run_segment(program, compiled, one, 3)
+def test_intervals_of_one_program_add_up() -> None:
+    """Looks of 1 + 3 intervals equal one of 4, bit for bit, with the same compiled program."""
+    program, functions = compiled(2, Layout(2, 2, 1))
+    data, rows = place_data(program), make_rows(program.group.runs[:4], 2)
+    whole, records, four = look(program, functions, data, begin(program, functions, data, rows))
+    parts = begin(program, functions, data, rows)
+    parts.seats = parts.seats._replace(since_save=np.int64(program.segment - 1))
+    parts, first, one = look(program, functions, data, parts)
+    parts.seats = parts.seats._replace(since_save=np.int64(0))
+    parts, rest, three = look(program, functions, data, parts)
 
-    assert_equal(whole.state, split.state)
+    assert (four, one, three) == (4, 1, 3)
+    assert_equal(whole.state, parts.state)
     for name, values in records.items():
-        assert_equal(values, np.concatenate([first[name][:, :1], rest[name][:, :3]], axis=1))
+        joined = np.concatenate([first[name][:, :, :1], rest[name][:, :, :3]], axis=2)
+        np.testing.assert_array_equal(values, joined)
 
 
-def test_epochs_are_fresh_permutations_trained_batch_by_batch(digits: Dataset) -> None:
-    """Two epochs of the population equal a loop of single steps over rows derived by hand, also from mid-epoch on."""
-    study = {"training": {"steps": 6, "batch_size": 32, "evaluate_every": {"steps": 2}}, "seeds__count": 1}
-    program = make(digits, 1, **study, factors={"dropout.hidden": [0.0, 0.3]})
-    runs = program.group.runs[:2]
-    trained, records = train(program, runs, 2)
+@pytest.mark.parametrize(("batches", "every", "steps"), [(5, 7, 21), (6, 3, 12), (3, 6, 12)])
+def test_a_whole_run_equals_single_steps(batches: int, every: int, steps: int) -> None:
+    """Columns trained in intervals that cut, divide, span or miss epochs equal a loop over rows derived by hand."""
+    changes = {
+        "data": {"name": "digits", "split": {"train": 32 * batches + 5, "validation": 64, "test": 64}},
+        "training": {"steps": steps, "batch_size": 32, "evaluate_every": {"steps": every}},
+        "seeds__count": 1, "factors": {"dropout.hidden": [0.0, 0.3]},
+    }  # fmt: skip
+    program, functions = compiled(1, Layout(1, 2, 1), **changes)
+    done = train(program, functions, make_rows(program.group.runs, 2)).runs
+    seed = jax.tree.map(jnp.asarray, seed_of(program.study, digits(), program.group.runs[0]))
+    x, y = jnp.asarray(digits().x), jnp.asarray(digits().y)
+    chosen = []
+    for count in range(steps):
+        key = jax.random.fold_in(stream_key(program.group.runs[0].seed, "order"), count // batches)
+        order = np.asarray(jax.random.permutation(key, seed.rows.train))
+        chosen.append(order[32 * (count % batches) : 32 * (count % batches) + 32])
 
-    for place, run in enumerate(runs):
-        seed = jax.tree.map(jnp.asarray, seed_of(program.study, digits, run))
-        recipe = jax.tree.map(jnp.float32, run.recipe)
-        state = init_state(recipe, seed, Data(jnp.asarray(digits.x), jnp.asarray(digits.y)))
-        losses = []
-        for count in range(6):
-            key = jax.random.fold_in(stream_key(run.seed, "order"), count // 3)
-            order = np.asarray(jax.random.permutation(key, seed.rows.train))
-            rows = order[32 * (count % 3) : 32 * (count % 3) + 32]
-            now = make_now(recipe, seed, state, jnp.int32(count))
-            state, sums = step(recipe, state, seed.scale.apply(jnp.asarray(digits.x[rows])), digits.y[rows], now)
-            losses.append(float(sums.loss))
+    for run in program.group.runs:
+        recipe = jax.tree.map(lambda leaf: leaf[0], stack_recipes([run.recipe]))
+        state, losses = init_state(recipe, seed, Data(x, y)), []
+        for count, rows in enumerate(chosen):
+            state, loss = single_step(recipe, seed, state, x[rows], y[rows], jnp.int32(count))
+            losses.append(float(loss))
+        np.testing.assert_allclose(
+            done[run.id].records["batch.loss"], np.reshape(losses, (-1, every)).mean(1), rtol=1e-4
+        )
+        for got, expected in zip(jax.tree.leaves(done[run.id].end[0]), jax.tree.leaves(state.params), strict=True):
+            np.testing.assert_allclose(got, expected, atol=1e-4)
 
-        assert sorted(order) == sorted(np.asarray(seed.rows.train))
-        np.testing.assert_allclose(records["batch.loss"][place], np.reshape(losses, (3, 2)).mean(1), rtol=1e-4)
-        for got, expected in zip(jax.tree.leaves(trained.params), jax.tree.leaves(state.params), strict=True):
-            np.testing.assert_allclose(got[place], expected, atol=1e-4)
+
+@jax.jit
+def single_step(recipe, seed, state, x, labels, count):
+    """Return the state after one update, and the loss of its batch."""
+    state, sums = step(recipe, state, seed.scale.apply(x), labels, make_now(recipe, seed, state, count))
+    return state, sums.loss

@@ -9,16 +9,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import regjax
 from peers.workloads import SPARE, Lattice, Trainer, Workload
 from regjax.plan import make_plan
-from regjax.train.layout import make_chunks
+from regjax.train.layout import make_rows
 from regjax.train.population import make_mesh, place
-from regjax.train.program import Compiled, make_program, run_segment, start
+from regjax.train.program import Compiled, begin, look, make_program, place_data
 
-# Seeds of the study that is timed, each with two cells: on a CPU the most that regjax trains together.
-SEEDS_PER_CORE, SEEDS_ON_ACCELERATOR = 32, 512
+# The study that is timed: a two by two of cells, which differ in the learning rate only, and on a CPU as many seeds as
+# make the most members that regjax trains together.
+LEARNING_RATES = [1e-3, 2e-3, 3e-3, 4e-3]
+SEEDS_PER_CORE, SEEDS_ON_ACCELERATOR = 16, 256
 ROUNDS = 1000
 
 
@@ -33,7 +36,7 @@ def count_seeds() -> int:
 
 
 def make_study(workload: Workload, path: str) -> dict[str, Any]:
-    """Return the study whose population is timed: two learning rates, one round between two evaluations."""
+    """Return the study whose population is timed, one round between two evaluations."""
     model: dict[str, Any] = {"name": "mlp", "widths": list(workload.dense)}
     if workload.channels:
         model = {"name": "cnn", "channels": list(workload.channels), "dense": list(workload.dense)}
@@ -59,7 +62,7 @@ def make_study(workload: Workload, path: str) -> dict[str, Any]:
         },
         "seeds": {"count": count_seeds(), "vary": ["init", "order", "dropout"]},
         "fixed": {"dropout.hidden": workload.dropout} if workload.dropout else {},
-        "factors": {"optimizer.learning_rate": [1e-3, 2e-3]},
+        "factors": {"optimizer.learning_rate": LEARNING_RATES},
     }
 
 
@@ -70,15 +73,18 @@ def prepare(workload: Workload, path: str) -> Trainer:
     dataset = regjax.load_dataset(**study.dataset_arguments())
     (group,) = make_plan(study, dataset).groups
     program = make_program(study, dataset, group, jax.devices())
-    live = start(program, make_chunks(group.runs, program.slots)[0])
-    compiled = Compiled(program, live)
+    compiled, data, layout = Compiled(program), place_data(program), program.layout
+    live = begin(program, compiled, data, make_rows(group.runs, layout.columns)[: layout.rows])
 
     def train() -> int:
         nonlocal live
-        live, _ = run_segment(program, compiled, live, 1)
-        return program.slots * workload.updates
+        live, _, _ = look(program, compiled, data, live)
+        # As after a save: the next look goes on.
+        live.seats = live.seats._replace(since_save=np.zeros((), np.int64))
+        return layout.slots * workload.updates
 
-    return Trainer(train, program.slots, f"{program.slots} members on {found.devices}")
+    words = f"{layout.slots} members ({layout.rows} x {layout.columns} cells of a seed) on {found.devices}"
+    return Trainer(train, layout.slots, words)
 
 
 def matmul(size: int) -> tuple[Callable[[], Any], float]:

@@ -112,6 +112,8 @@ def test_a_failing_worker_becomes_a_row(tmp_path: Path) -> None:
     assert "ended with status 1" in second["absent"]
     assert found["peaks"][0] > 0
     assert "absent" in table.row_cells(first)
+    with client.Worker(dead, tmp_path) as dying, pytest.raises(client.PeerError, match="ended with status 1"):
+        dying.ask("versions")  # at once, while it still starts
 
 
 def test_a_small_benchmark_measures_both_systems(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -7,6 +7,9 @@ Measured on two cores of an AMD EPYC with jax 0.10 (`docs/engine.md`); another m
 SECONDS_PER_DRAW = 7e-10
 # One more population program, compiled beside others.
 SECONDS_PER_PROGRAM = 4.0
-# Parameters of a network up to which the members of a row gain by sharing draws and batches: above, the matrix products
-# take all the time, and with a shared input are a little slower.
-NESTED_PARAMS = 200_000
+# Time of a member whose row shares draws and batches, to that of one alone in its row: 0.75 to 0.9 over four networks.
+SHARED_ROW = 0.85
+# On a CPU a population whose state leaves the last-level cache gets slower; measured best between 2 members
+# (784-512-512-10) and some 16 (64-128-128-10) per device.
+CPU_STATE_BYTES = 24 * 2**20
+MAX_SLOTS = 32

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from regjax.config import CellSettings, Steps
-from regjax.costs import NESTED_PARAMS, SECONDS_PER_DRAW, SECONDS_PER_PROGRAM
+from regjax.costs import CPU_STATE_BYTES, SECONDS_PER_DRAW, SECONDS_PER_PROGRAM
 from regjax.observers import OBSERVERS, Patience
 from regjax.parts import hypers, is_off
 from regjax.recipe import Recipe
@@ -59,6 +59,7 @@ def make_recipes(
                 monitor=cell.training.monitor.split(".")[1],
                 moments=moments,
                 train_examples=cell.training.train_examples,
+                precision=cell.training.precision,
             )
         )
     return recipes
@@ -99,8 +100,8 @@ def pays_apart(
     seconds = 0.0
     for cell, course in without:
         draws, params = count_draws(cell, kinds, num_classes, input_shape)
-        # Where the cells of a seed share their draws, one cell's part of them is what leaving saves.
-        sharing = len(cells) if params <= NESTED_PARAMS else 1
+        # The cells of a seed share their draws where they train in one row: as many as fit. Adam's state is counted.
+        sharing = min(len(cells), max(1, CPU_STATE_BYTES // (12 * params)))
         seconds += num_seeds * course.steps * cell.training.batch_size * draws * SECONDS_PER_DRAW / sharing
     return seconds / jax.device_count() > SECONDS_PER_PROGRAM
 

@@ -4,14 +4,21 @@ import fnmatch
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from regjax.models import Model
+from regjax.models import Forward, Model
+from regjax.models.base import Stats, Tap
 from regjax.observers import Patience
 from regjax.optimizers import Optimizer
 from regjax.parts import child, part
 from regjax.regularizers import Regularizer
 from regjax.regularizers.base import Params
 from regjax.tasks import Classification
+
+# What a study's `training.precision` means: precision of float32 matrix products, and the dtype of the network's
+# arithmetic where it is another than that of its parameters. CPUs compute float32 products in full in every case.
+MATMULS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "default"}
+ARITHMETIC = {"bfloat16": jnp.bfloat16}
 
 
 @part
@@ -29,6 +36,7 @@ class Recipe:
       monitor: metric of the validation set that best state and stopping judge: "nll" or "accuracy".
       moments: states kept beside the live one: "best", or a step (the state there, or the last before an early stop).
       train_examples: how many training examples evaluations without noise are made on.
+      precision: "float32", "tf32" or "bfloat16"; parameters, loss, optimizer and records are float32 in every case.
     """
 
     optimizer: Optimizer = child()
@@ -43,6 +51,23 @@ class Recipe:
     monitor: str
     moments: tuple[str | int, ...]
     train_examples: int
+    precision: str = "float32"
+
+    def forward(self, params: Params, stats: Stats, x: jax.Array, tap: Tap, train: bool) -> Forward:
+        """Return the network's outputs and statistics in the dtype of `x`, computed in the recipe's precision."""
+        return apply_model(self.model, self.precision, params, stats, x, tap, train)
+
+
+def apply_model(
+    model: Model, precision: str, params: Params, stats: Stats, x: jax.Array, tap: Tap, train: bool
+) -> Forward:
+    """Return `model.apply` with parameters and inputs rounded to the precision's dtype, and outputs in that of `x`.
+
+    Gradients pass through the rounding, so that they and the parameters they update stay as they are.
+    """
+    dtype = ARITHMETIC.get(precision, x.dtype)
+    found = model.apply(jax.tree.map(lambda w: w.astype(dtype), params), stats, x.astype(dtype), tap, train)
+    return Forward(found.outputs.astype(x.dtype), found.stats)
 
 
 def make_mask(params: Params, decay_on: str | tuple[str, ...]) -> Params:

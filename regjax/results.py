@@ -110,7 +110,9 @@ class Results:
         levels = {path: next(v for v in options[path] if plain(v) == value) for path, value in tuned.items()}
         settings = resolve_cell(study, {**make_cells(study)[index].levels, **levels})
         num_classes = self.plan["data"]["num_classes"]
-        predictor = make_predictor(settings.model.make(num_classes), Classification(num_classes))
+        predictor = make_predictor(
+            settings.model.make(num_classes), Classification(num_classes), settings.training.precision
+        )
         return np.asarray(predictor(kept["params"], kept.get("stats", {}), Scale(**kept["scale"]), np.asarray(x)))
 
     def report(self) -> Path:

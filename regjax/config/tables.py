@@ -169,7 +169,9 @@ class Training(Table):
     steps: Count | None = None
     batch_size: Count = Field(description="an integer >= 1, the number of examples per update")
     evaluate_every: Every = Field(default=Every(epochs=1), description="{ epochs = n } or { steps = n }")
-    precision: Literal["float32"] = Field(default="float32", description='"float32"')
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+        default="float32", description='"float32", "tf32" or "bfloat16"'
+    )
     monitor: Literal["validation.nll", "validation.accuracy"] = Field(
         default="validation.nll", description='"validation.nll" or "validation.accuracy"'
     )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from regjax.models import Model
-from regjax.recipe import Recipe, make_mask
+from regjax.recipe import MATMULS, Recipe, apply_model, make_mask
 from regjax.regularizers.base import Params
 from regjax.tasks import Classification
 from regjax.train.state import Data, Scale, Seed, State, Sums
@@ -27,7 +27,7 @@ def no_tap(site: Any, x: jax.Array) -> jax.Array:
 
 def forward(recipe: Recipe, params: Params, stats: Any, x: jax.Array, seed: Seed) -> jax.Array:
     """Return the network's outputs [examples, classes] without noise of examples `x` as stored."""
-    return recipe.model.apply(params, stats, seed.scale.apply(x), no_tap, False).outputs
+    return recipe.forward(params, stats, seed.scale.apply(x), no_tap, False).outputs
 
 
 def count_batches(count: int) -> tuple[int, int]:
@@ -54,7 +54,7 @@ def over_batches(rows: jax.Array, use: Callable[[jax.Array, jax.Array], Any]) ->
 def find_splits(recipe: Recipe, seed: Seed) -> dict[str, jax.Array]:
     """Return the rows of each split that is evaluated; they are evaluated one after the other, in one pass."""
     train, validation, test = seed.rows
-    return {"train": train[: recipe.train_examples], "validation": validation, "test": test}
+    return {"train": train[..., : recipe.train_examples], "validation": validation, "test": test}
 
 
 def sum_batch(
@@ -109,12 +109,12 @@ def predict(recipe: Recipe, params: Params, stats: Any, data: Data, rows: jax.Ar
 
 
 @functools.cache
-def make_predictor(model: Model, task: Classification) -> Any:
+def make_predictor(model: Model, task: Classification, precision: str) -> Any:
     """Return the jitted (params, stats, scale, x) -> predictions of a network, at the matmul precision of training."""
 
     def predict_all(params: Params, stats: Any, scale: Scale, x: jax.Array) -> jax.Array:
-        with jax.default_matmul_precision("highest"):
-            return task.predict(model.apply(params, stats, scale.apply(x), no_tap, False).outputs)
+        with jax.default_matmul_precision(MATMULS[precision]):
+            return task.predict(apply_model(model, precision, params, stats, scale.apply(x), no_tap, False).outputs)
 
     return jax.jit(predict_all)
 

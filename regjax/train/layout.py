@@ -2,23 +2,20 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
 
-from regjax.costs import NESTED_PARAMS
+from regjax.costs import CPU_STATE_BYTES, MAX_SLOTS, SHARED_ROW
 from regjax.data import Dataset
 from regjax.observers import Patience
 from regjax.plan import Group, Run
 from regjax.recipe import Recipe
 from regjax.train.state import Data, Seed, init_state
 
-# On a CPU a population whose state leaves the last-level cache gets slower; measured best between 2 members
-# (784-512-512-10) and some 40 (64-128-128-10), both near this size per device.
-CPU_STATE_BYTES = 24 * 2**20
-MAX_SLOTS = 64
 # Where runs may stop early, slots are refilled: as many runs per slot as make the last round short, and no fewer slots
 # per device than keep a small network efficient.
 RUNS_PER_SLOT = 4
@@ -26,6 +23,8 @@ LEAST_SLOTS = 8
 # An accelerator's memory also holds activations, gradients and the data.
 ACCELERATOR_SHARE = 0.4
 FALLBACK_MEMORY = 4 * 2**30
+# Share of it that the examples may take; larger data is streamed from the host.
+DATA_SHARE = 0.25
 
 
 class Trajectory(NamedTuple):
@@ -87,44 +86,60 @@ def count_bytes(tree: Any) -> int:
     return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def choose_layout(
-    group: Group, member_bytes: int, num_params: int, devices: Sequence[jax.Device], most: int | None = None
-) -> Layout:
-    """Return the grid of slots of a group.
+def choose_layout(group: Group, member_bytes: int, devices: Sequence[jax.Device], most: int | None = None) -> Layout:
+    """Return the grid of slots of a group, of the nested and the flat one that which is sooner through the queue.
 
-    Columns are the cells of a seed, where sharing draws and batches pays and they fit; then as many rows as fit, but
-    no more than make the rounds through the queue equally full. Depends on the planned runs, not on the missing ones:
-    a continued group keeps its layout, and with it its bits.
+    Nested: the columns are the cells of a seed, as many as fit, which share draws and batches. Flat: one column, so
+    that a slot is refilled whatever its mates do; always where every trajectory may stop early. Depends on the planned
+    runs, not on the missing ones: a continued group keeps its layout, and with it its bits.
 
     Args:
       group: its planned runs.
       member_bytes: bytes of one member's state.
-      num_params: parameters of the network.
       devices: over which the rows are spread evenly.
       most: largest number of slots per device, by default what fits.
     """
     trajectories = make_trajectories(group.runs)
     observers = max(len(trajectory.runs) for trajectory in trajectories)
     room = most or find_room(member_bytes, devices)
-    cells = max(map(len, make_rows(group.runs, len(trajectories))))
     stoppable = all(map(can_stop, trajectories))
     if stoppable and devices[0].platform == "cpu":
         room = min(room, max(LEAST_SLOTS, -(-len(trajectories) // (RUNS_PER_SLOT * len(devices)))))
-    columns = 1
-    if not stoppable and num_params <= NESTED_PARAMS:
-        columns = -(-cells // -(-cells // room))
-    num_rows = len(make_rows(group.runs, columns))
-    rounds = -(-num_rows // (max(1, room // columns) * len(devices)))
-    rows = -(-num_rows // (rounds * len(devices))) * len(devices)
-    return Layout(rows, columns, observers)
+    cells = max(map(len, make_rows(group.runs, len(trajectories))))
+    nested = -(-cells // -(-cells // room))
+
+    best: tuple[float, Layout] | None = None
+    for columns in {1} if stoppable else {1, nested}:
+        num_rows, most_rows = len(make_rows(group.runs, columns)), max(1, room // columns)
+        # Fewer rows than fit may fill the last round better; below half of them a device would idle in small networks.
+        for per_device in range(most_rows, max(1, most_rows // 2) - 1, -1):
+            rows = per_device * len(devices)
+            rounds = -(-num_rows // rows)
+            work = rounds * rows * columns * (SHARED_ROW if columns > 1 else 1.0)
+            if best is None or work < best[0]:
+                best = work, Layout(rows, columns, observers)
+    assert best is not None
+    return best[1]
 
 
 def find_room(member_bytes: int, devices: Sequence[jax.Device]) -> int:
     """Return how many members a device takes: those whose state stays in its cache, or fits an accelerator's memory."""
     if devices[0].platform == "cpu":
         return max(1, min(MAX_SLOTS, CPU_STATE_BYTES // member_bytes))
-    memory = (devices[0].memory_stats() or {}).get("bytes_limit", FALLBACK_MEMORY)
-    return max(1, int(ACCELERATOR_SHARE * memory) // (2 * member_bytes))
+    return max(1, int(ACCELERATOR_SHARE * find_memory(devices[0])) // (2 * member_bytes))
+
+
+def find_memory(device: jax.Device) -> int:
+    """Return the bytes of an accelerator's memory that jax may use; for a CPU device the machine's memory."""
+    if device.platform == "cpu":
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return (device.memory_stats() or {}).get("bytes_limit", FALLBACK_MEMORY)
+
+
+def is_large(dataset: Dataset, devices: Sequence[jax.Device]) -> bool:
+    """Return whether the examples would take more than DATA_SHARE of the memory; CPU devices share one memory."""
+    copies = len(devices) if devices[0].platform == "cpu" else 1
+    return copies * (dataset.x.nbytes + dataset.y.nbytes) > DATA_SHARE * find_memory(devices[0])
 
 
 def halve(layout: Layout, num_devices: int) -> Layout | None:

@@ -48,7 +48,7 @@ def step(recipe: Recipe, state: State, x: jax.Array, labels: jax.Array, now: Now
         return h
 
     def objective(params: Params) -> tuple[jax.Array, Any]:
-        forward = recipe.model.apply(params, state.stats, batch.x, tap, True)
+        forward = recipe.forward(params, state.stats, batch.x, tap, True)
         loss = jnp.mean(recipe.task.loss(forward.outputs, batch.y))
         for regularizer in recipe.regularizers:
             penalty = regularizer.penalty(params, now)

@@ -57,6 +57,11 @@ def read_folder(text: str) -> Path:
 def add_study(parser: argparse.ArgumentParser) -> None:
     """Add the study file and its overrides to a sub-command."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="study file (TOML)")
+    parser.add_argument(
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        help="keep the examples on the host and stream them in blocks (default: where they are large for the devices)",
+    )
     parser.add_argument("overrides", nargs="*", metavar="PATH=VALUE", help="e.g. training.epochs=3 seeds.count=5")
 
 
@@ -111,7 +116,7 @@ def run_plan(chosen: argparse.Namespace) -> int:
     """Print the plan of a study."""
     from regjax.conductor import preview
 
-    print(preview(chosen.study, chosen.overrides))
+    print(preview(chosen.study, chosen.overrides, chosen.stream))
     return EXIT_OK
 
 
@@ -119,7 +124,7 @@ def run_run(chosen: argparse.Namespace) -> int:
     """Run a study; print its effects and where the report is."""
     from regjax.conductor import run
 
-    results = run(chosen.study, chosen.out, overrides=chosen.overrides, profile=chosen.profile)
+    results = run(chosen.study, chosen.out, overrides=chosen.overrides, profile=chosen.profile, stream=chosen.stream)
     print(results.summary())
     print(f"\nreport: {chosen.out / 'report.html'}")
     return EXIT_OK

@@ -36,6 +36,7 @@ def run(
     progress: Progress | None = None,
     report: bool = True,
     profile: str | Path | None = None,
+    stream: bool | None = None,
 ) -> Results:
     """Train what a study asks for and is not stored yet; return its results.
 
@@ -49,6 +50,7 @@ def run(
       progress: where progress is told; standard error by default.
       report: whether report.html is made.
       profile: folder for a trace of a few updates, as `jax.profiler` writes it (for TensorBoard or Perfetto).
+      stream: whether the examples stay on the host and reach the devices in blocks; by default where they are large.
 
     Raises:
       ConfigError: the study is wrong; nothing is written.
@@ -70,13 +72,13 @@ def run(
         if study.tune is not None:
             waves.append(make_tuning_plan(study, dataset))
             save_waves(out, plan, waves, dataset, found)
-            train_plan(waves[0], dataset, out, progress, "tuning", trace)
+            train_plan(waves[0], dataset, out, progress, "tuning", trace, stream)
             trace = None
             plan = make_plan(study, dataset, choose_tuned(waves[0], out))
             for cell in plan.cells:
                 progress.say(f"tuned: {cell.name}: {plain(plan.tuned[cell.index])}")
         save_waves(out, plan, waves, dataset, found)
-        train_plan(plan, dataset, out, progress, "training", trace)
+        train_plan(plan, dataset, out, progress, "training", trace, stream)
         results = Results(out)
         if report:
             results.report()
@@ -87,7 +89,7 @@ def find_notices(plan: Plan, dataset: Dataset) -> list[str]:
     """Return what a researcher would want to know before the training: twin cells, inputs far from the unit range."""
     notices = [f'"{b}" is the same as "{a}": what differs does nothing there' for a, b in find_twins(plan)[:5]]
     if dataset.x.dtype != np.uint8 and plan.study.data.scale != "standard":
-        largest = float(np.abs(dataset.x).max())
+        largest = max(float(dataset.x.max()), -float(dataset.x.min()))
         if largest > 100:
             notices.append(f'inputs reach {largest:.4g} and are not scaled; consider data.scale = "standard"')
     return notices
@@ -191,7 +193,9 @@ def choose_tuned(tuning: Plan, out: Path) -> dict[int, dict[str, Any]]:
     return {cell.index: options[int(row.argmin())] for cell, row in zip(tuning.cells, scores, strict=True)}
 
 
-def preview(study: Study | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()) -> str:
+def preview(
+    study: Study | Mapping[str, Any] | str | Path, overrides: Sequence[str] = (), stream: bool | None = None
+) -> str:
     """Return what `run` would do, as text: cells, contrasts, groups, with their memory and time.
 
     The programs are compiled (a later `run` takes them from the cache) and a few updates of each are timed.
@@ -206,10 +210,11 @@ def preview(study: Study | Mapping[str, Any] | str | Path, overrides: Sequence[s
     if study.tune is not None:
         plans.insert(0, ("tuning", make_tuning_plan(study, dataset)))
     plan = plans[-1][1]
-    waves = [(what, wave, _estimate(wave, dataset)) for what, wave in plans]
+    waves = [(what, wave, _estimate(wave, dataset, stream)) for what, wave in plans]
     costs = [
         f"{what}, group {index}: {len(group.runs)} runs of {group.steps.steps} updates, {cost.slots} at once on "
-        f"{found.devices}; {cost.bytes_per_device / 2**20:.0f} MiB per device, compiled in "
+        f"{found.devices}{', data streamed from the host' if cost.streamed else ''}; "
+        f"{cost.bytes_per_device / 2**20:.0f} MiB per device, compiled in "
         f"{format_seconds(cost.compile_seconds)}, about {format_seconds(cost.seconds)} of training"
         for what, wave, estimates in waves
         for index, (group, cost) in enumerate(zip(wave.groups, estimates, strict=True))
@@ -245,6 +250,7 @@ def shorten(lines: list[str], most: int = 40) -> list[str]:
     return lines if len(lines) <= most else [*lines[:most], f"  ... and {len(lines) - most} more"]
 
 
-def _estimate(plan: Plan, dataset: Dataset) -> list[Estimate]:
+def _estimate(plan: Plan, dataset: Dataset, stream: bool | None) -> list[Estimate]:
     """Return the cost of each group of a plan."""
-    return [estimate_group(make_program(plan.study, dataset, group, jax.devices())) for group in plan.groups]
+    programs = [make_program(plan.study, dataset, group, jax.devices(), streamed=stream) for group in plan.groups]
+    return [estimate_group(program) for program in programs]

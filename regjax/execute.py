@@ -21,10 +21,10 @@ from regjax.progress import Progress
 from regjax.train import checkpoint
 from regjax.train.layout import Layout, Row, Trajectory, halve, make_rows
 from regjax.train.program import (
-    Compiled,
     Live,
     Program,
     Seats,
+    Trainer,
     argument_shapes,
     begin,
     empty_seats,
@@ -36,6 +36,7 @@ from regjax.train.program import (
 )
 from regjax.train.records import Place, make_records
 from regjax.train.state import Data
+from regjax.train.stream import compile_program
 from regjax.train.timing import time_interval, trace_steps
 
 # A checkpoint that turns out damaged is stood in for by the one before.
@@ -68,7 +69,7 @@ class Work:
 
     plan: Plan
     program: Program
-    compiled: Compiled
+    compiled: Trainer
     data: Data
     out: Path
     progress: Progress
@@ -77,7 +78,13 @@ class Work:
 
 
 def train_plan(
-    plan: Plan, dataset: Dataset, out: Path, progress: Progress, what: str, profile: Path | None = None
+    plan: Plan,
+    dataset: Dataset,
+    out: Path,
+    progress: Progress,
+    what: str,
+    profile: Path | None = None,
+    stream: bool | None = None,
 ) -> None:
     """Train every run of a plan that is not done yet, group by group.
 
@@ -90,6 +97,7 @@ def train_plan(
       progress: where progress is told.
       what: name of the wave, for people.
       profile: folder for a trace of a few updates of the first group.
+      stream: whether the examples stay on the host; None where they are large for the devices.
     """
     done = store.done_runs(out)
     missing = [unique(run for run in group.runs if run.id not in done) for group in plan.groups]
@@ -100,10 +108,10 @@ def train_plan(
     pool = ThreadPoolExecutor(max_workers=runtime.count_cores(), thread_name_prefix="compile")
     try:
         queued = [
-            (group, runs, program, pool.submit(Compiled, program))
+            (group, runs, program, pool.submit(compile_program, program))
             for group, runs in zip(plan.groups, missing, strict=True)
             if runs
-            for program in [choose_program(plan, dataset, group, out)]
+            for program in [choose_program(plan, dataset, group, out, stream)]
         ]
         for group, runs, program, compiling in queued:
             train_group(plan, group, runs, program, compiling, pool, out, progress, profile)
@@ -118,9 +126,9 @@ def unique(runs: Iterable[Run]) -> list[Run]:
     return list({run.id: run for run in runs}.values())
 
 
-def choose_program(plan: Plan, dataset: Dataset, group: Group, out: Path) -> Program:
+def choose_program(plan: Plan, dataset: Dataset, group: Group, out: Path, stream: bool | None) -> Program:
     """Return the program of a group, in the layout that an earlier process was left with by a lack of memory."""
-    program = make_program(plan.study, dataset, group, jax.devices())
+    program = make_program(plan.study, dataset, group, jax.devices(), streamed=stream)
     ids = {run.id for run in group.runs}
     known = [
         Layout(*queue["layout"])
@@ -129,7 +137,8 @@ def choose_program(plan: Plan, dataset: Dataset, group: Group, out: Path) -> Pro
     ]
     if not known or (least := min(known, key=lambda layout: layout.slots)) == program.layout:
         return program
-    return dataclasses.replace(make_program(plan.study, dataset, group, jax.devices(), least), asked=program.layout)
+    again = make_program(plan.study, dataset, group, jax.devices(), least, stream)
+    return dataclasses.replace(again, asked=program.layout)
 
 
 def train_group(
@@ -137,7 +146,7 @@ def train_group(
     group: Group,
     runs: Sequence[Run],
     program: Program,
-    compiling: "Future[Compiled]",
+    compiling: "Future[Trainer]",
     pool: ThreadPoolExecutor,
     out: Path,
     progress: Progress,
@@ -161,9 +170,9 @@ def train_group(
         if smaller is None:
             raise StoreError(f"one run per device does not fit the memory: {reason}; take a smaller batch or network")
         progress.say(f"note: out of memory with {program.layout.slots} slots, going on with {smaller.slots}: {reason}")
-        again = make_program(plan.study, program.dataset, group, jax.devices(), smaller)
+        again = make_program(plan.study, program.dataset, group, jax.devices(), smaller, program.streamed)
         program = dataclasses.replace(again, asked=program.asked or program.layout)
-        compiling = pool.submit(Compiled, program)
+        compiling = pool.submit(compile_program, program)
         done = store.done_runs(out)
         runs = [run for run in runs if run.id not in done]
 
@@ -172,7 +181,7 @@ def train_runs(
     plan: Plan,
     runs: Sequence[Run],
     program: Program,
-    compiled: Compiled,
+    compiled: Trainer,
     out: Path,
     progress: Progress,
     profile: Path | None,
@@ -207,6 +216,7 @@ def describe_queue(program: Program, rows: Sequence[Row]) -> dict[str, Any]:
         "devices": program.devices,
         "room": program.room,
         "segment": program.segment,
+        "data": "streamed" if program.streamed else "resident",
     }
 
 
@@ -241,7 +251,7 @@ def train_queue(work: Work, name: str, rows: Sequence[Row]) -> None:
         tables.append(look_table(program, live, before, arrays, intervals))
         ended = live.seats.ended & ~before.ended & before.living[:, None]
         if ended.any():
-            gather(harvest, work.plan, program, work.data, live, ended)
+            gather(harvest, work.plan, program, work.compiled, work.data, live, ended)
         tell(progress, program, live, before, ended, arrays, intervals)
         over = live.seats.taken == len(rows) and not live.seats.living.any()
         if not over:
@@ -276,6 +286,7 @@ def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harves
             "digest": store.digest_records(records[records["run"].isin(harvest.runs)]),
             "state": digest("".join(harvest.states)),
             "devices": work.program.devices,
+            "data": "streamed" if work.program.streamed else "resident",
             "slots": work.program.layout.slots,
             "bytes_per_device": work.compiled.memory(),
             **work.spent.take(),

@@ -12,7 +12,7 @@ import pandas as pd
 from regjax import store
 from regjax.plan import Plan
 from regjax.train import checkpoint
-from regjax.train.program import Live, Program
+from regjax.train.program import Live, Program, Trainer
 from regjax.train.state import Data
 
 
@@ -33,13 +33,15 @@ class Harvest:
             store.write_table(part.predictions(out), pd.concat(self.predictions, ignore_index=True))
 
 
-def gather(harvest: Harvest, plan: Plan, program: Program, data: Data, live: Live, ended: np.ndarray) -> None:
+def gather(
+    harvest: Harvest, plan: Plan, program: Program, trainer: Trainer, data: Data, live: Live, ended: np.ndarray
+) -> None:
     """Add to `harvest` what the study keeps of the trajectories that have ended, before their slots are refilled.
 
     Args:
       harvest: added to.
       plan: what is kept.
-      program, data, live: the population.
+      program, trainer, data, live: the population.
       ended: which slots, bool [rows, columns].
     """
     slots = [(int(row), int(column)) for row, column in zip(*np.nonzero(ended), strict=True)]
@@ -59,7 +61,7 @@ def gather(harvest: Harvest, plan: Plan, program: Program, data: Data, live: Liv
         harvest.params.append({**kept, "scale": own_scale(program, live, index[0])})
     if plan.study.measure.predictions:
         moment = moments.index(primary_moment(plan, moments))
-        values = np.array(program.population.finish(live.recipe, live.seed, data, live.state, moment))[index]
+        values = np.array(trainer.finish(live.recipe, live.seed, data, live.state, moment))[index]
         values[find_lost(live, index, moments[moment])] = np.nan
         harvest.predictions.append(predictions_table(program, live, [run[3] for run in runs], index[0], values))
 

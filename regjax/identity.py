@@ -19,7 +19,7 @@ from regjax.regularizers import REGULARIZERS
 ENGINE = (
     "keys.py", "recipe.py", "tasks.py", "regularizers/base.py", "models/base.py", "models/layers.py", "models/conv.py",
     "data/splits.py", "data/scaling.py", "train/inputs.py", "train/records.py", "train/state.py", "train/step.py",
-    "train/evaluate.py", "train/population.py",
+    "train/evaluate.py", "train/population.py", "train/stream.py",
 )  # fmt: skip
 
 

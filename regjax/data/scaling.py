@@ -1,8 +1,13 @@
 """How stored values become inputs of a network: (x - shift) * factor."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from regjax.data.base import DataError, Dataset
+
+# Rows that are float64 at once: data may be larger than the memory.
+ROWS_AT_ONCE = 4096
 
 
 def fit_scale(dataset: Dataset, train: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +32,17 @@ def fit_scale(dataset: Dataset, train: np.ndarray, kind: str) -> tuple[np.ndarra
         return np.float32(0.0), np.float32(1.0 / dataset.peak if kind == "unit" else 1.0)  # type: ignore[return-value]
     if kind != "standard":
         raise DataError(f'data.scale: got {kind!r}, expected "unit", "standard" or "none"')
-    values = dataset.x[train].astype(np.float64)
-    shift, spread = values.mean(0, keepdims=True), values.std(0, keepdims=True)
+    shift = _mean(dataset.x, train, lambda values: values)
+    spread = np.sqrt(_mean(dataset.x, train, lambda values: np.square(values - shift)))
     factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
     return shift.astype(np.float32), factor.astype(np.float32)
+
+
+def _mean(x: np.ndarray, rows: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return the mean [1, ...] over rows of a function of `x` in float64."""
+    total = np.zeros((1, *x.shape[1:]))
+    for begin in range(0, len(rows), ROWS_AT_ONCE):
+        values = x[rows[begin : begin + ROWS_AT_ONCE]].astype(np.float64)
+        # The sum so far is the first row, so that rows are added in one order however they are cut.
+        total = np.concatenate([total, function(values)]).sum(0, keepdims=True)
+    return total / len(rows)

@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from regjax.keys import stream_key
 from regjax.observers import Patience, Watch
-from regjax.recipe import Recipe
+from regjax.recipe import MATMULS, Recipe
 from regjax.train import evaluate
 from regjax.train.state import Data, Seed, State, Sums, init_state
 from regjax.train.step import make_now, step
@@ -140,7 +140,7 @@ def renew(recipe: Recipe, seed: Seed, data: Data, state: State, fresh: jax.Array
 def finish(recipe: Recipe, seed: Seed, data: Data, state: State, moment: int) -> jax.Array:
     """Return predictions [observers, test rows, classes] of a kept moment: the best state where a run restores it."""
     states = end_state(recipe, state, moment)
-    return jax.lax.map(lambda kept: evaluate.predict(recipe, *kept, data, seed.rows.test, seed), states)
+    return jax.lax.map(lambda kept: evaluate.predict(recipe, kept[0], kept[1], data, seed.rows.test, seed), states)
 
 
 def end_state(recipe: Recipe, state: State, moment: int) -> tuple[Any, Any]:
@@ -229,7 +229,7 @@ def over_members(mesh: Mesh, function: Callable, *kinds: Kind, donate: tuple[int
 
     @functools.partial(jax.shard_map, mesh=mesh, in_specs=specs, out_specs=MEMBERS, check_vma=False)
     def sharded(*arguments: Any) -> Any:
-        with jax.default_matmul_precision("highest"):
+        with jax.default_matmul_precision(MATMULS[arguments[0].precision]):
             return jax.vmap(jax.vmap(function, in_axes=columns), in_axes=rows)(*arguments)
 
     return jax.jit(sharded, donate_argnums=donate)

@@ -1,5 +1,6 @@
 """A group's compiled program, and the trajectories that are trained with it, slot by slot."""
 
+import abc
 import dataclasses
 import time
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from regjax.train.layout import (
     count_bytes,
     data_shapes,
     fill,
+    is_large,
     make_rows,
     member_shapes,
 )
@@ -48,6 +50,7 @@ class Program:
       segment: intervals between two saves.
       state_bytes: of one member.
       asked: the layout that would have been best, where memory allowed only this one.
+      streamed: whether the examples stay on the host and come in blocks, or lie on every device.
     """
 
     study: Study
@@ -61,6 +64,7 @@ class Program:
     segment: int
     state_bytes: int
     asked: Layout | None = None
+    streamed: bool = False
 
     @property
     def devices(self) -> str:
@@ -75,17 +79,28 @@ class Program:
 
 
 def make_program(
-    study: Study, dataset: Dataset, group: Group, devices: Sequence[jax.Device], layout: Layout | None = None
+    study: Study,
+    dataset: Dataset,
+    group: Group,
+    devices: Sequence[jax.Device],
+    layout: Layout | None = None,
+    streamed: bool | None = None,
 ) -> Program:
-    """Return the program of a group for these devices, in a given layout or the best; nothing is compiled yet."""
+    """Return the program of a group for these devices; nothing is compiled yet.
+
+    Args:
+      study, dataset, group, devices: what is trained, and on what.
+      layout: its slots; None for the best.
+      streamed: whether the examples stay on the host; None where they are large for the devices.
+    """
     mesh = make_mesh(devices)
     drawn = bool({"split", "subset"} & set(study.seeds.vary))
     axes = Axes(rows=drawn, scale=drawn and study.data.scale == "standard")
     first = group.runs[0]
     shapes = member_shapes(first.recipe, seed_of(study, dataset, first), data_shapes(dataset))
-    state_bytes, params = count_bytes(shapes), count_params(shapes.params)
-    layout = layout or choose_layout(group, state_bytes, params, devices)
-    segment, room = choose_segment(group, layout.slots, params)
+    state_bytes = count_bytes(shapes)
+    layout = layout or choose_layout(group, state_bytes, devices)
+    segment, room = choose_segment(group, layout.slots, count_flops(shapes.params, dataset.x.shape[1:]))
     return Program(
         study=study,
         dataset=dataset,
@@ -97,6 +112,7 @@ def make_program(
         room=room,
         segment=segment,
         state_bytes=state_bytes,
+        streamed=is_large(dataset, devices) if streamed is None else streamed,
     )
 
 
@@ -105,7 +121,18 @@ def count_params(params: Any) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
 
 
-def choose_segment(group: Group, slots: int, params: int) -> tuple[int, int]:
+def count_flops(params: Any, input_shape: tuple[int, ...]) -> float:
+    """Return about the floating-point operations of one example's update: 6 per weight, at every place it is used.
+
+    A convolution's places are taken to be those of the input: too many where maps are pooled, never too few.
+    """
+    places = float(np.prod(input_shape[:2]))
+    return sum(
+        6.0 * np.prod(leaf.shape) * (places if len(leaf.shape) == 4 else 1.0) for leaf in jax.tree.leaves(params)
+    )
+
+
+def choose_segment(group: Group, slots: int, example_flops: float) -> tuple[int, int]:
     """Return the intervals of a segment and those between two looks.
 
     A segment is as long as the study asks for, else SEGMENT_FLOPS. Without early stopping nothing ends within a
@@ -113,7 +140,7 @@ def choose_segment(group: Group, slots: int, params: int) -> tuple[int, int]:
     """
     steps, recipe = group.steps, group.runs[0].recipe
     total = steps.steps // steps.evaluate_steps
-    flops = 6.0 * params * recipe.batch_size * recipe.every * slots
+    flops = example_flops * recipe.batch_size * recipe.every * slots
     segment = max(1, min(total, round(SEGMENT_FLOPS / flops)))
     if steps.save_steps is not None:
         segment = min(total, steps.save_steps // steps.evaluate_steps)
@@ -123,8 +150,9 @@ def choose_segment(group: Group, slots: int, params: int) -> tuple[int, int]:
 
 
 def place_data(program: Program) -> Data:
-    """Return all examples on the devices, once for all members."""
-    arrays = (program.dataset.x, program.dataset.y)
+    """Return all examples on the devices, once for all members; where they are streamed only the first of them."""
+    count = 1 if program.streamed else None
+    arrays = (program.dataset.x[:count], program.dataset.y[:count])
     return Data(*(place(program.mesh, np.ascontiguousarray(array), batched=False) for array in arrays))
 
 
@@ -158,7 +186,8 @@ class Seats(NamedTuple):
     @property
     def living(self) -> np.ndarray:
         """Which rows train something that counts, bool [rows]."""
-        return np.asarray((self.row >= 0) & ~self.ended.all(axis=1))
+        living: np.ndarray = (self.row >= 0) & ~self.ended.all(axis=1)
+        return living
 
 
 @dataclasses.dataclass
@@ -174,34 +203,57 @@ class Live:
     host: tuple[Any, Seed, Any]
 
 
-class Compiled:
-    """`advance` and `renew` of a group, compiled ahead of time from shapes alone, and the seconds that it took."""
+class Trainer(abc.ABC):
+    """What trains a program: the functions of its population that take data, compiled.
+
+    Attributes:
+      renew, advance, finish: as those of `Population`.
+      cached: whether the compilation cache had the program.
+      seconds: that compiling took.
+    """
+
+    renew: Any
+    advance: Any
+    finish: Any
+    cached: bool
+    seconds: float
+
+    @abc.abstractmethod
+    def memory(self) -> int:
+        """Return the bytes per device that training needs."""
+
+
+class Compiled(Trainer):
+    """Training from examples that lie on every device, compiled ahead of time from shapes alone."""
 
     def __init__(self, program: Program) -> None:
         begin = time.perf_counter()
         recipe, seed, state, data = argument_shapes(program)
-        start = _shape(program.mesh, np.zeros(program.layout.rows, np.int32), batched=True)
-        count = _shape(program.mesh, np.int32(0), batched=False)
-        fresh = _shape(program.mesh, np.zeros(program.layout.rows, bool), batched=True)
+        start = shape_of(program.mesh, np.zeros(program.layout.rows, np.int32), batched=True)
+        count = shape_of(program.mesh, np.int32(0), batched=False)
+        fresh = shape_of(program.mesh, np.zeros(program.layout.rows, bool), batched=True)
         population = program.population
         self.renew = population.renew.lower(recipe, seed, data, state, fresh).compile()
         before = runtime.COMPILATIONS.cached_here()
         self.advance = population.advance.lower(recipe, seed, state, data, start, count, count).compile()
+        self.finish = population.finish
         self.cached = runtime.COMPILATIONS.cached_here() > before
         self.seconds = time.perf_counter() - begin
 
     def memory(self) -> int:
         """Return the bytes per device that training needs, as the compiler reports them."""
-
-        def count(function: Any) -> int:
-            found = function.memory_analysis()
-            held = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
-            return held + found.temp_size_in_bytes
-
-        return max(count(self.advance), count(self.renew))
+        return max(count_memory(self.advance), count_memory(self.renew))
 
 
-def _shape(mesh: Mesh, tree: Any, batched: bool) -> Any:
+def count_memory(function: Any) -> int:
+    """Return the bytes per device of a compiled function: arguments, results and what it needs in between."""
+    found = function.memory_analysis()
+    held = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
+    return held + found.temp_size_in_bytes
+
+
+def shape_of(mesh: Mesh, tree: Any, batched: bool) -> Any:
+    """Return a tree of arrays as shapes on the mesh's devices, as `place` puts them."""
     sharding = NamedSharding(mesh, MEMBERS if batched else SHARED)
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype, sharding=sharding), tree)
 
@@ -211,17 +263,19 @@ def argument_shapes(program: Program) -> tuple[Any, Seed, State, Data]:
     layout, mesh = program.layout, program.mesh
     queue = make_rows(program.group.runs[:1], 1)
     recipes, seeds = stack_queue(program, queue, np.zeros(layout.rows, np.int64))
-    recipe = _shape(mesh, recipes, batched=True)
+    recipe = shape_of(mesh, recipes, batched=True)
     axes = program.axes
     seed = Seed(
-        _shape(mesh, seeds.streams, batched=True),
-        _shape(mesh, seeds.rows, batched=axes.rows),
-        _shape(mesh, seeds.scale, batched=axes.scale),
+        shape_of(mesh, seeds.streams, batched=True),
+        shape_of(mesh, seeds.rows, batched=axes.rows),
+        shape_of(mesh, seeds.scale, batched=axes.scale),
     )
-    data = _shape(mesh, data_shapes(program.dataset), batched=False)
+    whole = data_shapes(program.dataset)
+    held = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), whole)
+    data = shape_of(mesh, held if program.streamed else whole, batched=False)
     one = jax.tree.map(lambda leaf: leaf[0, 0], recipes)
     first = seed_of(program.study, program.dataset, program.group.runs[0])
-    member = jax.eval_shape(init_state, one, first, data_shapes(program.dataset))
+    member = jax.eval_shape(init_state, one, first, whole)
     sharding = NamedSharding(mesh, MEMBERS)
     state = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((layout.rows, layout.columns, *leaf.shape), leaf.dtype, sharding=sharding),
@@ -252,7 +306,7 @@ def stack_queue(program: Program, queue: Sequence[Row], rows: np.ndarray) -> tup
     return grid, stack_seeds([seeds[run.id] for run in firsts], program.axes.rows, program.axes.scale)
 
 
-def begin(program: Program, compiled: Compiled, data: Data, queue: Sequence[Row]) -> Live:
+def begin(program: Program, compiled: Trainer, data: Data, queue: Sequence[Row]) -> Live:
     """Return the first rows of a queue in their slots, before their first update."""
     live = take_seats(program, queue, empty_seats(program.layout))
     return refill(program, compiled, data, live)
@@ -287,7 +341,7 @@ def take_seats(program: Program, queue: Sequence[Row], seats: Seats, state: Stat
     )
 
 
-def refill(program: Program, compiled: Compiled, data: Data, live: Live) -> Live:
+def refill(program: Program, compiled: Trainer, data: Data, live: Live) -> Live:
     """Return the chunk with the next rows of the queue in the rows of slots that have ended; others are untouched."""
     seats = live.seats
     free = np.flatnonzero(~seats.living)[: max(0, len(live.queue) - int(seats.taken))]
@@ -307,7 +361,7 @@ def refill(program: Program, compiled: Compiled, data: Data, live: Live) -> Live
     return Live(live.queue, seats, recipe, seed, jax.block_until_ready(state), host=(recipes, seeds, live.host[2]))
 
 
-def look(program: Program, compiled: Compiled, data: Data, live: Live) -> tuple[Live, dict[str, np.ndarray], int]:
+def look(program: Program, compiled: Trainer, data: Data, live: Live) -> tuple[Live, dict[str, np.ndarray], int]:
     """Return the chunk after its next intervals, their records [rows, columns, room] on the host, and how many.
 
     As many intervals as the room, the segment and the next end of a living row allow, so that none trains beyond it.

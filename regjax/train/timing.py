@@ -10,8 +10,9 @@ import numpy as np
 
 from regjax.train.layout import Row, make_rows
 from regjax.train.population import place
-from regjax.train.program import Compiled, Live, Program, begin, empty_seats, place_data, take_seats
+from regjax.train.program import Live, Program, Trainer, begin, empty_seats, place_data, take_seats
 from regjax.train.state import Data
+from regjax.train.stream import compile_program
 
 # Enough to see a pattern; a trace of a whole epoch would take gigabytes.
 TRACED_UPDATES = 20
@@ -27,6 +28,7 @@ class Estimate(NamedTuple):
       bytes_per_device: what the program needs, data included.
       compile_seconds: of this process; little where the compilation cache has the program.
       seconds: training and evaluation of all runs, when nothing ends early.
+      streamed: whether the examples stay on the host.
     """
 
     slots: int
@@ -34,11 +36,12 @@ class Estimate(NamedTuple):
     bytes_per_device: int
     compile_seconds: float
     seconds: float
+    streamed: bool
 
 
 def estimate_group(program: Program) -> Estimate:
     """Return what the runs of a program's group will cost, from compiling it and timing a few updates of it."""
-    compiled, data = Compiled(program), place_data(program)
+    compiled, data = compile_program(program), place_data(program)
     updates = min(TIMED_UPDATES, program.group.steps.evaluate_steps)
     evaluation = time_interval(program, compiled, data, 0)
     update = max(0.0, time_interval(program, compiled, data, updates) - evaluation) / updates
@@ -49,10 +52,11 @@ def estimate_group(program: Program) -> Estimate:
         bytes_per_device=compiled.memory(),
         compile_seconds=compiled.seconds,
         seconds=rounds * program.intervals * (evaluation + program.group.steps.evaluate_steps * update),
+        streamed=program.streamed,
     )
 
 
-def time_interval(program: Program, compiled: Compiled, data: Data, updates: int) -> float:
+def time_interval(program: Program, compiled: Trainer, data: Data, updates: int) -> float:
     """Return the seconds of an interval of all slots that makes only so many updates; 0 times the evaluation.
 
     Weights are zero at first: the time does not depend on them.
@@ -67,7 +71,7 @@ def time_interval(program: Program, compiled: Compiled, data: Data, updates: int
     return min(seconds[1:])
 
 
-def run_interval(program: Program, compiled: Compiled, data: Data, live: Live, updates: int) -> None:
+def run_interval(program: Program, compiled: Trainer, data: Data, live: Live, updates: int) -> None:
     """Train the slots for an interval of only so many updates, and wait for it; nobody reads what it gives."""
     start = place(program.mesh, live.seats.step, batched=True)
     live.state, records = compiled.advance(
@@ -76,7 +80,7 @@ def run_interval(program: Program, compiled: Compiled, data: Data, live: Live, u
     jax.block_until_ready(records)
 
 
-def trace_steps(program: Program, compiled: Compiled, data: Data, rows: Sequence[Row], folder: Path) -> None:
+def trace_steps(program: Program, compiled: Trainer, data: Data, rows: Sequence[Row], folder: Path) -> None:
     """Write a jax profiler trace of TRACED_UPDATES updates and one evaluation of the first rows to `folder`.
 
     What is trained for it is thrown away.

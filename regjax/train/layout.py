@@ -110,7 +110,8 @@ def choose_layout(group: Group, member_bytes: int, devices: Sequence[jax.Device]
 
     best: tuple[float, Layout] | None = None
     for columns in {1} if stoppable else {1, nested}:
-        num_rows, most_rows = len(make_rows(group.runs, columns)), max(1, room // columns)
+        num_rows = len(make_rows(group.runs, columns))
+        most_rows = min(max(1, room // columns), -(-num_rows // len(devices)))
         # Fewer rows than fit may fill the last round better; below half of them a device would idle in small networks.
         for per_device in range(most_rows, max(1, most_rows // 2) - 1, -1):
             rows = per_device * len(devices)

@@ -19,7 +19,9 @@ from regjax.train.program import Compiled, Live, Program, begin, look, make_prog
 
 EVERYTHING = {
     "fixed": {"early_stopping.patience": 2, "label_smoothing.strength": 0.1, "decay.strength": 0.01},
-    "factors": {"dropout.hidden": [0.0, 0.5], "l2.strength": [0.0, 0.001], "optimizer.learning_rate": [0.003, 0.01]},
+    "factors": {"dropout.hidden": [0.0, 0.5], "l2.strength": [0.0, 0.001], "optimizer.learning_rate": [0.1, 0.4]},
+    # Restless: runs stop after four to all of the evaluations.
+    "training": {"steps": 24, "batch_size": 32, "evaluate_every": {"steps": 1}},
 }
 
 

@@ -18,7 +18,12 @@ from regjax.train.program import begin, look, place_data
 from regjax.train.state import Data, init_state
 from regjax.train.step import make_now, step
 
-NESTED, TEN_STEPS = Layout(3, 8, 1), {"steps": 10, "batch_size": 32, "evaluate_every": {"steps": 10}}
+NESTED = Layout(3, 8, 1)
+TEN_STEPS = {
+    **EVERYTHING,
+    "factors": {**EVERYTHING["factors"], "optimizer.learning_rate": [0.003, 0.01]},
+    "training": {"steps": 10, "batch_size": 32, "evaluate_every": {"steps": 10}},
+}
 # Weights stay where they are: 1 - 1e-30 is 1.
 STILL, SINGLE = Layout(2, 4, 1), {
     "factors": {"dropout.hidden": [0.2, 0.5], "optimizer.learning_rate": [1e-30, 1e-31]}, "seeds__count": 2,
@@ -63,10 +68,9 @@ def test_device_count_does_not_matter_at_equal_slots_per_device(devices: int) ->
 
 def test_nested_equals_alone_for_ten_steps() -> None:
     """A run as a column among the cells of its seed agrees with itself alone in its slot to rounding (I2)."""
-    changes = {**EVERYTHING, "training": TEN_STEPS}
-    program, functions = compiled(1, NESTED, **changes)
+    program, functions = compiled(1, NESTED, **TEN_STEPS)
     nested = train(program, functions, make_rows(program.group.runs, 8)).runs
-    alone = train(*compiled(1, Layout(1, 1, 1), **changes), make_rows(program.group.runs, 1)).runs
+    alone = train(*compiled(1, Layout(1, 1, 1), **TEN_STEPS), make_rows(program.group.runs, 1)).runs
 
     assert len(alone) == len(nested) == 24
     for run, outcome in alone.items():
@@ -125,7 +129,7 @@ def test_first_bad_step_is_exact() -> None:
 
 def test_cells_of_a_seed_share_weights_and_order() -> None:
     """Members of a row start from equal weights and differ in hypers; other seeds differ in weights and rows (I3)."""
-    program, functions = compiled(1, NESTED, **EVERYTHING, training=TEN_STEPS)
+    program, functions = compiled(1, NESTED, **TEN_STEPS)
     live = started(program, functions, make_rows(program.group.runs, 8))
     kernel = np.asarray(live.state.params["hidden_0"]["kernel"])
     rows = np.asarray(live.seed.rows.train)

@@ -11,7 +11,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 from peers import client, table, worker, workloads
+from peers.regjax_population import compile_seconds, lattice_study
 from peers.workloads import LATTICE, NUM_CLASSES, WORKLOADS, Workload, count_flops, shrink, shrink_lattice
+from studies import tiny
+
+import regjax
+from regjax.plan import make_plan
 
 
 def xla_flops(function: Any, *shapes: tuple[int, ...]) -> float:
@@ -135,11 +140,6 @@ def test_a_small_benchmark_measures_both_systems(tmp_path: Path, capsys: pytest.
 
 def test_the_lattice_is_one_study_for_all(tmp_path: Path) -> None:
     """The study that regjax runs has the cells and runs that the peers train."""
-    from peers.regjax_population import lattice_study
-
-    import regjax
-    from regjax.plan import make_plan
-
     study = regjax.parse_study(lattice_study(LATTICE))
     plan = make_plan(study, regjax.load_dataset("digits"))
     assert len(plan.cells) == len(workloads.lattice_cells(LATTICE)) == 16
@@ -149,14 +149,22 @@ def test_the_lattice_is_one_study_for_all(tmp_path: Path) -> None:
 
 
 def test_the_lattice_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """The loop trains a tiny lattice, and its compiling is a part of its seconds."""
-    systems = [client.make_systems()["jax-cores"], client.make_systems()["keras-jax"]]
+    """The loop trains a tiny lattice and compiles within its seconds; a system without a lattice is a row."""
+    systems = [client.make_systems()["jax-loop"], client.make_systems()["keras-jax"]]
     found = benchmark.measure_lattice(shrink_lattice(LATTICE), systems, 1, tmp_path)
     trained, keras = found["rows"]
 
     assert trained["rounds"][0]["runs"] == 16
-    assert 0 < trained["rounds"][0]["compile_share"] <= 1
+    assert 0 < trained["rounds"][0]["compile_seconds"] < trained["rounds"][0]["seconds"]
     assert "absent" in keras
+
+
+def test_what_regjax_compiled_is_read_from_its_run_directory(tmp_path: Path) -> None:
+    """A trained study says how long its programs took; an empty folder is an error and not zero seconds."""
+    regjax.run(tiny(training__epochs=1), tmp_path / "out", report=False)
+    assert compile_seconds(tmp_path / "out") > 0
+    with pytest.raises(ValueError, match="no finished runs"):
+        compile_seconds(tmp_path)
 
 
 def test_a_wrong_number_of_rounds_is_refused(capsys: pytest.CaptureFixture) -> None:

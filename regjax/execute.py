@@ -161,8 +161,9 @@ def train_group(
         try:
             train_runs(plan, runs, program, compiling.result(), out, progress, profile)
             return
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
+        except (jax.errors.JaxRuntimeError, MemoryError) as error:
+            # A CPU device shares its memory with NumPy, which may be the first to find none.
+            if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             reason = str(error).splitlines()[0][:200]
         # Outside of `except`, so that the failed attempt's arrays are gone.

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from populations import assert_equal, assert_same_run, make, train
+from populations import assert_equal, assert_same_run, digits, make, train
 from studies import tiny
 
 import regjax
@@ -104,7 +104,7 @@ def test_interrupted_and_continued_streamed_equals_uninterrupted(
 
 def test_rows_of_cells_with_a_shared_split_equal_resident(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of several columns, one split for all and several epochs to an interval give bit-equal runs, refilled."""
-    monkeypatch.setattr(stream, "BLOCK_BYTES", SMALL_BLOCK)
+    monkeypatch.setattr(stream, "BLOCK_BYTES", 2 * 32 * (digits().x[:1].nbytes + 4))
     program = make(
         2,
         Layout(2, 2, 1),

@@ -165,7 +165,7 @@ def train_group(
             # A CPU device shares its memory with NumPy, which may be the first to find none.
             if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            reason = str(error).splitlines()[0][:200]
+            reason = (str(error) or "no memory on the host").splitlines()[0][:200]
         # Outside of `except`, so that the failed attempt's arrays are gone.
         smaller = halve(program.layout, program.mesh.size)
         if smaller is None:

@@ -138,6 +138,8 @@ def observe(
     record |= {f"{split}.{name}": total[i] for i, split in enumerate(splits) for name, total in totals.items()}
     monitored = record[f"validation.{recipe.monitor}"] / len(seed.rows.validation)
     value = -monitored if recipe.monitor == "accuracy" else monitored
+    bad = (state.diverged < 0) & ~all_finite(state.params)
+    state = state._replace(diverged=jnp.where(bad, step, state.diverged))
     ended = (state.watch.stopped >= 0) | (state.diverged >= 0)
     value = jnp.where(state.diverged >= 0, jnp.nan, value).astype(state.watch.best.dtype)
     watch, improved = jax.vmap(lambda stop, memory: stop.judge(memory, value, step))(recipe.stop, state.watch)
@@ -151,6 +153,11 @@ def observe(
     )
     record |= {"best_step": watch.best_step, "stopped": watch.stopped, "diverged": state.diverged}
     return state, record
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Return whether every number of a tree is finite."""
+    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]).all()
 
 
 def keep_moments(recipe: Recipe, state: State, step: jax.Array, improved: jax.Array, ended: jax.Array) -> tuple:

@@ -59,7 +59,8 @@ class State(NamedTuple):
     Attributes:
       params, stats, opt: parameters, batch statistics, optimizer state.
       watch: memory of the stopping criteria, arrays [observers].
-      diverged: first update (counted from 1) whose loss or parameters were not finite, -1 for none.
+      diverged: first update (counted from 1) whose loss was not finite, or the evaluation that found parameters that
+        were not; -1 for none.
       kept: (params, stats) of each of the recipe's moments, leaves [observers, ...].
     """
 

@@ -34,7 +34,7 @@ from regjax.train.population import (
     seed_kind,
     train_batches,
 )
-from regjax.train.program import Compiled, Program, Trainer, argument_shapes, count_memory, shape_of
+from regjax.train.program import Compiled, Program, Trainer, argument_shapes, compile_quickly, count_memory, shape_of
 from regjax.train.state import Data, Seed, State, Sums
 
 # Bytes of a device's share of a block: enough updates for their training to hide the host's work on the next block.
@@ -96,7 +96,7 @@ class Streamed(Trainer):
         self.zero = place(mesh, Sums(*zeros), batched=True)
         updates, batch, self.batches = block_shapes(program, self.block)
 
-        self.renew = program.population.renew.lower(recipe, seed, data, state, fresh).compile()
+        self.renew = compile_quickly(program, program.population.renew.lower(recipe, seed, data, state, fresh))
         self.order = make_order(program, self.stretch).lower(seed, first).compile()
         before = runtime.COMPILATIONS.cached_here()
         trains = over_members(mesh, train_block, MEMBER, seeds, MEMBER, MEMBER, ROW, ROW, ROW, ALL, donate=(2,))

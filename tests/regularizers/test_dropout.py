@@ -15,7 +15,7 @@ from regjax.optimizers import Adam
 from regjax.regularizers import L2, Dropout, Site
 from regjax.regularizers.noise import GRID, draw_half_words, drop
 from regjax.train.evaluate import evaluate, no_tap
-from regjax.train.state import Data
+from regjax.train.state import Data, Rows
 from regjax.train.step import make_now
 
 KEY = stream_key(0, "dropout")
@@ -224,13 +224,14 @@ def test_draws_differ_by_site_step_and_seed_only():
 def test_never_in_evaluation():
     """Evaluated metrics of given weights do not depend on the dropout rate, and the taps are not called."""
     x, labels = small.make_batches(1)
-    seed = small.make_seed()
-    data, rows = Data(jnp.asarray(x[0]), jnp.asarray(labels[0])), jnp.arange(16)
+    rows = jnp.arange(16)
+    seed = small.make_seed()._replace(rows=Rows(rows, rows, rows))
+    data = Data(jnp.asarray(x[0]), jnp.asarray(labels[0]))
     recipes = [
         small.traced(small.make_recipe(Dropout(hidden=rate, input=rate), optimizer=Adam())) for rate in (0.0, 0.9)
     ]
     params, stats = recipes[0].model.init(KEY, data.x)
-    off, on = (evaluate(recipe, params, stats, data, rows, seed) for recipe in recipes)
+    off, on = (evaluate(recipe, params, stats, data, seed) for recipe in recipes)
     called = []
 
     def tap(site, h):

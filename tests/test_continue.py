@@ -1,0 +1,309 @@
+"""Queues that are cut off, grown, left to another machine or out of memory: what is stored in the end is the same."""
+
+import dataclasses
+import io
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from populations import compiled, digits
+from studies import tiny
+
+from regjax import execute, store
+from regjax.config import parse_study
+from regjax.execute import choose_program, train_group, train_runs, unique
+from regjax.files import StoreError
+from regjax.plan import Plan, make_plan
+from regjax.progress import Progress
+from regjax.train import checkpoint
+from regjax.train import program as engine_program
+from regjax.train.layout import Layout, Row
+from regjax.train.program import Compiled, Program, make_program
+
+# Twelve trajectories, each watched by two runs, in two rows of two slots: three rounds, in segments of three looks.
+LAYOUT = Layout(2, 2, 2)
+STUDY = {
+    "factors": {"early_stopping.patience": [1, 2], "dropout.hidden": [0.0, 0.5],
+                "optimizer.learning_rate": [0.1, 0.4]},
+    "training": {"steps": 24, "batch_size": 32, "evaluate_every": {"steps": 2}, "save_every": {"steps": 6}},
+    "measure": {"predictions": "test"},
+}  # fmt: skip
+# What a segment in which runs end is published with, in order.
+WRITES = ("seg", "params", "predictions", "done", "checkpoint")
+
+
+def plan_of(**changes: Any) -> Plan:
+    """Return the plan of the study, `changes` replacing what it says."""
+    return make_plan(parse_study(tiny(**{**STUDY, **changes})), digits())
+
+
+def progress() -> Progress:
+    """Return a progress that nobody reads."""
+    quiet = Progress(io.StringIO(), live=False)
+    quiet.begin(1, 1.0)
+    return quiet
+
+
+def go_on(out: Path, plan: Plan, program: Program, functions: Compiled) -> None:
+    """Train what a folder lacks, as a process that was started again would."""
+    done = store.done_runs(out)
+    missing = [run for run in unique(program.group.runs) if run.id not in done]
+    if missing:
+        train_runs(plan, missing, program, functions, out, progress(), None)
+
+
+@pytest.fixture(scope="module")
+def engine() -> tuple[Plan, Program, Compiled]:
+    """Return plan, program and compiled functions, which all tests share."""
+    return plan_of(), *compiled(2, LAYOUT, **STUDY)
+
+
+@pytest.fixture(scope="module")
+def whole(engine: tuple[Plan, Program, Compiled], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run directory that was trained without interruption."""
+    out = tmp_path_factory.mktemp("whole")
+    go_on(out, *engine)
+    return out
+
+
+class Killed(BaseException):
+    """What ends a process in the middle of things."""
+
+
+@pytest.fixture
+def die(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return a function that lets so many files be written from now on, and raises after the last of them."""
+    left = [0]
+
+    def dying(write: Callable[..., None]) -> Callable[..., None]:
+        def limited(*arguments: Any) -> None:
+            write(*arguments)
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed(str(arguments[0]))
+
+        return limited
+
+    for module, name in ((store, "write_table"), (store, "write_json"), (checkpoint, "save")):
+        monkeypatch.setattr(module, name, dying(getattr(module, name)))
+    return lambda writes: left.__setitem__(0, writes)
+
+
+def published(out: Path) -> dict[tuple, dict[str, Any]]:
+    """Return what is said of every part, without what it cost."""
+    parts = {}
+    for done in store.iter_done(out):
+        told = {key: value for key, value in done.items() if key not in ("seconds", "programs")}
+        parts[store.Part(done["chunk"], done["segment"])] = told
+    return parts
+
+
+def records(out: Path) -> pd.DataFrame:
+    """Return all records in one order, without wall time."""
+    return store.load_records(out).drop(columns="seconds").sort_values(["run", "step"], ignore_index=True)
+
+
+def kept(out: Path) -> Iterator[tuple[str, dict[str, np.ndarray], np.ndarray]]:
+    """Yield (run, kept arrays, predictions) of every run, in the order of their names."""
+    for run, part in sorted(store.done_runs(out).items()):
+        leaves = checkpoint.load_leaves(part.params(out))
+        place = store.read_json(part.done(out))["runs"].index(run)
+        table = store.read_table(part.predictions(out)).to_pandas()
+        yield run, {k: leaf[place] for k, leaf in leaves.items()}, table[table["run"] == run].drop(columns="run")
+
+
+def assert_same_numbers(out: Path, whole: Path) -> None:
+    """Assert that two folders hold equal records, parameters and predictions of the runs of the second, bit for bit."""
+    ours = records(out)
+    expected = records(whole)
+    mine = ours[ours["run"].isin(set(expected["run"]))].reset_index(drop=True)
+    pd.testing.assert_frame_equal(mine, expected, check_exact=True)
+    found = {run: rest for run, *rest in kept(out)}
+    for run, leaves, predictions in kept(whole):
+        assert leaves.keys() == found[run][0].keys()
+        for name, leaf in leaves.items():
+            np.testing.assert_array_equal(leaf, found[run][0][name])
+        np.testing.assert_array_equal(predictions, found[run][1])
+
+
+def test_the_study_is_one_that_refills(engine: tuple[Plan, Program, Compiled], whole: Path) -> None:
+    """The queue of these tests has three rounds, ends runs in most of its segments, and stores each run once."""
+    plan, program, _ = engine
+    (queue,) = [queue for _, queue in store.iter_queues(whole)]
+    parts = published(whole)
+
+    assert [len(queue["rows"]), program.layout] == [6, LAYOUT]
+    assert [len(trajectory) for row in queue["rows"] for trajectory in row] == [2] * 12
+    assert len(parts) > 3
+    assert sorted(run for done in parts.values() for run in done["runs"]) == sorted(run.id for run in plan.runs)
+
+
+def test_killed_after_every_file_and_continued_equals_uninterrupted(
+    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path, die: Callable[[int], None]
+) -> None:
+    """Killed after each file of each segment in turn, a queue ends in the same parts, digests and numbers (I8)."""
+    die(1)
+    with pytest.raises(Killed, match=r"queue\.json"):
+        go_on(tmp_path, *engine)
+    seen, budget = set(), 1
+    while set(store.done_runs(tmp_path)) != {run.id for run in engine[0].runs}:
+        die(budget)
+        try:
+            go_on(tmp_path, *engine)
+        except Killed as killed:
+            name = Path(str(killed)).name.split("-")[0]
+            seen.add("checkpoint" if name.isdigit() else name)
+            # Past its checkpoint the segment is behind; the next one is killed after its first file again.
+            budget = 1 if name.isdigit() else budget + 1
+    die(0)
+
+    assert seen == set(WRITES)
+    assert published(tmp_path) == published(whole)
+    assert_same_numbers(tmp_path, whole)
+
+
+def test_killed_between_two_refills_and_continued_equals_uninterrupted(
+    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in the middle of a segment, between two rows that take a slot, a queue loses that segment only (I8)."""
+    original, taken = execute.refill, []
+
+    def refill(program: Program, functions: Compiled, data: Any, live: Any) -> Any:
+        live = original(program, functions, data, live)
+        taken.append(int(live.seats.taken))
+        if taken[-1] == 4 and live.seats.since_save % program.segment:
+            raise Killed
+        return live
+
+    monkeypatch.setattr(execute, "refill", refill)
+    with pytest.raises(Killed):
+        go_on(tmp_path, *engine)
+    monkeypatch.setattr(execute, "refill", original)
+    before = {part: part.done(tmp_path).stat().st_mtime_ns for part in published(tmp_path)}
+    go_on(tmp_path, *engine)
+
+    assert 3 in taken
+    assert before
+    assert before == {part: part.done(tmp_path).stat().st_mtime_ns for part in before}
+    assert published(tmp_path) == published(whole)
+    assert_same_numbers(tmp_path, whole)
+
+
+def cut(out: Path, engine: tuple[Plan, Program, Compiled], die: Callable[[int], None]) -> set[str]:
+    """Train until a third of the runs is done, and return these."""
+    writes = 0
+    while len(store.done_runs(out)) < 8:
+        writes += 7
+        die(writes)
+        with pytest.raises(Killed):
+            go_on(out, *engine)
+    die(0)
+    return set(store.done_runs(out))
+
+
+def test_a_study_that_grows_goes_on_with_its_queue(
+    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path, die: Callable[[int], None]
+) -> None:
+    """With a seed more an unfinished queue is finished as it was, and the new runs train in a queue of their own."""
+    _, program, functions = engine
+    cut(tmp_path, engine, die)
+    ((name, queue),) = store.iter_queues(tmp_path)
+    grown = plan_of(seeds__count=4)
+    bigger = dataclasses.replace(program, study=grown.study, group=grown.groups[0])
+    go_on(tmp_path, grown, bigger, functions)
+    queues = dict(store.iter_queues(tmp_path))
+    (new,) = (value for key, value in queues.items() if key != name)
+
+    assert queues[name] == queue
+    assert set(execute.flat_ids(new)) == {run.id for run in grown.runs} - set(execute.flat_ids(queue))
+    assert set(store.done_runs(tmp_path)) == {run.id for run in grown.runs}
+    assert {part: told for part, told in published(tmp_path).items() if part.chunk == name} == published(whole)
+    assert_same_numbers(tmp_path, whole)
+
+
+@pytest.mark.parametrize("other", [{"devices": "cpu x 64"}, {"layout": [4, 2, 2], "asked": [4, 2, 2]}, {"room": 99}])
+def test_a_queue_of_another_machine_is_abandoned(
+    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path, die: Callable[[int], None], other: dict
+) -> None:
+    """A queue of other devices, slots or looks is left as it is: its finished runs stay, the rest begins anew."""
+    finished = cut(tmp_path, engine, die)
+    ((name, queue),) = store.iter_queues(tmp_path)
+    store.write_json(store.chunk_folder(tmp_path, name) / "queue.json", {**queue, **other})
+    before = sorted(store.chunk_folder(tmp_path, name).rglob("*"))
+    go_on(tmp_path, *engine)
+    new = {key: value for key, value in store.iter_queues(tmp_path) if key != name}
+
+    assert len(new) == 1
+    assert set(execute.flat_ids(*new.values())) == set(execute.flat_ids(queue)) - finished
+    assert {run for run, part in store.done_runs(tmp_path).items() if part.chunk == name} == finished
+    assert sorted(store.chunk_folder(tmp_path, name).rglob("*")) == before
+    assert_same_numbers(tmp_path, whole)
+
+
+def ready(functions: Compiled) -> "Future[Any]":
+    """Return a future of functions that are compiled."""
+    future: Future[Any] = Future()
+    future.set_result(functions)
+    return future
+
+
+EXHAUSTED = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+
+
+def test_out_of_memory_halves_the_slots(
+    engine: tuple[Plan, Program, Compiled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a device has no memory half the slots finish the group, and the next process begins with them."""
+    plan, program, functions = engine
+    original, said = execute.train_queue, io.StringIO()
+
+    def train_queue(work: execute.Work, name: str, rows: Sequence[Row]) -> None:
+        if work.program.layout == LAYOUT:
+            raise EXHAUSTED
+        original(work, name, rows)
+
+    monkeypatch.setattr(execute, "train_queue", train_queue)
+    monkeypatch.setattr(jax, "devices", lambda: list(program.mesh.devices.flat))
+    monkeypatch.setattr(engine_program, "choose_layout", lambda *_: LAYOUT)
+    loud = Progress(said, live=False)
+    loud.begin(1, 1.0)
+    runs = unique(program.group.runs)
+    with ThreadPoolExecutor(1) as pool:
+        train_group(plan, program.group, runs, program, ready(functions), pool, tmp_path, loud, None)
+    queues = sorted((queue["layout"], queue["asked"]) for _, queue in store.iter_queues(tmp_path))
+    again = choose_program(plan, digits(), program.group, tmp_path, None)
+
+    assert "out of memory with 4 slots, going on with 2: RESOURCE_EXHAUSTED" in said.getvalue()
+    assert queues == [([2, 1, 2], [2, 2, 2]), ([2, 2, 2], [2, 2, 2])]
+    assert set(store.load_records(tmp_path)["run"]) == {run.id for run in runs}
+    assert (again.layout, again.asked) == (Layout(2, 1, 2), LAYOUT)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "text"),
+    [
+        (EXHAUSTED, StoreError, "one run per device does not fit the memory: RESOURCE_EXHAUSTED.* smaller batch"),
+        (MemoryError(), StoreError, "does not fit the memory: no memory on the host"),
+        (jax.errors.JaxRuntimeError("INTERNAL: broken"), jax.errors.JaxRuntimeError, "INTERNAL: broken"),
+    ],
+)
+def test_one_slot_that_does_not_fit_is_told(
+    engine: tuple[Plan, Program, Compiled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception,
+    expected: type[Exception], text: str,
+) -> None:  # fmt: skip
+    """With one slot per device left a lack of memory is an error that says what to do; other errors stay themselves."""
+    plan, program, functions = engine
+
+    def train_runs(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(execute, "train_runs", train_runs)
+    single = make_program(plan.study, digits(), program.group, jax.devices()[:2], Layout(2, 1, 2))
+    runs = unique(program.group.runs)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(expected, match=text):
+        train_group(plan, program.group, runs, single, ready(functions), pool, tmp_path, progress(), None)

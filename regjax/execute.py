@@ -54,6 +54,12 @@ class Spent:
     compiled: int = 0
     cached: int = 0
 
+    def store_since(self, began: float) -> float:
+        """Count the seconds since `began` as storing, and return now."""
+        now = time.perf_counter()
+        self.store += now - began
+        return now
+
     def take(self) -> dict[str, Any]:
         """Return what was spent, as a part's file says it, and begin anew."""
         names = ("compile", "train", "evaluate", "store")
@@ -260,10 +266,10 @@ def train_queue(work: Work, name: str, rows: Sequence[Row]) -> None:
         evaluated = min(intervals * work.evaluation, trained - began)
         work.spent.evaluate += evaluated
         work.spent.train += trained - began - evaluated
+        work.spent.store_since(trained)
         if over or live.seats.since_save >= program.segment:
             live = save(work, name, live, pd.concat(tables, ignore_index=True), harvest)
             harvest, tables = Harvest(), []
-        work.spent.store += time.perf_counter() - trained
         if over:
             break
     shutil.rmtree(checkpoint_path(work.out, name, 0).parent, ignore_errors=True)
@@ -274,12 +280,13 @@ def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harves
 
     Killed in between, the segment is trained again from the checkpoint before, and writes the same files.
     """
-    part = store.Part(name, int(live.seats.segments))
+    began, part = time.perf_counter(), store.Part(name, int(live.seats.segments))
     store.write_table(store.segment_path(work.out, name, part.segment), table)
     if harvest.runs:
         harvest.publish(work.out, part)
         records = store.read_chunk(work.out, name)
         assert records is not None
+        began = work.spent.store_since(began)
         described = {
             "chunk": name,
             "segment": part.segment,
@@ -300,6 +307,7 @@ def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harves
     )
     for path in find_checkpoints(work.out, name)[KEPT_CHECKPOINTS:]:
         shutil.rmtree(path)
+    work.spent.store_since(began)
     return live
 
 

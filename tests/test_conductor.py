@@ -20,10 +20,10 @@ from regjax.progress import Progress
 from regjax.train import checkpoint
 
 
-def run(study: dict[str, Any], out: Path) -> tuple[regjax.Results, str]:
+def run(study: dict[str, Any], out: Path, **options: Any) -> tuple[regjax.Results, str]:
     """Return the results of a study, and what was said while it ran."""
     said = io.StringIO()
-    return regjax.run(study, out, progress=Progress(said, live=False), report=False), said.getvalue()
+    return regjax.run(study, out, progress=Progress(said, live=False), report=False, **options), said.getvalue()
 
 
 def numbers(results: regjax.Results) -> pd.DataFrame:
@@ -61,6 +61,9 @@ def test_the_store_is_what_the_design_says(done: regjax.Results) -> None:
                                              for trajectory in row for run in trajectory)  # fmt: skip
     assert summary["digest"] == store.digest_records(store.read_chunk(done.out, chunk.name))
     assert sum(summary["programs"].values()) == 1
+    assert summary["seconds"].keys() == {"compile", "train", "evaluate", "store"}
+    assert min(summary["seconds"].values()) >= 0
+    assert min(summary["seconds"][kind] for kind in ("compile", "train", "store")) > 0
     assert {p.name for p in done.out.iterdir()} == {"plan.json", "runs.parquet", "chunks", ".lock"}
 
 
@@ -74,9 +77,13 @@ def test_running_again_trains_nothing(done: regjax.Results) -> None:
     pd.testing.assert_frame_equal(numbers(done), numbers(again))
 
 
-def test_the_same_study_gives_the_same_digest(done: regjax.Results, tmp_path: Path) -> None:
-    """Trained anew in another folder, every number is bit-equal."""
-    again, _ = run(tiny(measure={"predictions": "test"}), tmp_path / "out")
+def test_profiled_anew_the_same_study_gives_the_same_digest(done: regjax.Results, tmp_path: Path) -> None:
+    """Trained in another folder while a trace is written, every number is bit-equal; the trace is there."""
+    again, _ = run(tiny(measure={"predictions": "test"}), tmp_path / "out", profile=tmp_path / "trace")
+    traces = list((tmp_path / "trace").rglob("*.xplane.pb"))
+
+    assert len(traces) == 1
+    assert traces[0].stat().st_size > 1000
 
     digests = [[d["digest"] for d in store.iter_done(r.out)] for r in (done, again)]
     assert digests[0] == digests[1]
@@ -212,25 +219,34 @@ def test_states_kept(tmp_path: Path, keep: str, at: Any) -> None:
         assert same == ({"last": 12, "best": best}[keep] == {"last": 12}.get(str(at), 6))
 
 
-def test_early_stopping_is_per_member_and_restores(tmp_path: Path) -> None:
-    """Patience 1 at a high learning rate stops runs one by one; the end state is the best; off never stops."""
+def test_early_stopping_is_per_run_and_restores_where_it_should(tmp_path: Path) -> None:
+    """Runs that differ in stopping share a trajectory; each stops by itself and ends in its best or its last state."""
     study = tiny(
-        factors={"early_stopping.patience": ["off", 1]}, optimizer__learning_rate=0.05, training__epochs=12,
-        primary__at="last", training__keep="last", measure={"predictions": "test"},
+        factors={"early_stopping.patience": ["off", 1], "early_stopping.restore": [True, False]},
+        optimizer__learning_rate=0.05, training__epochs=12, primary__at="last", training__keep="last",
+        measure={"predictions": "test"},
     )  # fmt: skip
     results, _ = run(study, tmp_path / "out")
-    status = results.table.status
-    cells = results.cells()
-    kept = results.predictions()
+    (queue,) = [queue for _, queue in store.iter_queues(results.out)]
+    status, kept = results.table.status, results.predictions()
+    frame = results.to_pandas().set_index(["cell", "seed", "step"])["test.accuracy"]
     classes = kept[[f"p{k}" for k in range(10)]].to_numpy().argmax(1)
-    measured = (classes == kept["label"]).groupby(kept["cell"]).mean()
+    measured = (classes == kept["label"]).groupby([kept["cell"], kept["seed"]]).mean()
 
-    assert (status.stopped[0] == -1).all()
-    assert (status.stopped[1] > 0).any()
-    np.testing.assert_allclose(cells["mean"], measured)
-    x = regjax.load_dataset("digits").x[kept["row"][(kept["cell"] == 1) & (kept["seed"] == 0)]]
-    expected = kept.loc[(kept["cell"] == 1) & (kept["seed"] == 0), [f"p{k}" for k in range(10)]]
-    np.testing.assert_allclose(results.predict(1, 0, x), expected, atol=1e-5)
+    assert [[len(trajectory) for trajectory in row] for row in queue["rows"]] == [[3]] * 3
+    assert (status.stopped[:2] == -1).all()
+    assert (status.stopped[2] > 0).any()
+    np.testing.assert_array_equal(status.stopped[2], status.stopped[3])
+    for (cell, seed), accuracy in measured.items():
+        at = status.best[cell, seed] if cell == 2 else status.end[cell, seed]
+        assert frame[cell, seed, at] == pytest.approx(accuracy)
+    assert (status.best[2] < status.end[2]).any()
+    x = regjax.load_dataset("digits").x
+    for cell in (2, 3):
+        one = kept[(kept["cell"] == cell) & (kept["seed"] == 0)]
+        np.testing.assert_allclose(
+            results.predict(cell, 0, x[one["row"]]), one[[f"p{k}" for k in range(10)]], atol=1e-5
+        )
 
 
 def test_a_diverged_run_is_counted_and_the_others_go_on(tmp_path: Path) -> None:

@@ -20,21 +20,9 @@ from regjax.plan import Group, Plan, Run
 from regjax.progress import Progress
 from regjax.train import checkpoint
 from regjax.train.layout import Layout, Row, Trajectory, halve, make_rows
-from regjax.train.program import (
-    Live,
-    Program,
-    Seats,
-    Trainer,
-    argument_shapes,
-    begin,
-    empty_seats,
-    look,
-    make_program,
-    place_data,
-    refill,
-    take_seats,
-)
+from regjax.train.program import Program, Trainer, argument_shapes, make_program, place_data
 from regjax.train.records import Place, make_records
+from regjax.train.seats import Live, Seats, begin, empty_seats, look, refill, take_seats
 from regjax.train.state import Data
 from regjax.train.stream import compile_program
 from regjax.train.timing import time_interval, trace_steps

@@ -12,7 +12,8 @@ import pandas as pd
 from regjax import store
 from regjax.plan import Plan
 from regjax.train import checkpoint
-from regjax.train.program import Live, Program, Trainer
+from regjax.train.program import Program, Trainer
+from regjax.train.seats import Live
 from regjax.train.state import Data
 
 

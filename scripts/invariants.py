@@ -21,7 +21,8 @@ from regjax import store
 from regjax.plan import Run, make_plan
 from regjax.progress import Progress
 from regjax.train.layout import Layout, Row, make_rows
-from regjax.train.program import Compiled, begin, look, make_program, place_data
+from regjax.train.program import Compiled, make_program, place_data
+from regjax.train.seats import begin, look
 
 STEPS, HALF = 10, 5
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter", "collective-broadcast")

@@ -67,7 +67,6 @@ def step(recipe: Recipe, state: State, x: jax.Array, labels: jax.Array, now: Now
     return state._replace(params=params, stats=forward.stats, opt=opt, diverged=diverged), sums
 
 
-
 def own(x: jax.Array, recipe: Recipe) -> jax.Array:
     """Return `x` bit for bit, with an axis of its own for every member.
 

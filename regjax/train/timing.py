@@ -10,7 +10,8 @@ import numpy as np
 
 from regjax.train.layout import Row, make_rows
 from regjax.train.population import place
-from regjax.train.program import Live, Program, Trainer, begin, empty_seats, place_data, take_seats
+from regjax.train.program import Program, Trainer, place_data
+from regjax.train.seats import Live, begin, empty_seats, take_seats
 from regjax.train.state import Data
 from regjax.train.stream import compile_program
 

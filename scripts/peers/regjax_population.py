@@ -16,7 +16,8 @@ from regjax import store
 from regjax.plan import make_plan
 from regjax.train.layout import make_rows
 from regjax.train.population import make_mesh, place
-from regjax.train.program import Compiled, begin, look, make_program, place_data
+from regjax.train.program import Compiled, make_program, place_data
+from regjax.train.seats import begin, look
 
 # The study that is timed: a two by two of cells, which differ in the learning rate only, and on a CPU as many seeds as
 # make the most members that regjax trains together.

@@ -15,7 +15,8 @@ from regjax.data import Dataset, load_dataset
 from regjax.execute import look_table
 from regjax.plan import make_plan
 from regjax.train.layout import Layout, Row
-from regjax.train.program import Compiled, Live, Program, begin, look, make_program, place_data, refill
+from regjax.train.program import Compiled, Program, make_program, place_data
+from regjax.train.seats import Live, begin, look, refill
 
 EVERYTHING = {
     "fixed": {"early_stopping.patience": 2, "label_smoothing.strength": 0.1, "decay.strength": 0.01},

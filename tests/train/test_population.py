@@ -14,7 +14,8 @@ from regjax.keys import stream_key
 from regjax.plan import Run, make_plan
 from regjax.train.inputs import seed_of, stack_recipes
 from regjax.train.layout import Layout, Trajectory, make_rows
-from regjax.train.program import begin, look, place_data
+from regjax.train.program import place_data
+from regjax.train.seats import begin, look
 from regjax.train.state import Data, init_state
 from regjax.train.step import make_now, step
 

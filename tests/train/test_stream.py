@@ -25,7 +25,8 @@ from regjax.plan import make_plan
 from regjax.train import checkpoint, evaluate, layout, stream
 from regjax.train.inputs import seed_of
 from regjax.train.layout import Layout, is_large, make_rows
-from regjax.train.program import Compiled, Program, begin, look, make_program, place_data
+from regjax.train.program import Compiled, Program, make_program, place_data
+from regjax.train.seats import begin, look
 from regjax.train.stream import PREFETCHED, Block, Feed, Streamed, choose_block, count_stretch
 
 # Batch norm, dropout, a split and a scale per seed, slots that are refilled, evaluations that do not divide an epoch,

@@ -23,7 +23,8 @@ from regjax.config import parse_study
 from regjax.data import load_dataset
 from regjax.plan import make_plan
 from regjax.train.layout import Layout, make_rows
-from regjax.train.program import Compiled, begin, look, make_program, place_data
+from regjax.train.program import Compiled, make_program, place_data
+from regjax.train.seats import begin, look
 
 def status(name):
     lines = Path("/proc/self/status").read_text().splitlines()

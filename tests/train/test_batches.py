@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from regjax.keys import hash_name
 from regjax.train.population import batch_rows
 
-SIZES = [(12, 4), (14, 4), (20, 4), (7, 7), (9, 1)]
+SIZES = [(14, 4), (20, 4), (5, 1)]
 
 
 def epoch_order(number: int, epoch: int, rows: np.ndarray) -> np.ndarray:
@@ -18,7 +18,7 @@ def epoch_order(number: int, epoch: int, rows: np.ndarray) -> np.ndarray:
     return np.asarray(jax.random.permutation(jax.random.fold_in(key, epoch), rows))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(size=st.sampled_from(SIZES), number=st.integers(0, 2), data=st.data())
 def test_batches_are_slices_of_permutations(size: tuple[int, int], number: int, data: st.DataObject) -> None:
     """Any stretch from any start equals NumPy slices of each epoch's permutation, none of whose rows comes twice."""

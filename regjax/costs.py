@@ -9,7 +9,7 @@ SECONDS_PER_DRAW = 7e-10
 SECONDS_PER_PROGRAM = 4.0
 # Time of a member whose row shares draws and batches, to that of one alone in its row: 0.75 to 0.9 over four networks.
 SHARED_ROW = 0.85
-# On a CPU more members at once get slower when their arrays leave the caches: measured best at 4 (784-512-512-10) and
+# On a CPU more members at once get slower when their arrays leave the caches: measured best at 1 (784-512-512-10) and
 # 8 to 16 (64-128-128-10) members per device; 32 of the latter took 1.3 times as long per member.
-CPU_STATE_BYTES = 48 * 2**20
+CPU_STATE_BYTES = 15 * 2**20
 MAX_SLOTS = 16

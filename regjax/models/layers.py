@@ -15,9 +15,37 @@ INITS = {
 }
 
 
+@jax.custom_vjp
+def multiply(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Return `x` [batch, inputs] times `kernel` [inputs, outputs], with the kernel's gradient laid out like the kernel.
+
+    jax's own rule makes the gradient transposed. XLA then reads it against its layout in every update of a moment,
+    which on a CPU took a third of the time of a 784-512-512-10 network's step.
+    """
+    return x @ kernel
+
+
+def _multiply(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return x @ kernel, (x, kernel)
+
+
+def _multiply_back(saved: tuple[jax.Array, jax.Array], slope: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, kernel = saved
+    return slope @ kernel.T, jax.lax.dot_general(x, slope, (((0,), (0,)), ((), ())))
+
+
+multiply.defvjp(_multiply, _multiply_back)
+
+
 def make_dense(settings: Any, width: int, dtype: str, name: str) -> nn.Dense:
     """Return a linear layer with the settings' initial weights."""
-    return nn.Dense(width, kernel_init=INITS[settings.init](), param_dtype=dtype, name=name)
+    return nn.Dense(
+        width,
+        kernel_init=INITS[settings.init](),
+        param_dtype=dtype,
+        dot_general=lambda x, kernel, *_, **__: multiply(x, kernel),
+        name=name,
+    )
 
 
 def normalise(settings: Any, x: jax.Array, train: bool, dtype: str, name: str) -> jax.Array:

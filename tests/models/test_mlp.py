@@ -10,7 +10,7 @@ import scipy.special
 import small_runs as small
 
 from regjax.models import MLP, MODELS
-from regjax.models.layers import ACTIVATIONS, INITS
+from regjax.models.layers import ACTIVATIONS, INITS, multiply
 from regjax.regularizers import Site
 from regjax.train.evaluate import no_tap
 
@@ -179,3 +179,22 @@ def test_float64():
         forward = model.apply(params, stats, x, no_tap, True)
     leaves = [*jax.tree.leaves(params), forward.outputs, *jax.tree.leaves(forward.stats)]
     assert {leaf.dtype for leaf in leaves} == {np.dtype("float64")}
+
+
+def test_a_dense_layer_has_the_gradients_of_a_matrix_product():
+    """Value and both gradients of the layer's product are those of `x @ kernel`, alone, vmapped and taken twice."""
+    x, kernel = jax.random.normal(jax.random.key(1), (5, 7)), jax.random.normal(jax.random.key(2), (7, 3))
+    pair = (jnp.stack([x, 2 * x]), jnp.stack([kernel, -kernel]))
+
+    def loss(product):
+        return lambda a, b: jnp.sum(jnp.sin(product(a, b)))
+
+    def slope(product):
+        return lambda a, b: jnp.sum(jnp.square(jax.grad(loss(product), (0, 1))(a, b)[1]))
+
+    for make in (loss, slope):
+        ours, plain = (jax.grad(make(product), (0, 1)) for product in (multiply, jnp.matmul))
+        for got, expected in zip(ours(x, kernel), plain(x, kernel), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+        for got, expected in zip(jax.vmap(ours)(*pair), jax.vmap(plain)(*pair), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)

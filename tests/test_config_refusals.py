@@ -70,7 +70,7 @@ REFUSED = [
     ({"training": {"evaluate_every": {"epochs": 3}}}, "training.evaluate_every.epochs: got 3, expected a divisor of"),
     ({"training": {"evaluate_every": 1}}, "training.evaluate_every: got 1, expected { epochs = n }"),
     ({"training": {"evaluate_every": {"epochs": 2}, "save_every": {"epochs": 3}}}, "training.save_every.epochs: got 3"),
-    ({"training": {"precision": "bfloat16"}}, "training.precision"),
+    ({"training": {"precision": "float16"}}, "training.precision"),
     ({"training": {"monitor": "test.nll"}}, "training.monitor"),
     ({"training": {"train_examples": 0}}, "training.train_examples"),
     ({"training": {"keep": "all"}}, "training.keep"),

@@ -19,7 +19,7 @@ LR = 0.02
 def train_optax(transformation: optax.GradientTransformation, recipe: Recipe):
     """Return the parameters after 50 updates of the small network by an optimizer of optax."""
     x, labels = small.make_batches(STEPS)
-    params = small.init_state(recipe, small.make_seed(), small.Data(x[0], labels[0])).params
+    params = small.init_state(small.traced(recipe), small.make_seed(), small.Data(x[0], labels[0])).params
 
     def loss(params, x, y):
         outputs = recipe.model.apply(params, {}, x, lambda site, h: h, True).outputs

@@ -23,7 +23,7 @@ from regjax.train.seats import begin, look
 # make the most members that regjax trains together.
 LEARNING_RATES = [1e-3, 2e-3, 3e-3, 4e-3]
 SEEDS_PER_CORE, SEEDS_ON_ACCELERATOR = 16, 256
-ROUNDS = 1000
+ROUNDS = 100_000
 
 
 def versions() -> dict[str, str]:

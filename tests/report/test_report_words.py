@@ -165,7 +165,7 @@ def test_numbers_are_shown_as_they_are_read() -> None:
 
 
 def test_settings_and_provenance_are_complete(two_cell_folder: Path) -> None:
-    """Every setting has a row; programs, seconds and devices are summed over chunks."""
+    """Every setting has a row; programs, seconds with their shares and devices are summed over parts."""
     plan = load_table(two_cell_folder).plan
     settings = {row.cells[0]: row.cells[1] for row in tables.settings_grid(plan).rows}
     assert settings["optimizer.epsilon"] == "1e-07"
@@ -176,7 +176,7 @@ def test_settings_and_provenance_are_complete(two_cell_folder: Path) -> None:
     done = [{**chunk, "devices": "gpu x 1"}, {**chunk, "devices": "cpu x 2"}]
     facts = {row.cells[0]: row.cells[1] for row in tables.provenance_grid(plan, done).rows}
     assert facts["Compiled programs"] == "2 compiled, 4 taken from the cache"
-    assert facts["Time to train"] == "1 min 40 s"
+    assert facts["Time to train"] == "1 min 40 s, 95%"
     assert facts["Devices"] == "cpu x 2, gpu x 1"
     assert facts["Commit"] == "not known"
 

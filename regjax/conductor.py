@@ -18,10 +18,12 @@ from regjax.config import Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
 from regjax.execute import train_plan
 from regjax.files import lock_folder
+from regjax.labels import count_targets
+from regjax.metrics import METRICS
 from regjax.plan import Plan, candidates, find_twins, make_plan, make_runs_table, make_tuning_plan, plan_json
 from regjax.progress import Progress, format_seconds
+from regjax.report.words import count_labels
 from regjax.results import Results
-from regjax.tasks import METRICS
 from regjax.train.inputs import seed_of
 from regjax.train.layout import data_shapes, member_shapes
 from regjax.train.program import count_params, make_program
@@ -179,14 +181,16 @@ def _ask_git(*words: str) -> str | None:
 def choose_tuned(tuning: Plan, out: Path) -> dict[int, dict[str, Any]]:
     """Return {cell: {path: value}}: the candidate of each cell with the best validation metric, mean over tuning seeds.
 
-    The metric is the primary one, taken from the validation set, at the primary state. A candidate with a diverged run
+    The metric is the primary one (of a gap that whose gap it is, of the weights the monitored one), taken from the
+    validation set, at the primary state. A candidate with a diverged run
     is never chosen unless all have one; of equal candidates the first stands.
     """
     options = candidates(tuning.study)
     names = [{"name": f"{cell.name} {option}"} for cell in tuning.cells for option in options]
     plan = {"cells": names, "seeds": sorted({run.seed for run in tuning.runs})}
     table = make_table(out, plan, make_runs_table(tuning))
-    name = tuning.primary["metric"].split(".")[1]
+    name = tuning.primary["metric"].rpartition(".")[2]
+    name = name if name in METRICS else str(tuning.study.training.monitor).rpartition(".")[2]
     values = state_values(table, f"validation.{name}", tuning.primary["at"])
     scores = values.mean(axis=1).reshape(len(tuning.cells), len(options))
     scores = np.where(np.isnan(scores), np.inf, -scores if METRICS[name] else scores)
@@ -227,8 +231,8 @@ def preview(
             study.question,
             f"primary: {study.primary.metric} at {at_label(plan.primary['at'])}, margin {study.primary.margin}",
             f"data: {dataset.name}, {', '.join(f'{count} {name}' for name, count in plan.groups[0].counts.items())}, "
-            f"{dataset.num_classes} classes, inputs {list(dataset.x.shape[1:])} {dataset.x.dtype}, "
-            f"scale {study.data.scale}",
+            f"{count_labels(dataset.num_classes, count_targets(dataset))}, "
+            f"inputs {list(dataset.x.shape[1:])} {dataset.x.dtype}, scale {study.data.scale}",
             f"{len(plan.cells)} cells x {study.seeds.count} seeds; each seed varies {', '.join(study.seeds.vary)}",
             *shorten([f"  {cell.index:3d}  {cell.name}" for cell in plan.cells]),
             f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory; smallest p these seeds allow: {least:.2g}"

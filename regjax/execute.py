@@ -349,6 +349,7 @@ def look_table(
         counts={**program.group.counts, "train": min(program.group.counts["train"], recipe.train_examples)},
         per_epoch=steps.steps_per_epoch,
         batch_size=recipe.batch_size,
+        task=recipe.task,
     )
 
 

@@ -12,13 +12,13 @@ from regjax.observers import OBSERVERS, Patience
 from regjax.parts import hypers, is_off
 from regjax.recipe import Recipe
 from regjax.regularizers import REGULARIZERS, Regularizer, Site
-from regjax.tasks import Classification
+from regjax.tasks import Task
 
 
 def make_recipes(
     cells: Sequence[CellSettings],
     steps: Sequence[Steps],
-    num_classes: int,
+    task: Task,
     moments: tuple[str | int, ...],
     input_shape: tuple[int, ...],
     num_seeds: int,
@@ -31,13 +31,13 @@ def make_recipes(
 
     Args:
       cells, steps: settings and course of each.
-      num_classes: outputs.
+      task: of all cells.
       moments: states kept beside the live one.
       input_shape: of one example.
       num_seeds: runs of each cell.
     """
     used = [name for name in REGULARIZERS if any(not off(cell, name) for cell in cells)]
-    apart = [name for name in used if pays_apart(name, cells, steps, num_classes, input_shape, num_seeds)]
+    apart = [name for name in used if pays_apart(name, cells, steps, task.num_outputs, input_shape, num_seeds)]
     groups = [tuple(off(cell, name) for name in apart) for cell in cells]
     recipes = []
     for cell, course, group in zip(cells, steps, groups, strict=True):
@@ -50,13 +50,13 @@ def make_recipes(
                 stop=OBSERVERS["early_stopping"](**cell.observers["early_stopping"])
                 if cell.observers
                 else Patience(patience=math.inf),
-                model=cell.model.make(num_classes),
-                task=Classification(num_classes),
+                model=cell.model.make(task.num_outputs),
+                task=task,
                 batch_size=cell.training.batch_size,
                 steps=course.steps,
                 every=course.evaluate_steps,
                 decay_on=cell.decay_on,
-                monitor=cell.training.monitor.split(".")[1],
+                monitor=str(cell.training.monitor).split(".")[1],
                 moments=moments,
                 train_examples=cell.training.train_examples,
                 precision=cell.training.precision,
@@ -84,7 +84,7 @@ def pays_apart(
     name: str,
     cells: Sequence[CellSettings],
     steps: Sequence[Steps],
-    num_classes: int,
+    num_outputs: int,
     input_shape: tuple[int, ...],
     num_seeds: int,
 ) -> bool:
@@ -99,7 +99,7 @@ def pays_apart(
     kinds = [key for key in part_class.costly if any(is_on(cell, name, key) for cell in cells)]
     seconds = 0.0
     for cell, course in without:
-        draws, params = count_draws(cell, kinds, num_classes, input_shape)
+        draws, params = count_draws(cell, kinds, num_outputs, input_shape)
         # The cells of a seed share their draws where they train in one row: as many as fit. Adam's state is counted.
         sharing = min(len(cells), max(1, CPU_STATE_BYTES // (12 * params)))
         seconds += num_seeds * course.steps * cell.training.batch_size * draws * SECONDS_PER_DRAW / sharing
@@ -113,10 +113,10 @@ def is_on(cell: CellSettings, name: str, key: str) -> bool:
 
 
 def count_draws(
-    cell: CellSettings, kinds: Sequence[str], num_classes: int, input_shape: tuple[int, ...]
+    cell: CellSettings, kinds: Sequence[str], num_outputs: int, input_shape: tuple[int, ...]
 ) -> tuple[int, int]:
     """Return the activations of one example at a network's sites of these kinds, and the number of its parameters."""
-    model = cell.model.make(num_classes)
+    model = cell.model.make(num_outputs)
     x = jax.ShapeDtypeStruct((1, *input_shape), "float32")
     sizes: list[int] = []
 

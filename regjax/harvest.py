@@ -59,7 +59,7 @@ def gather(
     if plan.study.training.keep != "none":
         params, stats = program.population.end(live.recipe, live.state, 0)
         kept = jax.tree.map(lambda leaf: np.asarray(leaf)[index], {"params": params, "stats": stats})
-        harvest.params.append({**kept, "scale": own_scale(program, live, index[0])})
+        harvest.params.append({**kept, **own_scales(program, live, index[0])})
     if plan.study.measure.predictions:
         moment = moments.index(primary_moment(plan, moments))
         values = np.array(trainer.finish(live.recipe, live.seed, data, live.state, moment))[index]
@@ -67,12 +67,18 @@ def gather(
         harvest.predictions.append(predictions_table(program, live, [run[3] for run in runs], index[0], values))
 
 
-def own_scale(program: Program, live: Live, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Return shift and factor of the inputs with a leading axis over runs, whether they share them or not."""
-    scale = jax.tree.map(np.asarray, live.seed.scale)._asdict()
-    if program.axes.scale:
-        return {name: value[rows] for name, value in scale.items()}
-    return {name: np.broadcast_to(value, (len(rows), *value.shape)) for name, value in scale.items()}
+def own_scales(program: Program, live: Live, rows: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+    """Return {"scale": of the inputs, "fit": of the task}, with a leading axis over runs, whether they share or not."""
+    axes, shared = program.axes, (len(rows),)
+    parts: dict[str, tuple[Any, bool]] = {"scale": (live.seed.scale, axes.scale), "fit": (live.seed.fit, axes.rows)}
+    return {
+        part: {
+            name: np.asarray(value)[rows] if batched else np.broadcast_to(value, (*shared, *np.shape(value)))
+            for name, value in values._asdict().items()
+            if value is not None
+        }
+        for part, (values, batched) in parts.items()
+    }
 
 
 def find_lost(live: Live, index: tuple[np.ndarray, ...], moment: str | int) -> np.ndarray:
@@ -94,13 +100,12 @@ def primary_moment(plan: Plan, moments: Sequence[str | int]) -> str | int:
 def predictions_table(
     program: Program, live: Live, runs: Sequence[str], rows: np.ndarray, values: np.ndarray
 ) -> pd.DataFrame:
-    """Return one row per run and test example: run, row in the data set, label, a probability per class."""
+    """Return one row per run and test example: run, row in the data set, label or labels, and the predictions."""
     test = np.asarray(live.seed.rows.test)
     test = test[rows] if program.axes.rows else np.broadcast_to(test, (len(runs), len(test)))
-    columns = {
-        "run": np.repeat(np.array(runs, dtype=object), test.shape[1]),
-        "row": test.reshape(-1),
-        "label": program.dataset.y[test.reshape(-1)],
-    }
+    columns = {"run": np.repeat(np.array(runs, dtype=object), test.shape[1]), "row": test.reshape(-1)}
+    labels = program.dataset.y[test.reshape(-1)]
+    columns |= {"label": labels} if labels.ndim == 1 else {f"label{k}": mine for k, mine in enumerate(labels.T)}
     flat = values.reshape(-1, values.shape[-1])
-    return pd.DataFrame(columns | {f"p{k}": flat[:, k] for k in range(flat.shape[1])})
+    names = program.group.runs[0].recipe.task.prediction_names
+    return pd.DataFrame(columns | dict(zip(names, flat.T, strict=True)))

@@ -14,10 +14,12 @@ from regjax.files import digest
 from regjax.observers import OBSERVERS, Patience
 from regjax.parts import is_off
 from regjax.regularizers import REGULARIZERS
+from regjax.tasks import default_task
 
 # Files whose code decides the numbers of every run, beside the modules of the parts that a run uses.
 ENGINE = (
-    "keys.py", "recipe.py", "tasks.py", "regularizers/base.py", "models/base.py", "models/layers.py", "models/conv.py",
+    "keys.py", "recipe.py", "metrics.py", "tasks/base.py", "tasks/classes.py", "tasks/regression.py",
+    "regularizers/base.py", "models/base.py", "models/layers.py", "models/conv.py",
     "data/splits.py", "data/scaling.py", "train/inputs.py", "train/records.py", "train/state.py", "train/step.py",
     "train/evaluate.py", "train/population.py", "train/stream.py",
 )  # fmt: skip
@@ -61,9 +63,18 @@ def describe_run(
                 **{key: data.get(key) for key in ("validation", "split", "scale")},
             },
             "streams": dict(streams),
+            **_describe_task(study, dataset),
             "code": code_digest(tuple(sorted({module.__module__ for module in modules}))),
         }
     )
+
+
+def _describe_task(study: Study, dataset: Dataset) -> dict[str, Any]:
+    """Return what a study says of its task beyond what its data suggests, {} for nothing."""
+    said = study.task.model_dump(exclude_defaults=True)
+    if said.get("name") == default_task(dataset.num_classes):
+        del said["name"]
+    return {"task": said} if said else {}
 
 
 def _collapse(value: Any) -> Any:

@@ -25,7 +25,9 @@ from regjax.files import canonical, digest
 from regjax.grouping import make_recipes
 from regjax.identity import describe_run
 from regjax.keys import STREAMS
+from regjax.labels import count_targets, resolve_task
 from regjax.recipe import Recipe, make_mask
+from regjax.tasks import Task
 
 
 class Run(NamedTuple):
@@ -100,10 +102,11 @@ def make_plan(study: Study, dataset: Dataset, tuned: Mapping[int, Mapping[str, A
     Raises:
       ConfigError: the study asks of this data what it cannot give.
     """
+    study, task = resolve_task(study, dataset)
     cells = make_cells(study)
     chosen = {cell.index: dict((tuned or {}).get(cell.index, {})) for cell in cells}
     levels = [{**cell.levels, **chosen[cell.index]} for cell in cells]
-    runs, steps = _make_runs(study, dataset, "main", levels, study.seeds.numbers)
+    runs, steps = _make_runs(study, dataset, task, "main", levels, study.seeds.numbers)
     return Plan(
         study=study,
         cells=cells,
@@ -119,10 +122,11 @@ def make_tuning_plan(study: Study, dataset: Dataset) -> Plan:
 
     The candidates of a cell are consecutive: run.cell = cell index * number of candidates + candidate index.
     """
+    study, task = resolve_task(study, dataset)
     plan = make_plan(study, dataset)
     assert study.tune is not None
     levels = [{**cell.levels, **candidate} for cell in plan.cells for candidate in candidates(study)]
-    runs, steps = _make_runs(study, dataset, "tune", levels, study.tune.seeds)
+    runs, steps = _make_runs(study, dataset, task, "tune", levels, study.tune.seeds)
     return plan._replace(groups=_make_groups(runs, steps, study, dataset))
 
 
@@ -161,7 +165,7 @@ def resolve_primary(study: Study, steps: Sequence[Steps]) -> dict[str, Any]:
 
 
 def _make_runs(
-    study: Study, dataset: Dataset, wave: str, levels: Sequence[dict[str, Any]], seeds: Iterable[int]
+    study: Study, dataset: Dataset, task: Task, wave: str, levels: Sequence[dict[str, Any]], seeds: Iterable[int]
 ) -> tuple[list[Run], list[Steps]]:
     cells = [resolve_cell(study, level) for level in levels]
     check_inputs(cells, dataset)
@@ -169,7 +173,7 @@ def _make_runs(
     steps = [resolve_steps(c.training, sizes[c.data["train_size"]]["train"] // c.training.batch_size) for c in cells]
     moments = choose_moments(cells, resolve_primary(study, steps)["at"] if study.measure.predictions else None, steps)
     check_warmup(cells, steps)
-    recipes = make_recipes(cells, steps, dataset.num_classes, moments, dataset.x.shape[1:], study.seeds.count)
+    recipes = make_recipes(cells, steps, task, moments, dataset.x.shape[1:], study.seeds.count)
     for recipe in {recipe.decay_on: recipe for recipe in recipes}.values():
         check_patterns(recipe, dataset)
     runs = []
@@ -338,6 +342,8 @@ def plan_json(plan: Plan, dataset: Dataset, study_json: Mapping[str, Any]) -> di
             "name": dataset.name,
             "digest": dataset.digest,
             "num_classes": dataset.num_classes,
+            "num_targets": count_targets(dataset),
+            "input_shape": list(dataset.x.shape[1:]),
             **{f"num_{name}": count for name, count in first.counts.items()},
         },
         "tuned": {str(index): plain(values) for index, values in plan.tuned.items()},

@@ -13,7 +13,7 @@ from regjax.optimizers import Optimizer
 from regjax.parts import child, part
 from regjax.regularizers import Regularizer
 from regjax.regularizers.base import Params
-from regjax.tasks import Classification
+from regjax.tasks import Task
 
 # What a study's `training.precision` means: precision of float32 matrix products, and the dtype of the network's
 # arithmetic where it is another than that of its parameters. CPUs compute float32 products in full in every case.
@@ -33,7 +33,7 @@ class Recipe:
       every: updates between two evaluations; divides `steps`.
       decay_on: leaves that penalties, decays and constraints touch: "matrices" (two axes or more), "all", or patterns
         over paths such as "hidden_0/kernel" ("*" spans slashes).
-      monitor: metric of the validation set that best state and stopping judge: "nll" or "accuracy".
+      monitor: metric of the validation set that best state and stopping judge, one of the task's.
       moments: states kept beside the live one: "best", or a step (the state there, or the last before an early stop).
       train_examples: how many training examples evaluations without noise are made on.
       precision: "float32", "tf32" or "bfloat16"; parameters, loss, optimizer and records are float32 in every case.
@@ -43,7 +43,7 @@ class Recipe:
     regularizers: tuple[Regularizer, ...] = child()
     stop: Patience = child()
     model: Model
-    task: Classification
+    task: Task
     batch_size: int
     steps: int
     every: int

@@ -1,5 +1,6 @@
 """Results of a study, read from its run directory."""
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,9 @@ import pandas as pd
 from regjax import store
 from regjax.analysis.effects import describe_cells, make_effects
 from regjax.analysis.table import Table, load_table
+
+# Models whose first layer has weights for each input.
+DENSE_FIRST = ("mlp", "linear")
 
 
 class Results:
@@ -54,7 +58,8 @@ class Results:
         return pd.concat([frame, records.drop(columns=["cell", "seed"])], axis=1)
 
     def predictions(self) -> pd.DataFrame:
-        """Return the probabilities kept at the primary state: cell, seed, row, label, p0, p1, ...; diverged runs NaN.
+        """Return the predictions kept at the primary state: cell, seed, row, label, and p0, p1, ... of classes, p1 of a
+        binary task, value0, ... (and label0, ... where there are several) of a regression; diverged runs NaN.
 
         Raises:
           StoreError: the study does not keep them (`[measure] predictions = "test"`).
@@ -89,7 +94,10 @@ class Results:
         return self._kept(cell, seed).get("stats", {})
 
     def predict(self, cell: int | str | Mapping[str, Any], seed: int, x: np.ndarray) -> np.ndarray:
-        """Return class probabilities [examples, classes] of a run's kept network.
+        """Return predictions [examples, outputs] of a run's kept network.
+
+        These are class probabilities, for a binary task the probability of class 1, for a regression values in the
+        units of y.
 
         Args:
           cell, seed: as for `params`.
@@ -98,7 +106,7 @@ class Results:
         from regjax import runtime
         from regjax.config import parse_study, plain, resolve_cell
         from regjax.design import make_cells
-        from regjax.tasks import Classification
+        from regjax.tasks import Fit, make_task
         from regjax.train.evaluate import make_predictor
         from regjax.train.state import Scale
 
@@ -109,11 +117,33 @@ class Results:
         options = study.tune.factors if study.tune else {}
         levels = {path: next(v for v in options[path] if plain(v) == value) for path, value in tuned.items()}
         settings = resolve_cell(study, {**make_cells(study)[index].levels, **levels})
-        num_classes = self.plan["data"]["num_classes"]
-        predictor = make_predictor(
-            settings.model.make(num_classes), Classification(num_classes), settings.training.precision
-        )
-        return np.asarray(predictor(kept["params"], kept.get("stats", {}), Scale(**kept["scale"]), np.asarray(x)))
+        data = self.plan["data"]
+        task = make_task(study.task.name, data["num_classes"], data["num_targets"])
+        predictor = make_predictor(settings.model.make(task.num_outputs), task, settings.training.precision)
+        scale, fit = Scale(**kept["scale"]), Fit(**kept.get("fit", {}))
+        return np.asarray(predictor(kept["params"], kept.get("stats", {}), scale, fit, np.asarray(x)))
+
+    def feature_norms(self, cell: int | str | Mapping[str, Any], seed: int) -> np.ndarray:
+        """Return how much a run's kept network looks at each input, shaped like an example.
+
+            norm_i = sqrt(sum over units j of the first layer of kernel_ij^2)
+
+        0 for an input that nothing follows from. The weights meet inputs as they are scaled (`data.scale`): norms
+        compare features where those have one scale.
+
+        Args:
+          cell, seed: as for `params`.
+
+        Raises:
+          ValueError: the first layer is not dense, so that inputs have no weights of their own.
+        """
+        params, shape = self.params(cell, seed), tuple(self.plan["data"]["input_shape"])
+        kernel = params.get("hidden_0", params.get("output", {})).get("kernel", np.zeros(()))
+        name = self.plan["study"]["model"]["name"]
+        if name not in DENSE_FIRST or kernel.shape[:1] != (math.prod(shape),):
+            expected = f"{' or '.join(DENSE_FIRST)}, whose first layer is dense and has weights for each input"
+            raise ValueError(f"got the model {name!r}, expected {expected}")
+        return np.sqrt(np.square(kernel.astype(np.float64)).sum(axis=1)).reshape(shape)
 
     def report(self) -> Path:
         """Return the path of report.html, made anew."""

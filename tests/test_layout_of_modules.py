@@ -13,12 +13,12 @@ PACKAGE = Path(regjax.__file__).parent
 
 # A stage imports only from its own row and the rows above it.
 STAGES = [
-    ["parts", "keys", "files", "runtime", "progress", "costs"],
+    ["parts", "keys", "files", "runtime", "progress", "costs", "metrics"],
     ["regularizers", "models", "observers", "tasks", "optimizers", "recipe"],
     ["design"],
     ["config"],
     ["data"],
-    ["identity", "grouping"],
+    ["identity", "grouping", "labels"],
     ["plan"],
     ["train"],
     ["store"],

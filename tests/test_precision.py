@@ -56,7 +56,7 @@ def test_parameters_and_statistics_stay_float32(norm: str) -> None:
     exact, _ = jax.jit(train)(traced(make_recipe(model=model)), make_seed(), x, labels)
 
     assert {leaf.dtype for leaf in jax.tree.leaves((state.params, state.stats))} == {np.dtype("float32")}
-    assert sums.loss.dtype == jnp.float32
+    assert sums["loss"].dtype == jnp.float32
     for name, leaf in flat(state.params).items():
         assert (leaf != leaf.astype(ml_dtypes.bfloat16).astype(np.float32)).any(), name
         np.testing.assert_allclose(leaf, flat(exact.params)[name], atol=0.03)

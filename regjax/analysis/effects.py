@@ -7,6 +7,7 @@ import pandas as pd
 
 from regjax.analysis.signflip import sign_flip
 from regjax.analysis.table import At, Table, at_label, same_at, state_values
+from regjax.metrics import larger_is_better
 
 ALPHA = 0.05
 # One constant, so that a table computed twice has the same numbers.
@@ -19,9 +20,11 @@ def good_sign(metric: str) -> int:
 
     >>> good_sign("test.accuracy"), good_sign("test.nll"), good_sign("batch.loss"), good_sign("test.brightness")
     (1, -1, -1, 0)
+    >>> good_sign("test.r2"), good_sign("gap.r2"), good_sign("weight_norm")
+    (1, -1, 0)
     """
-    name = metric.rpartition(".")[2]
-    return 1 if name.endswith("accuracy") else -1 if name in ("nll", "loss") else 0
+    larger = larger_is_better(metric)
+    return 0 if larger is None else 1 if larger else -1
 
 
 def contrast_values(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -61,7 +64,7 @@ def make_effects(table: Table, at: At | None = None, metric: str | None = None) 
     Args:
       table: loaded run directory.
       at: state; the primary one when None.
-      metric: "<split>.<name>"; the primary one when None.
+      metric: "<split>.<name>" or a measure of the weights; the primary one when None.
 
     Returns:
       Columns contrast, kind, metric, at (label), confirmatory, n (seeds), effect, low, high (95%), p, sd (of the effect

@@ -7,6 +7,7 @@ from typing import Any
 from regjax.analysis.effects import ALPHA, NO_DIFFERENCE, good_sign
 from regjax.analysis.signflip import smallest_p
 from regjax.analysis.table import Table
+from regjax.metrics import GAP, WORDS
 
 STREAMS = {
     "init": "initial weights",
@@ -15,7 +16,7 @@ STREAMS = {
     "split": "the split",
     "subset": "the training subset",
 }
-SPLITS = {"train": "training", "batch": "training-batch"}
+SPLITS = {"train": "training", "batch": "training-batch", GAP: "generalization gap in"}
 PLURAL = ("init", "dropout")
 
 
@@ -45,9 +46,11 @@ def metric_text(metric: str) -> str:
 
     >>> metric_text("test.accuracy"), metric_text("train.nll")
     ('test accuracy', 'training NLL (lower is better)')
+    >>> metric_text("gap.r2"), metric_text("weight_norm")
+    ('generalization gap in R² (lower is better)', 'weight norm')
     """
     split, _, name = metric.rpartition(".")
-    text = f"{SPLITS.get(split, split)} {'NLL' if name == 'nll' else name.replace('_', ' ')}".strip()
+    text = f"{SPLITS.get(split, split)} {WORDS.get(name, name.replace('_', ' '))}".strip()
     return f"{text} (lower is better)" if good_sign(metric) < 0 else text
 
 

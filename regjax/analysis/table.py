@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from regjax.metrics import OF_WEIGHTS
 from regjax.store import done_runs, load_plan, load_records, load_runs
 
 At = Mapping[str, Any]
@@ -103,7 +104,7 @@ def curves(table: Table, metric: str) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
       table: loaded run directory.
-      metric: "<split>.<name>", e.g. "validation.nll".
+      metric: "<split>.<name>", e.g. "validation.nll", or a measure of the weights.
 
     Returns:
       steps [T] int, rising; values [cell, seed, T] float64.
@@ -114,9 +115,9 @@ def curves(table: Table, metric: str) -> tuple[np.ndarray, np.ndarray]:
     records, shape = table.records, (len(table.cells), len(table.seeds))
     if not len(records):
         return np.zeros(0, dtype=np.int64), np.full((*shape, 0), np.nan)
-    if "." not in metric or metric not in records.columns:
-        known = ", ".join(name for name in records.columns if "." in name)
-        raise ValueError(f"got metric {metric!r}, expected one of the recorded: {known}")
+    known = [name for name in records.columns if "." in name or name in OF_WEIGHTS]
+    if metric not in known:
+        raise ValueError(f"got metric {metric!r}, expected one of the recorded: {', '.join(known)}")
     steps, when = np.unique(records["step"].to_numpy(np.int64), return_inverse=True)
     values = np.full((*shape, len(steps)), np.nan)
     values[(*_places(records, table.seeds), when)] = records[metric].to_numpy(np.float64)

@@ -2,12 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.study import Contrast, Marker, Study, Tune, resolve_cell
-from regjax.config.tables import Data, Design, Primary, Seeds, Training
+from regjax.config.tables import Data, Design, Primary, Seeds, Task, Training
 from regjax.design import (
     DESIGNS,
     MOST_WEIGHTS,
@@ -18,8 +18,11 @@ from regjax.design import (
     match_cells,
     name_level,
 )
+from regjax.metrics import TASK_METRICS, metric_names
 
 MOST_RUNS = 100_000
+# Regularizers that need targets which are distributions over classes.
+OF_CLASSES = ("label_smoothing",)
 Found = Mapping[str, Any]  # the valid tables by key
 Problems = Iterator[Problem]
 
@@ -100,6 +103,36 @@ def _states(primary: Primary) -> Iterator[tuple[str, dict[str, int]]]:
     if isinstance(primary.at, dict):
         yield "primary.at", primary.at
     yield from ((f"primary.also_at[{i}]", at) for i, at in enumerate(primary.also_at) if isinstance(at, dict))
+
+
+def check_task(
+    task: Task, primary: Primary, training: Training, factors: Found, fixed: Found, tune: Tune | None
+) -> Problems:
+    """Find what does not fit the task, where the study names it; else it is known once the data is."""
+    if task.name:
+        paths = (*factors, *fixed, *(tune.factors if tune else ()))
+        yield from _find_task_problems(task, task.name, primary, training, paths)
+
+
+def find_task_problems(study: Study, name: str) -> Problems:
+    """Find metrics, settings and regularizers of a study that its task, of this name, does not have."""
+    paths = (*study.factors, *study.fixed, *(study.tune.factors if study.tune else ()))
+    yield from _find_task_problems(study.task, name, study.primary, study.training, paths)
+
+
+def _find_task_problems(task: Task, name: str, primary: Primary, training: Training, paths: Sequence[str]) -> Problems:
+    known = TASK_METRICS[name]
+    hint = "" if task.name else f"the labels of the data make it {name}; task.name says otherwise"
+    for place, metric in (("primary.metric", primary.metric), ("training.monitor", training.monitor)):
+        if metric is not None and metric not in metric_names(known):
+            yield Problem(place, show(metric), f"a metric of {name}: {', '.join(known)}", hint)
+    for path in paths:
+        if name != "classification" and path.partition(".")[0] in OF_CLASSES:
+            yield Problem(path, f'it with task.name = "{name}"', '"classification"', hint)
+    if name == "regression" and task.class_weights != "none":
+        yield Problem("task.class_weights", show(task.class_weights), '"none": regression has no classes', hint)
+    if name != "regression" and not task.scale_targets:
+        yield Problem("task.scale_targets", "false", f"true: {name} has no targets to scale", hint)
 
 
 def check_factors(factors: Found, fixed: Found) -> Problems:
@@ -208,6 +241,7 @@ def _find_level_problems(when: Found, factors: Found, place: str) -> Problems:
 CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
     (("seeds", "data", "factors", "fixed"), check_seeds),
     (("primary", "training"), check_times),
+    (("task", "primary", "training", "factors", "fixed", "tune"), check_task),
     (("factors", "fixed"), check_factors),
     (("tune", "factors", "fixed"), check_tune),
     (("optimizer", "factors", "fixed", "tune"), check_optimizer),

@@ -11,7 +11,7 @@ from regjax.config.overrides import apply_override
 from regjax.config.paths import MODEL_FIELDS, Groups, check_paths, check_value, find_field, make_groups
 from regjax.config.problems import ConfigError, Problem, UnfitError, dotted, quote, show, unknown
 from regjax.config.study import Contrast, Marker, Study, Tune
-from regjax.config.tables import Data, Design, Measure, Primary, Seeds, Training
+from regjax.config.tables import Data, Design, Measure, Primary, Seeds, Task, Training
 from regjax.models import MODELS
 from regjax.optimizers import OPTIMIZERS
 from regjax.parts import Interval
@@ -19,6 +19,7 @@ from regjax.parts import Interval
 TABLES: dict[str, type[Table]] = {
     "primary": Primary,
     "data": Data,
+    "task": Task,
     "training": Training,
     "seeds": Seeds,
     "design": Design,
@@ -28,9 +29,9 @@ PARTS: dict[str, tuple[dict[str, type], dict[str, Field]]] = {
     "model": (dict(MODELS), MODEL_FIELDS),
     "optimizer": (OPTIMIZERS, {}),
 }
-KEYS = ("question", "primary", "data", "model", "optimizer", "training", "seeds", "fixed", "factors", "design", "tune",
-        "contrasts", "measure", "report")  # fmt: skip
-OPTIONAL = ("fixed", "design", "tune", "contrasts", "measure", "report")
+KEYS = ("question", "primary", "data", "task", "model", "optimizer", "training", "seeds", "fixed", "factors", "design",
+        "tune", "contrasts", "measure", "report")  # fmt: skip
+OPTIONAL = ("task", "fixed", "design", "tune", "contrasts", "measure", "report")
 DEEPEST = 12
 LONGEST = 300  # characters of a question
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from regjax.config.fields import make_part, part_fields
 from regjax.config.problems import ConfigError, Problem, dotted, show
-from regjax.config.tables import TUNE_FIRST, Data, Design, Measure, Primary, Seeds, Training
+from regjax.config.tables import TUNE_FIRST, Data, Design, Measure, Primary, Seeds, Task, Training
 from regjax.models import MODELS, Settings
 from regjax.observers import OBSERVERS
 from regjax.optimizers import OPTIMIZERS
@@ -49,7 +49,7 @@ class Marker(NamedTuple):
 
 @dataclass(frozen=True)
 class Study:
-    """A study file as checked and resolved: every default is filled in.
+    """A study file as checked and resolved: every default is filled in, but those that follow from the data.
 
     Attributes:
       question: what is asked, one sentence.
@@ -57,12 +57,13 @@ class Study:
       data: the examples and their parts.
       model: {"name", "decay_on", and every setting of the model's part}.
       optimizer: {"name", and every setting and hyper of the optimizer's part; "schedule" is a table of its own}.
-      training: how long and in what portions.
+      training: how long and in what portions; the monitor is None until the data is known.
       seeds: replicates and what they draw.
       fixed: {path: value} held equal in all cells.
       factors: {path: levels}, the baseline level first.
       design: which combinations, which contrasts are confirmatory.
       measure: what is kept beyond the records.
+      task: what the network is trained for.
       tune: nuisance hypers, or None.
       contrasts: declared contrasts.
       markers: published single numbers.
@@ -80,6 +81,7 @@ class Study:
     factors: dict[str, tuple]
     design: Design
     measure: Measure
+    task: Task = field(default_factory=Task)
     tune: Tune | None = None
     contrasts: tuple[Contrast, ...] = ()
     markers: tuple[Marker, ...] = ()
@@ -240,6 +242,8 @@ def study_json(study: Study) -> dict[str, Any]:
     tables |= {"design": study.design, "measure": study.measure}
     tables["contrasts"] = [contrast._asdict() for contrast in study.contrasts]
     tables["report"] = {"markers": [marker._asdict() for marker in study.markers]}
+    if task := study.task.model_dump(exclude_defaults=True):
+        tables["task"] = task
     if study.tune is not None:
         tables["tune"] = {**study.tune.factors, "seeds": study.tune.num_seeds}
     return plain(tables)

@@ -6,17 +6,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, Strict, model_validator
 
 from regjax.config.base import Table, choice, fail, one_of
-from regjax.config.fields import LARGEST_INT, check_integer, words
+from regjax.config.fields import LARGEST_INT, check_float32, check_integer, check_list, words
 from regjax.config.problems import UnfitError, nearest, show
 from regjax.design import DESIGNS
 from regjax.keys import STREAMS
+from regjax.metrics import METRICS, OF_WEIGHTS, TASK_METRICS, metric_names
 from regjax.parts import Interval
-from regjax.tasks import METRICS
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "arrays")
 OFFICIAL = ("mnist", "fashion_mnist")  # these have an official test part
 AT_LEAST_ONE = Interval.parse("[1, inf)")
-METRIC_NAMES = tuple(f"{split}.{name}" for split in ("test", "validation", "train") for name in METRICS)
+METRIC_NAMES = metric_names(tuple(METRICS))
+MONITORS = tuple(f"validation.{name}" for name in METRICS)
+METRIC = f'"<split>.<name>" of test, validation, train or gap and {", ".join(METRICS)}; or {words(OF_WEIGHTS)}'
 SHARE = 'a count >= 1, a fraction between 0 and 1, or "rest"'
 TUNE_FIRST = 2**31  # seeds of tuning lie above every seed that is reported, wherever a study grows
 
@@ -49,6 +51,27 @@ def _check_share(value: Any) -> Any:
     raise fail(SHARE)
 
 
+def _check_weights(value: Any) -> Any:
+    """Return "none", "balanced" or a tuple of numbers."""
+    if isinstance(value, str) and value in ("none", "balanced"):
+        return value
+    positive = Interval.parse("[0, inf)")
+    try:
+        weights = check_list(value, lambda weight: check_float32(weight, positive, ""), "")
+    except UnfitError:
+        weights = ()
+    if len(weights) < 2 or not any(weights):
+        hint = nearest(value, ("none", "balanced")) if isinstance(value, str) else ""
+        raise fail('"none", "balanced" or a list of one number >= 0 per class, not all of them 0', hint)
+    return weights
+
+
+def _check_metric(value: Any) -> Any:
+    if not isinstance(value, str) or value not in METRIC_NAMES:
+        raise fail(METRIC, nearest(value, METRIC_NAMES) if isinstance(value, str) else "")
+    return value
+
+
 Count = Annotated[int, BeforeValidator(_check_count)]
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 At = Annotated[str | dict[str, int], BeforeValidator(_check_at)]
@@ -58,7 +81,7 @@ Share = Annotated[int | float | str, BeforeValidator(_check_share)]
 class Primary(Table):
     """The number that is confirmatory; everything else in the report is exploratory."""
 
-    metric: Annotated[str, choice(*METRIC_NAMES)] = Field(description=words(METRIC_NAMES))
+    metric: Annotated[str, BeforeValidator(_check_metric)] = Field(description=METRIC)
     at: At = "last"
     margin: float | None = Field(default=None, gt=0, description="a number > 0, the smallest effect that matters")
     also_at: Annotated[tuple[At, ...], Strict(False)] = Field(default=(), description="a list of states as in at")
@@ -68,7 +91,7 @@ class Primary(Table):
         states = [self.at, *self.also_at]
         if any(state in states[:index] for index, state in enumerate(states)):
             raise fail("also_at without doubles and without the state of at", got="a state twice")
-        if self.metric.endswith(".accuracy") and self.margin is not None and self.margin >= 0.5:
+        if self.metric.endswith("accuracy") and self.margin is not None and self.margin >= 0.5:
             hint = "accuracies are shares: half a percentage point is 0.005"
             raise fail("a margin below 0.5 for an accuracy", hint, f"margin = {self.margin:g}")
         return self
@@ -150,6 +173,14 @@ class Data(Table):
         return self.model_copy(update={"split": Split(train=0.6, validation=0.2, test=0.2)})
 
 
+class Task(Table):
+    """What the network is trained for. Without a name it follows from the labels."""
+
+    name: Annotated[str, choice(*TASK_METRICS)] | None = Field(default=None, description=words(tuple(TASK_METRICS)))
+    class_weights: Annotated[str | tuple[float, ...], BeforeValidator(_check_weights)] = "none"
+    scale_targets: bool = Field(default=True, description="true or false")
+
+
 class Every(Table):
     """A distance in training: epochs or steps."""
 
@@ -172,9 +203,7 @@ class Training(Table):
     precision: Literal["float32", "tf32", "bfloat16"] = Field(
         default="float32", description='"float32", "tf32" or "bfloat16"'
     )
-    monitor: Literal["validation.nll", "validation.accuracy"] = Field(
-        default="validation.nll", description='"validation.nll" or "validation.accuracy"'
-    )
+    monitor: Annotated[str, choice(*MONITORS)] | None = Field(default=None, description=words(MONITORS))
     train_examples: Count = 10_000
     keep: Literal["best", "last", "none"] = Field(default="best", description='"best", "last" or "none"')
     save_every: Every | None = Field(default=None, description="{ epochs = n } or { steps = n }")

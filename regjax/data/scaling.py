@@ -1,6 +1,6 @@
-"""How stored values become inputs of a network: (x - shift) * factor."""
+"""How stored values become inputs, labels targets, and how much classes count: all from training rows alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -46,3 +46,47 @@ def _mean(x: np.ndarray, rows: np.ndarray, function: Callable[[np.ndarray], np.n
         # The sum so far is the first row, so that rows are added in one order however they are cut.
         total = np.concatenate([total, function(values)]).sum(0, keepdims=True)
     return total / len(rows)
+
+
+def fit_targets(y: np.ndarray, train: np.ndarray, scaled: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (shift, spread, centre), float32 [1, outputs], for targets (y - shift) / spread.
+
+        shift = centre = mean of y over `train`,   spread = its SD (1 for a constant);   not scaled: 0 and 1
+
+    Args:
+      y: labels [N] or [N, outputs].
+      train: rows that are fitted on; no other row is looked at.
+      scaled: whether targets are scaled.
+
+    >>> shift, spread, centre = fit_targets(np.array([1.0, 3.0, 99.0]), np.array([0, 1]), True)
+    >>> shift.tolist(), spread.tolist(), fit_targets(np.array([1.0, 3.0]), np.array([0, 1]), False)[2].tolist()
+    ([[2.0]], [[1.0]], [[2.0]])
+    """
+    values = y[train].reshape(len(train), -1).astype(np.float64)
+    centre, spread = values.mean(0, keepdims=True), values.std(0, keepdims=True)
+    if not scaled:
+        return np.zeros_like(centre, np.float32), np.ones_like(centre, np.float32), centre.astype(np.float32)
+    # What rounding leaves of a constant is no spread.
+    spread = np.where(spread > np.finfo(np.float32).eps * np.abs(centre), spread, 1.0)
+    return centre.astype(np.float32), spread.astype(np.float32), centre.astype(np.float32)
+
+
+def fit_weights(y: np.ndarray, train: np.ndarray, kind: str | Sequence[float], num_classes: int) -> np.ndarray:
+    """Return how much each class counts in the loss, float32 [1, classes].
+
+        balanced: w_k = n / (K n_k) over the training rows, whose mean weight is then 1
+
+    Args:
+      y: labels [N] int.
+      train: rows that are counted; no other row is looked at.
+      kind: "balanced" or the weights themselves. A class without training rows counts 1 and not among the K.
+      num_classes: how many there are.
+
+    >>> fit_weights(np.array([0, 0, 0, 1]), np.arange(4), "balanced", 2).round(2).tolist()
+    [[0.67, 2.0]]
+    """
+    if not isinstance(kind, str):
+        return np.asarray([kind], np.float32)
+    counts = np.bincount(y[train], minlength=num_classes)
+    weights = np.where(counts > 0, len(train) / (np.maximum(counts, 1) * (counts > 0).sum()), 1.0)
+    return weights[None].astype(np.float32)

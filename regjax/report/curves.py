@@ -18,7 +18,7 @@ from regjax.report.drawing import (
     padded,
     set_ticks,
 )
-from regjax.report.words import format_value, is_share, metric_words, value_scale
+from regjax.report.words import format_value, is_share, metric_words, value_scale, value_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -166,7 +166,8 @@ def draw_together(
 
 def panel_title(axis: Axis) -> str:
     """Return the heading of a panel: the metric, its unit, and whether the scale is logarithmic."""
-    return f"{metric_words(axis.metric)}{' (%)' if is_share(axis.metric) else ''}{', logarithmic' if axis.log else ''}"
+    unit = value_unit(axis.metric)
+    return f"{metric_words(axis.metric)}{f' ({unit})' if unit else ''}{', logarithmic' if axis.log else ''}"
 
 
 def draw_multiples(

@@ -28,9 +28,9 @@ from regjax.report.words import (
     format_effect,
     format_effects,
     format_value,
-    is_share,
     metric_words,
     value_scale,
+    value_unit,
 )
 
 if TYPE_CHECKING:
@@ -205,7 +205,8 @@ def draw_strips(strips: Sequence[Strip], metric: str, state: str) -> Drawing:
         set_ticks(axes, "x", *nice_ticks(low, high))
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel(f"{metric_words(metric)}{' (%)' if is_share(metric) else ''}, {state}")
+        unit = value_unit(metric)
+        axes.set_xlabel(f"{metric_words(metric)}{f' ({unit})' if unit else ''}, {state}")
 
     return draw(
         WIDTH, total, paint, "strips", _strips_alt(strips, metric, state), _strips_caption(strips, metric, state)

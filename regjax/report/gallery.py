@@ -8,6 +8,7 @@ import pandas as pd
 
 from regjax.analysis.effects import describe_cells, good_sign
 from regjax.analysis.table import Table, at_label, curves, state_values
+from regjax.metrics import SPLITS
 from regjax.report.curves import MOST_TOGETHER, draw_multiples, draw_together
 from regjax.report.drawing import Drawing, cell_look
 from regjax.report.figures import draw_effects, draw_strips, make_strips
@@ -82,14 +83,19 @@ def _has(table: Table, metric: str) -> bool:
     return metric in table.records.columns and bool(table.records[metric].notna().any())
 
 
+def _has_any(table: Table, names: Sequence[str]) -> bool:
+    return any(_has(table, f"{split}.{name}") for split in SPLITS for name in names)
+
+
 def make_curves(table: Table) -> list[Group]:
     """Return the learning curves: all cells in one panel per metric, or one small panel per cell and metric."""
     plan = table.plan
-    held_out = "validation" if _has(table, "validation.nll") or _has(table, "validation.accuracy") else "test"
+    loss, score = ("nll", "accuracy") if _has_any(table, ("nll", "accuracy")) else ("mse", "r2")
+    held_out = "validation" if any(_has(table, f"validation.{name}") for name in (loss, score)) else "test"
     lengths = ("data.train_size", "training.batch_size")
     per_epoch = None if any(f["path"] in lengths for f in plan["factors"]) else plan.get("steps_per_epoch")
     x_label, scale = ("epoch", per_epoch) if per_epoch else ("step", 1)
-    wanted = [f"{held_out}.nll", "train.nll", f"{held_out}.accuracy"]
+    wanted = [f"{held_out}.{loss}", f"train.{loss}", f"{held_out}.{score}"]
     few = len(table.cells) <= MOST_TOGETHER
     metrics = [m for m in dict.fromkeys([*wanted, *([plan["primary"]["metric"]] if few else [])]) if _has(table, m)]
     if not metrics:

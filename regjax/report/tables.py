@@ -12,6 +12,7 @@ from regjax.report.words import (
     MISSING,
     STREAM_WORDS,
     clean,
+    count_labels,
     effect_digits,
     effect_unit,
     format_effect,
@@ -246,11 +247,12 @@ def provenance_grid(plan: Mapping[str, Any], done: Iterable[Mapping[str, Any]]) 
     total = sum(seconds.values())
     programs = {kind: sum(chunk["programs"].get(kind, 0) for chunk in chunks) for kind in ("compiled", "cached")}
     data = plan["data"]
+    labels = count_labels(data["num_classes"], data.get("num_targets", 1))
     per_epoch = f" ({plan['steps_per_epoch']:,} per epoch)" if plan.get("steps_per_epoch") else ""
     sizes = f"{data['num_train']} training, {data['num_validation']} validation, {data['num_test']} test examples"
     used = sorted({str(chunk["devices"]) for chunk in chunks} | {str(device) for device in plan["devices"]})
     facts = {
-        "Data": f"{data['name']}: {sizes}, {data['num_classes']} classes",
+        "Data": f"{data['name']}: {sizes}, {labels}",
         "Data digest": data["digest"],
         "Parameters of the model": f"{plan['num_params']:,}",
         "Updates per run": f"{plan['steps']:,}{per_epoch}",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from regjax.analysis.sentences import metric_text, p_text
+from regjax.metrics import GAP
 
 MISSING = "\N{EN DASH}"
 
@@ -57,33 +58,55 @@ def value_scale(metric: str) -> float:
     return 100.0 if is_share(metric) else 1.0
 
 
+def value_unit(metric: str) -> str:
+    """Return the unit of a value: "%" for shares, "pp" for a gap between two, else nothing.
+
+    >>> value_unit("test.accuracy"), value_unit("gap.accuracy"), value_unit("test.mse")
+    ('%', 'pp', '')
+    """
+    return "" if not is_share(metric) else "pp" if metric.startswith(f"{GAP}.") else "%"
+
+
 def effect_unit(metric: str) -> str:
     """Return the unit of a difference of two values: "pp" for shares, else nothing."""
     return "pp" if is_share(metric) else ""
 
 
 def format_value(metric: str, value: float) -> str:
-    """Return a value as shown: shares in percent with two decimals, all else with four decimals.
+    """Return a value as shown: shares in percent with two decimals, all else with four decimals or six digits.
 
     >>> format_value("test.accuracy", 0.9774), format_value("test.nll", 0.07312)
     ('97.74%', '0.0731')
+    >>> format_value("gap.accuracy", 0.0123), format_value("test.mse", 2859.6963)
+    ('1.23 pp', '2859.70')
     >>> format_value("test.nll", float("nan"))
     '–'
     """
     if not math.isfinite(value):
         return format_odd(value)
-    return f"{100 * value:.2f}%" if is_share(metric) else f"{value:.4f}"
+    if is_share(metric):
+        return f"{100 * value:.2f}{' pp' if value_unit(metric) == 'pp' else '%'}"
+    return f"{value:.{value_digits(value)}f}"
+
+
+def value_digits(value: float) -> int:
+    """Return the decimals for a value that is no share: 4, fewer where it is large, so that 6 digits are enough.
+
+    >>> value_digits(0.07), value_digits(2859.7), value_digits(123456.0)
+    (4, 2, 0)
+    """
+    return 4 if abs(value) < 100 else max(0, 5 - math.floor(math.log10(abs(value))))
 
 
 def format_spread(metric: str, value: float) -> str:
-    """Return a standard deviation or width: percentage points with two decimals for shares, else four decimals."""
+    """Return a standard deviation or width: percentage points with two decimals for shares, else as values."""
     if not math.isfinite(value):
         return format_odd(value)
-    return f"{value_scale(metric) * value:.{2 if is_share(metric) else 4}f}"
+    return f"{value_scale(metric) * value:.{2 if is_share(metric) else value_digits(value)}f}"
 
 
 def effect_digits(metric: str, *ends: float) -> int:
-    """Return the decimals for an interval of effects: 2 (shares) or 4, more where an end would read as zero.
+    """Return the decimals for an interval of effects: 2 (shares) or as of values, more where an end would read as zero.
 
     The reader checks whether an interval holds 0, so an end that is not 0 must not look like it.
 
@@ -91,7 +114,7 @@ def effect_digits(metric: str, *ends: float) -> int:
     (3, 2)
     """
     shown = [value_scale(metric) * end for end in ends if math.isfinite(end) and end != 0]
-    start = 2 if is_share(metric) else 4
+    start = 2 if is_share(metric) else min(map(value_digits, shown), default=4)
     return next((d for d in range(start, 8) if all(float(f"{end:.{d}f}") for end in shown)), 8)
 
 
@@ -194,3 +217,12 @@ def count(number: int, noun: str) -> str:
     ('1 run', '3 runs')
     """
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def count_labels(num_classes: int, num_targets: int) -> str:
+    """Return how many classes or targets data has.
+
+    >>> count_labels(10, 1), count_labels(0, 1)
+    ('10 classes', '1 target')
+    """
+    return f"{num_classes} classes" if num_classes else count(num_targets, "target")

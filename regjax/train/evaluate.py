@@ -11,11 +11,14 @@ import numpy as np
 from regjax.models import Model
 from regjax.recipe import MATMULS, Recipe, apply_model, make_mask
 from regjax.regularizers.base import Params
-from regjax.tasks import Classification
+from regjax.tasks import Fit, Task
 from regjax.train.state import Data, Scale, Seed, State, Sums
 
 # Examples of one forward pass: large enough for matmuls to be efficient, small enough to stay in cache.
 EVALUATION_BATCH = 1000
+
+# A weight nearer to zero than this counts as next to nothing in `near_zero_fraction`.
+NEAR_ZERO = 1e-3
 
 Record = dict[str, jax.Array]
 
@@ -26,7 +29,7 @@ def no_tap(site: Any, x: jax.Array) -> jax.Array:
 
 
 def forward(recipe: Recipe, params: Params, stats: Any, x: jax.Array, seed: Seed) -> jax.Array:
-    """Return the network's outputs [examples, classes] without noise of examples `x` as stored."""
+    """Return the network's outputs [examples, outputs] without noise of examples `x` as stored."""
     return recipe.forward(params, stats, seed.scale.apply(x), no_tap, False).outputs
 
 
@@ -60,7 +63,7 @@ def find_splits(recipe: Recipe, seed: Seed) -> dict[str, jax.Array]:
 def sum_batch(
     recipe: Recipe, params: Params, stats: Any, x: jax.Array, labels: jax.Array, index: jax.Array, seed: Seed
 ) -> Record:
-    """Return the SUMS over a batch of the task's metrics without noise, of each split's examples in it.
+    """Return the SUMS over a batch of the task's quantities without noise, of each split's examples in it.
 
     Args:
       recipe, params, stats, seed: of this member.
@@ -68,20 +71,25 @@ def sum_batch(
       index: which of the batches of all splits it is, int32.
 
     Returns:
-      {metric: [splits]}.
+      {quantity: [splits] or [splits, k]}.
     """
     lengths = [len(rows) for rows in find_splits(recipe, seed).values()]
     ends = jnp.asarray(np.cumsum(lengths), jnp.int32)
     place = index * len(x) + jnp.arange(len(x), dtype=jnp.int32)
     # Of every example: in which split it is, [splits, examples].
     member = (place[None] < ends[:, None]) & (place[None] >= (ends - jnp.asarray(lengths, jnp.int32))[:, None])
-    metrics = recipe.task.metrics(forward(recipe, params, stats, x, seed), labels)
-    # where, not a product: 0 * inf of another split's row would be NaN
-    return {name: jnp.sum(jnp.where(member, value[None], 0.0), axis=1) for name, value in metrics.items()}
+    metrics = recipe.task.metrics(forward(recipe, params, stats, x, seed), labels, seed.fit)
+
+    def add(value: jax.Array) -> jax.Array:
+        mine = member.reshape(*member.shape, *[1] * (value.ndim - 1))
+        # where, not a product: 0 * inf of another split's row would be NaN
+        return jnp.sum(jnp.where(mine, value[None], 0.0), axis=1)
+
+    return {name: add(value) for name, value in metrics.items()}
 
 
 def evaluate(recipe: Recipe, params: Params, stats: Any, data: Data, seed: Seed) -> Record:
-    """Return the SUMS over each split's rows of the task's metrics without noise; the host divides, in float64.
+    """Return the SUMS over each split's rows of the task's quantities without noise; the host divides, in float64.
 
     All splits are one pass of one network: a third of the program that a pass each would be.
 
@@ -89,7 +97,7 @@ def evaluate(recipe: Recipe, params: Params, stats: Any, data: Data, seed: Seed)
       recipe, params, stats, data, seed: of this member.
 
     Returns:
-      {metric: [batches, splits]}, for `observe` to add up.
+      {quantity: [batches, splits, ...]}, for `observe` to add up.
     """
 
     def use(index: jax.Array, rows: jax.Array) -> Record:
@@ -99,22 +107,23 @@ def evaluate(recipe: Recipe, params: Params, stats: Any, data: Data, seed: Seed)
 
 
 def predict(recipe: Recipe, params: Params, stats: Any, data: Data, rows: jax.Array, seed: Seed) -> jax.Array:
-    """Return the task's predictions [rows, classes] without noise."""
+    """Return the task's predictions [rows, outputs] without noise."""
 
     def use(index: jax.Array, picked: jax.Array) -> jax.Array:
-        return recipe.task.predict(forward(recipe, params, stats, data.x[picked], seed))
+        return recipe.task.predict(forward(recipe, params, stats, data.x[picked], seed), seed.fit)
 
     stacked = over_batches(rows, use)
     return stacked.reshape(-1, stacked.shape[-1])[: len(rows)]
 
 
 @functools.cache
-def make_predictor(model: Model, task: Classification, precision: str) -> Any:
-    """Return the jitted (params, stats, scale, x) -> predictions of a network, at the matmul precision of training."""
+def make_predictor(model: Model, task: Task, precision: str) -> Any:
+    """Return the jitted (params, stats, scale, fit, x) -> predictions of a network, at training's matmul precision."""
 
-    def predict_all(params: Params, stats: Any, scale: Scale, x: jax.Array) -> jax.Array:
+    def predict_all(params: Params, stats: Any, scale: Scale, fit: Fit, x: jax.Array) -> jax.Array:
         with jax.default_matmul_precision(MATMULS[precision]):
-            return task.predict(apply_model(model, precision, params, stats, scale.apply(x), no_tap, False).outputs)
+            outputs = apply_model(model, precision, params, stats, scale.apply(x), no_tap, False).outputs
+            return task.predict(outputs, fit)
 
     return jax.jit(predict_all)
 
@@ -130,14 +139,14 @@ def observe(
       recipe, state, seed: of this member.
       step: updates made so far.
       sums: of the updates since the last record.
-      evaluated: {metric: [batches, splits]} from `evaluate`.
+      evaluated: {quantity: [batches, splits, ...]} from `evaluate`.
     """
-    record: Record = {f"batch.{name}": value / recipe.every for name, value in sums._asdict().items()}
+    record: Record = {f"batch.{name}": value / recipe.every for name, value in sums.items()}
     totals = {name: jnp.sum(batches, axis=0) for name, batches in evaluated.items()}
     splits = find_splits(recipe, seed)
     record |= {f"{split}.{name}": total[i] for i, split in enumerate(splits) for name, total in totals.items()}
-    monitored = record[f"validation.{recipe.monitor}"] / len(seed.rows.validation)
-    value = -monitored if recipe.monitor == "accuracy" else monitored
+    held = {name: record[f"validation.{name}"] for name in totals}
+    value = recipe.task.monitor(recipe.monitor, held, len(seed.rows.validation))
     bad = (state.diverged < 0) & ~all_finite(state.params)
     state = state._replace(diverged=jnp.where(bad, step, state.diverged))
     ended = (state.watch.stopped >= 0) | (state.diverged >= 0)
@@ -148,9 +157,9 @@ def observe(
     mask = jax.tree.leaves(make_mask(state.params, recipe.decay_on))
     weights = [w for w, chosen in zip(jax.tree.leaves(state.params), mask, strict=True) if chosen]
     record["weight_norm"] = jnp.sqrt(sum((jnp.sum(jnp.square(w)) for w in weights), jnp.float32(0)))
-    record["zero_fraction"] = sum((jnp.sum(w == 0) for w in weights), jnp.int32(0)) / max(
-        sum(w.size for w in weights), 1
-    )
+    size = max(sum(w.size for w in weights), 1)
+    record["zero_fraction"] = sum((jnp.sum(w == 0) for w in weights), jnp.int32(0)) / size
+    record["near_zero_fraction"] = sum((jnp.sum(jnp.abs(w) < NEAR_ZERO) for w in weights), jnp.int32(0)) / size
     record |= {"best_step": watch.best_step, "stopped": watch.stopped, "diverged": state.diverged}
     return state, record
 

@@ -55,9 +55,9 @@ def count_stretch(recipe: Recipe, num_train: int) -> int:
     return per_epoch if recipe.every % per_epoch == 0 else recipe.every
 
 
-def zero_sums(seed: Seed) -> Sums:
+def zero_sums(recipe: Recipe, seed: Seed) -> Sums:
     """Return the sums before the first update of an interval."""
-    return Sums(*(jnp.zeros((), seed.scale.factor.dtype) for _ in Sums._fields))
+    return {name: jnp.zeros((), seed.scale.factor.dtype) for name in ("loss", *recipe.task.batch_names)}
 
 
 def train_batches(
@@ -74,7 +74,7 @@ def train_batches(
         state, sums = carry
         now = make_now(recipe, seed, state, first + index)
         x, labels = take(index)
-        state, new = step(recipe, state, seed.scale.apply(x), labels, now)
+        state, new = step(recipe, state, seed.scale.apply(x), labels, now, seed.fit)
         return state, jax.tree.map(jnp.add, sums, new)
 
     return jax.lax.fori_loop(0, count, update, carry)
@@ -123,11 +123,11 @@ def advance(
         begin = start + index * every
         stretches = (updates + stretch - 1) // stretch
         train = functools.partial(train_stretch, begin)
-        state, sums = jax.lax.fori_loop(0, stretches, train, (state, zero_sums(seed)))
+        state, sums = jax.lax.fori_loop(0, stretches, train, (state, zero_sums(recipe, seed)))
         state, record = observe(state, begin + every, sums)
         return state, jax.tree.map(lambda rows, value: rows.at[index].set(value), records, record)
 
-    shapes = jax.eval_shape(observe, state, start, zero_sums(seed))[1]
+    shapes = jax.eval_shape(observe, state, start, zero_sums(recipe, seed))[1]
     records = jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype), shapes)
     return jax.lax.fori_loop(0, intervals, interval, (state, records))
 
@@ -138,7 +138,7 @@ def renew(recipe: Recipe, seed: Seed, data: Data, state: State, fresh: jax.Array
 
 
 def finish(recipe: Recipe, seed: Seed, data: Data, state: State, moment: int) -> jax.Array:
-    """Return predictions [observers, test rows, classes] of a kept moment: the best state where a run restores it."""
+    """Return predictions [observers, test rows, outputs] of a kept moment: the best state where a run restores it."""
     states = end_state(recipe, state, moment)
     return jax.lax.map(lambda kept: evaluate.predict(recipe, kept[0], kept[1], data, seed.rows.test, seed), states)
 
@@ -163,14 +163,15 @@ def end_state(recipe: Recipe, state: State, moment: int) -> tuple[Any, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Axes:
-    """Which parts of the seeds differ between rows: examples (a split per seed) and scale (fitted per split)."""
+    """Which parts of the seeds differ between rows: examples and fit (a split per seed), scale (fitted per split)."""
 
     rows: bool
     scale: bool
 
     def tree(self, batched: Any, shared: Any) -> Seed:
         """Return a prefix tree for `Seed` with `batched` or `shared` at each part."""
-        return Seed(batched, batched if self.rows else shared, batched if self.scale else shared)
+        rows = batched if self.rows else shared
+        return Seed(batched, rows, batched if self.scale else shared, rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +184,7 @@ class Population:
       renew: (recipe, seed, data, state, fresh) -> state; the state is donated.
       advance: (recipe, seed, state, data, start, intervals, updates) -> (state, records [rows, columns, room]); the
         state is donated.
-      finish: (recipe, seed, data, state, moment) -> predictions [rows, columns, observers, test rows, classes].
+      finish: (recipe, seed, data, state, moment) -> predictions [rows, columns, observers, test rows, outputs].
       end: (recipe, state, moment) -> (params, stats) [rows, columns, observers, ...].
     """
 
@@ -273,4 +274,5 @@ def place_seed(mesh: Mesh, seed: Seed, axes: Axes) -> Seed:
         streams=place(mesh, seed.streams, batched=True),
         rows=place(mesh, seed.rows, batched=axes.rows),
         scale=place(mesh, seed.scale, batched=axes.scale),
+        fit=place(mesh, seed.fit, batched=axes.rows),
     )

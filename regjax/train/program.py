@@ -228,6 +228,7 @@ def argument_shapes(program: Program) -> tuple[Any, Seed, State, Data]:
         shape_of(mesh, seeds.streams, batched=True),
         shape_of(mesh, seeds.rows, batched=axes.rows),
         shape_of(mesh, seeds.scale, batched=axes.scale),
+        shape_of(mesh, seeds.fit, batched=axes.rows),
     )
     whole = data_shapes(program.dataset)
     held = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), whole)

@@ -9,10 +9,14 @@ from regjax.keys import stream_key
 from regjax.observers import Watch
 from regjax.recipe import Recipe
 from regjax.regularizers.base import Params
+from regjax.tasks import NO_FIT, Fit
 
 
 class Data(NamedTuple):
-    """All examples, on the device once for all members: `x` [examples, ...] as stored, `y` [examples] int32."""
+    """All examples, on the device once for all members: `x` [examples, ...] as stored, `y` labels.
+
+    Labels are int32 classes [examples], or float32 values [examples] or [examples, outputs].
+    """
 
     x: jax.Array
     y: jax.Array
@@ -38,19 +42,16 @@ class Scale(NamedTuple):
 
 
 class Seed(NamedTuple):
-    """All that the cells of one replicate share: `streams` {name: uint32 seed}, rows and scale of the inputs."""
+    """All that the cells of one replicate share: `streams` {name: uint32 seed}, rows, inputs' scale, task's fit."""
 
     streams: dict[str, jax.Array]
     rows: Rows
     scale: Scale
+    fit: Fit = NO_FIT
 
 
-class Sums(NamedTuple):
-    """Running sums over the updates since the last record: mean objective, mean nll, mean accuracy of each batch."""
-
-    loss: jax.Array
-    nll: jax.Array
-    accuracy: jax.Array
+# Running sums over the updates since the last record: mean objective of each batch, `loss`, and its mean metrics.
+Sums = dict[str, jax.Array]
 
 
 class State(NamedTuple):

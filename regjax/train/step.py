@@ -9,6 +9,7 @@ from regjax.optimizers import learning_rate
 from regjax.recipe import Recipe, make_mask
 from regjax.regularizers import Batch, Now
 from regjax.regularizers.base import Params, Site
+from regjax.tasks import NO_FIT, Fit
 from regjax.train.state import Seed, State, Sums
 
 
@@ -23,7 +24,9 @@ def make_now(recipe: Recipe, seed: Seed, state: State, step: jax.Array) -> Now:
     )
 
 
-def step(recipe: Recipe, state: State, x: jax.Array, labels: jax.Array, now: Now) -> tuple[State, Sums]:
+def step(
+    recipe: Recipe, state: State, x: jax.Array, labels: jax.Array, now: Now, fit: Fit = NO_FIT
+) -> tuple[State, Sums]:
     """Return the state after one update, and the loss and metrics of its batch in training mode.
 
         b = batch parts(x, y);  L(w) = mean loss(model(w, b.x; site parts), b.y) + penalties(w)
@@ -35,10 +38,11 @@ def step(recipe: Recipe, state: State, x: jax.Array, labels: jax.Array, now: Now
       recipe: what to do.
       state: before the update.
       x: scaled inputs [batch, ...].
-      labels: int32 classes [batch].
+      labels: [batch, ...] as stored.
       now: step, learning rate and keys of this update.
+      fit: what the task takes from the seed's training rows.
     """
-    batch = Batch(own(x, recipe), recipe.task.encode(labels).astype(x.dtype))
+    batch = Batch(own(x, recipe), recipe.task.encode(labels, fit).astype(x.dtype))
     for regularizer in recipe.regularizers:
         batch = regularizer.batch(batch, now)
 
@@ -49,7 +53,7 @@ def step(recipe: Recipe, state: State, x: jax.Array, labels: jax.Array, now: Now
 
     def objective(params: Params) -> tuple[jax.Array, Any]:
         forward = recipe.forward(params, state.stats, batch.x, tap, True)
-        loss = jnp.mean(recipe.task.loss(forward.outputs, batch.y))
+        loss = jnp.mean(recipe.task.loss(forward.outputs, batch.y, fit.weights))
         for regularizer in recipe.regularizers:
             penalty = regularizer.penalty(params, now)
             loss = loss if penalty is None else loss + penalty
@@ -61,8 +65,8 @@ def step(recipe: Recipe, state: State, x: jax.Array, labels: jax.Array, now: Now
     for regularizer in recipe.regularizers:
         params = regularizer.project(params, now)
 
-    metrics = recipe.task.metrics(forward.outputs, labels)
-    sums = Sums(loss, jnp.mean(metrics["nll"]), jnp.mean(metrics["accuracy"]))
+    metrics = recipe.task.batch_metrics(forward.outputs, labels, fit)
+    sums = {"loss": loss, **{name: jnp.mean(value) for name, value in metrics.items()}}
     diverged = jnp.where((state.diverged < 0) & ~jnp.isfinite(loss), now.step + 1, state.diverged)
     return state._replace(params=params, stats=forward.stats, opt=opt, diverged=diverged), sums
 

@@ -33,6 +33,7 @@ from regjax.train.population import (
     place,
     seed_kind,
     train_batches,
+    zero_sums,
 )
 from regjax.train.program import Compiled, Program, Trainer, argument_shapes, compile_quickly, count_memory, shape_of
 from regjax.train.state import Data, Seed, State, Sums
@@ -94,8 +95,9 @@ class Streamed(Trainer):
         first = shape_of(mesh, np.zeros(program.layout.rows, np.int32), batched=True)
         fresh = shape_of(mesh, np.zeros(program.layout.rows, bool), batched=True)
         count = shape_of(mesh, np.int32(0), batched=False)
-        zeros: Any = [np.zeros(program.layout[:2], seed.scale.factor.dtype)] * len(Sums._fields)
-        self.zero = place(mesh, Sums(*zeros), batched=True)
+        zero = jax.eval_shape(zero_sums, self.static, seed)
+        zero = jax.tree.map(lambda leaf: np.zeros(program.layout[:2], leaf.dtype), zero)
+        self.zero = place(mesh, zero, batched=True)
         updates, batch, self.batches = block_shapes(program, self.block)
 
         self.renew = compile_quickly(program, program.population.renew.lower(recipe, seed, data, state, fresh))
@@ -180,7 +182,7 @@ class Streamed(Trainer):
         return Block(x, y, host)
 
     def finish(self, recipe: Recipe, seed: Seed, data: Data, state: State, moment: int) -> np.ndarray:
-        """Return predictions [rows, columns, observers, test rows, classes] of a kept moment."""
+        """Return predictions [rows, columns, observers, test rows, outputs] of a kept moment."""
         states = self.program.population.end(recipe, state, moment)
         test = np.asarray(seed.rows.test)
         cut = cut_batches(test)
@@ -217,8 +219,12 @@ def observe(
 
 
 def predict_batch(recipe: Recipe, seed: Seed, states: tuple[Any, Any], x: jax.Array) -> jax.Array:
-    """Return one member's predictions [observers, batch, classes]."""
-    return jax.lax.map(lambda kept: recipe.task.predict(evaluate.forward(recipe, kept[0], kept[1], x, seed)), states)
+    """Return one member's predictions [observers, batch, outputs]."""
+
+    def predict(kept: tuple[Any, Any]) -> jax.Array:
+        return recipe.task.predict(evaluate.forward(recipe, *kept, x, seed), seed.fit)
+
+    return jax.lax.map(predict, states)
 
 
 def make_order(program: Program, stretch: int) -> Any:
@@ -274,7 +280,7 @@ def block_shapes(program: Program, block: int) -> tuple[tuple[Any, Any], tuple[A
         x, y = program.dataset.x, program.dataset.y
         return (
             jax.ShapeDtypeStruct((*lead, *x.shape[1:]), x.dtype, sharding=sharding),
-            jax.ShapeDtypeStruct(lead, y.dtype, sharding=sharding),
+            jax.ShapeDtypeStruct((*lead, *y.shape[1:]), y.dtype, sharding=sharding),
         )
 
     batched = program.axes.rows

@@ -165,7 +165,7 @@ def test_one_step_equals_its_oracle(name, field):
             expected, loss = train_step(
                 small.flat(begin), x[0], np.eye(3)[labels[0]], [oracle], noise=noise, direction=Sgd(), lr=0.1
             )
-            np.testing.assert_allclose(sums.loss[index, 0], loss, rtol=1e-12)
+            np.testing.assert_allclose(sums["loss"][index, 0], loss, rtol=1e-12)
             for path, leaf in small.flat(states.params).items():
                 assert leaf.dtype == np.float64
                 np.testing.assert_allclose(leaf[index], expected[path], rtol=1e-10, atol=1e-13, err_msg=path)

@@ -128,5 +128,5 @@ def test_metrics_are_of_the_unsmoothed_labels():
     outputs = recipe.model.apply(begin.params, {}, jnp.asarray(x[0]), lambda site, h: h, False).outputs
     nll = -jax.nn.log_softmax(outputs)[np.arange(16), labels[0]].mean()
 
-    np.testing.assert_allclose(sums.nll, nll, rtol=1e-6)
-    np.testing.assert_allclose(sums.loss, 0.5 * nll - 0.5 * jax.nn.log_softmax(outputs).mean(), rtol=1e-5)
+    np.testing.assert_allclose(sums["nll"], nll, rtol=1e-6)
+    np.testing.assert_allclose(sums["loss"], 0.5 * nll - 0.5 * jax.nn.log_softmax(outputs).mean(), rtol=1e-5)

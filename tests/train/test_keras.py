@@ -64,8 +64,8 @@ def test_losses_equal_keras(tmp_path, data_folder):
 
     names = [f"{layer}/{kind}" for layer in ("hidden_0", "hidden_1", "output") for kind in ("kernel", "bias")]
     keras = ask("losses", tmp_path, x=x, y=y, **{f"w{i}": begin[name] for i, name in enumerate(names)})
-    assert sums.loss.dtype == np.float64
+    assert sums["loss"].dtype == np.float64
     assert keras["losses"][-1] < 0.8 * keras["losses"][0]
-    np.testing.assert_allclose(sums.loss, keras["losses"], rtol=1e-8)
+    np.testing.assert_allclose(sums["loss"], keras["losses"], rtol=1e-8)
     for i, name in enumerate(names):
         np.testing.assert_allclose(small.flat(state.params)[name], keras[f"w{i}"], rtol=0, atol=1e-7, err_msg=name)

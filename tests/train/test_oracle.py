@@ -75,6 +75,6 @@ def test_training_equals_the_numpy_oracle(case):
         )
         losses.append(loss)
     assert losses[-1] < losses[0]
-    np.testing.assert_allclose(sums.loss, losses, rtol=1e-8)
+    np.testing.assert_allclose(sums["loss"], losses, rtol=1e-8)
     for path, leaf in small.flat(state.params).items():
         np.testing.assert_allclose(leaf, params[path], rtol=1e-7, atol=1e-9, err_msg=path)

@@ -67,7 +67,6 @@ def test_defaults_are_filled_in():
         "batch_size": 32,
         "evaluate_every": {"epochs": 1},
         "precision": "float32",
-        "monitor": "validation.nll",
         "train_examples": 10000,
         "keep": "best",
     }

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from regjax.config import Data, Design, Measure, Primary, Seeds, Training, load_study
+from regjax.config import Data, Design, Measure, Primary, Seeds, Task, Training, load_study
 from regjax.config.fields import part_fields
 from regjax.design import DESIGNS
 from regjax.models import MODELS
@@ -18,7 +18,7 @@ def test_every_key_of_a_study_is_documented() -> None:
     """docs/study-file.md names every key of every table and every design."""
     text = (ROOT / "docs" / "study-file.md").read_text()
     words = set(re.findall(r"\w+", text))
-    keys = {key for table in (Primary, Data, Training, Seeds, Design, Measure) for key in table.model_fields}
+    keys = {key for table in (Primary, Data, Task, Training, Seeds, Design, Measure) for key in table.model_fields}
     keys |= {key for part in (*MODELS.values(), *OPTIMIZERS.values()) for key in part_fields(part)}
 
     assert keys | set(OPTIMIZERS) | set(MODELS) | set(DESIGNS) <= words

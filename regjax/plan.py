@@ -1,6 +1,5 @@
 """The plan: study -> cells -> runs -> groups that share a compiled program."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,9 +21,11 @@ from regjax.config import (
 from regjax.data import DataError, Dataset, Rows, split_rows
 from regjax.design import Cell, full_factorial, make_cells, make_contrasts, match_cells
 from regjax.files import canonical, digest
-from regjax.grouping import make_recipes
+from regjax.grouping import Setting, make_recipes
 from regjax.identity import describe_run
 from regjax.keys import STREAMS
+from regjax.observers import OBSERVERS
+from regjax.parts import is_off
 from regjax.recipe import Recipe, make_mask
 
 
@@ -169,7 +170,7 @@ def _make_runs(
     steps = [resolve_steps(c.training, sizes[c.data["train_size"]]["train"] // c.training.batch_size) for c in cells]
     moments = choose_moments(cells, resolve_primary(study, steps)["at"] if study.measure.predictions else None, steps)
     check_warmup(cells, steps)
-    recipes = make_recipes(cells, steps, dataset.num_classes, moments, dataset.x.shape[1:], study.seeds.count)
+    recipes = make_recipes(cells, steps, find_setting(study, dataset), moments, study.seeds.count)
     for recipe in {recipe.decay_on: recipe for recipe in recipes}.values():
         check_patterns(recipe, dataset)
     runs = []
@@ -180,6 +181,11 @@ def _make_runs(
             run_id = digest(canonical(settings))
             runs.append(Run(run_id, wave, index, seed, recipe, streams, cell.data["train_size"], settings))
     return runs, steps
+
+
+def find_setting(study: Study, dataset: Dataset) -> Setting:
+    """Return what the recipes of a study share."""
+    return Setting(study.regularizers, dataset.num_classes, dataset.x.shape[1:])
 
 
 def find_rows(study: Study, dataset: Dataset, run: Run) -> Rows:
@@ -225,7 +231,7 @@ def choose_moments(
 def restores_best(cell: CellSettings) -> bool:
     """Return whether runs of a cell end in their best state: early stopping is on and restores."""
     stopping = cell.observers.get("early_stopping", {})
-    return math.isfinite(stopping.get("patience", math.inf)) and stopping["restore"] > 0
+    return not is_off(OBSERVERS["early_stopping"], stopping) and stopping["restore"] > 0
 
 
 def check_inputs(cells: Sequence[CellSettings], dataset: Dataset) -> None:
@@ -296,7 +302,7 @@ def make_runs_table(plan: Plan) -> pd.DataFrame:
     rows = []
     for index, group in enumerate(plan.groups):
         for run in group.runs:
-            stop = run.recipe.stop
+            observer = run.recipe.observer
             rows.append(
                 {
                     "run": run.id,
@@ -304,7 +310,7 @@ def make_runs_table(plan: Plan) -> pd.DataFrame:
                     "cell": run.cell,
                     "seed": run.seed,
                     "group": index,
-                    "restores": bool(math.isfinite(stop.patience) and stop.restore > 0),
+                    "restores": bool(observer.can_stop and observer.stop.restore > 0),
                     "hypers": canonical({**dict(run.settings["active"]), "optimizer": run.settings["optimizer"]}),
                     "settings": canonical(run.settings),
                 }

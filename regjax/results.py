@@ -1,5 +1,6 @@
 """Results of a study, read from its run directory."""
 
+import dataclasses
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 from regjax import store
 from regjax.analysis.effects import describe_cells, make_effects
 from regjax.analysis.table import Table, load_table
+from regjax.keys import STREAMS
 
 
 class Results:
@@ -95,25 +97,36 @@ class Results:
           cell, seed: as for `params`.
           x: inputs [examples, ...] as the data set stores them; they are scaled as in training.
         """
+        import jax
+
         from regjax import runtime
-        from regjax.config import parse_study, plain, resolve_cell
-        from regjax.design import make_cells
-        from regjax.tasks import Classification
-        from regjax.train.evaluate import make_predictor
-        from regjax.train.state import Scale
+        from regjax.train.evaluate import predict_kept
+        from regjax.train.inputs import make_seed, stack_recipes
 
         runtime.configure()
         kept, index = self._kept(cell, seed), self._cell(cell)
+        recipe = stack_recipes([self._recipe(index, np.shape(x)[1:])])
+        recipe = jax.tree.map(lambda leaf: leaf[0], recipe)
+        recipe = dataclasses.replace(recipe, observer=jax.tree.map(lambda leaf: leaf[0], recipe.observer))
+        streams = {name: seed if name in self.plan["vary"] else 0 for name in STREAMS}
+        given = make_seed(streams, ((), (), ()), **kept["scale"])
+        return np.asarray(predict_kept(recipe, kept["params"], kept.get("stats", {}), np.asarray(x), given))
+
+    def _recipe(self, cell: int, input_shape: tuple[int, ...]) -> Any:
+        """Return the recipe of a cell, as it was trained."""
+        from regjax.config import Steps, parse_study, plain, resolve_cell
+        from regjax.design import make_cells
+        from regjax.grouping import Setting, make_observer, make_recipes
+
         study = parse_study(self.plan["study"])
-        tuned = self.plan["tuned"].get(str(index), {})
+        tuned = self.plan["tuned"].get(str(cell), {})
         options = study.tune.factors if study.tune else {}
         levels = {path: next(v for v in options[path] if plain(v) == value) for path, value in tuned.items()}
-        settings = resolve_cell(study, {**make_cells(study)[index].levels, **levels})
-        num_classes = self.plan["data"]["num_classes"]
-        predictor = make_predictor(
-            settings.model.make(num_classes), Classification(num_classes), settings.training.precision
-        )
-        return np.asarray(predictor(kept["params"], kept.get("stats", {}), Scale(**kept["scale"]), np.asarray(x)))
+        cells = [resolve_cell(study, {**known.levels, **levels}) for known in make_cells(study)]
+        setting = Setting(study.regularizers, self.plan["data"]["num_classes"], input_shape)
+        made = make_recipes(cells[cell : cell + 1], [Steps(1, 1, 1, None)], setting, (), 1)[0]
+        # What an average keeps depends on the others of its study.
+        return dataclasses.replace(made, observer=make_observer(cells[cell], cells))
 
     def report(self) -> Path:
         """Return the path of report.html, made anew."""

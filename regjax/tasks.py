@@ -39,6 +39,10 @@ class Classification:
         """Return class probabilities [batch, num_classes]."""
         return jax.nn.softmax(outputs)
 
+    def link(self, predictions: jax.Array) -> jax.Array:
+        """Return outputs [batch, num_classes] whose predictions these are: log p, finite at p = 0."""
+        return jnp.log(jnp.maximum(predictions, jnp.finfo(predictions.dtype).tiny))
+
 
 # Metric -> whether larger is better.
 METRICS = {"nll": False, "accuracy": True}

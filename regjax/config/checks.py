@@ -18,6 +18,7 @@ from regjax.design import (
     match_cells,
     name_level,
 )
+from regjax.keys import STREAMS
 
 MOST_RUNS = 100_000
 Found = Mapping[str, Any]  # the valid tables by key
@@ -38,7 +39,16 @@ def resolve_defaults(found: Found) -> dict[str, Any]:
 
 def _default_streams(found: Found) -> tuple[str, ...]:
     drawn = (*(["split"] if found["data"].drawn else []), *(["subset"] if _has_subset(found) else []))
-    return ("init", "order", "dropout", *drawn)
+    return ("init", "order", "dropout", *_drawn_streams(found), *drawn)
+
+
+def _drawn_streams(found: Found) -> tuple[str, ...]:
+    """Return the streams beside dropout's from which a regularizer that the study names draws, in their order."""
+    tuned = found.get("tune")
+    paths = [*found["factors"], *found["fixed"], *(tuned.factors if tuned else ())]
+    named = {path.partition(".")[0] for path in paths}
+    drawn = {stream for name, part in found["regularizers"].items() if name in named for stream in part.streams}
+    return tuple(stream for stream in STREAMS if stream in drawn - {"dropout"})
 
 
 def _has_subset(found: Found) -> bool:
@@ -68,13 +78,18 @@ def find_cross_problems(found: Found) -> list[Problem]:
     ]
 
 
-def check_seeds(seeds: Seeds, data: Data, factors: Found, fixed: Found) -> Problems:
+def check_seeds(
+    seeds: Seeds, data: Data, factors: Found, fixed: Found, tune: Tune | None, regularizers: Found
+) -> Problems:
     """Find streams of `vary` from which nothing is drawn: the report would promise variation that is not there."""
     if "split" in seeds.vary and not data.drawn:
         yield Problem("seeds.vary", '"split"', "only streams that are drawn",
                       'data.validation.take = "last" fixes the split; use take = "random" or data.split')  # fmt: skip
     if "subset" in seeds.vary and not _has_subset({"data": data, "factors": factors, "fixed": fixed}):
         yield Problem("seeds.vary", '"subset"', "only streams that are drawn", "no data.train_size is set or varied")
+    named = {"factors": factors, "fixed": fixed, "tune": tune, "regularizers": regularizers}
+    for stream in sorted({"noise", "augment", "labels"} & set(seeds.vary) - set(_drawn_streams(named))):
+        yield Problem("seeds.vary", show(stream), "only streams that are drawn", "no regularizer here draws from it")
 
 
 def check_times(primary: Primary, training: Training) -> Problems:
@@ -206,7 +221,7 @@ def _find_level_problems(when: Found, factors: Found, place: str) -> Problems:
 
 
 CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
-    (("seeds", "data", "factors", "fixed"), check_seeds),
+    (("seeds", "data", "factors", "fixed", "tune", "regularizers"), check_seeds),
     (("primary", "training"), check_times),
     (("factors", "fixed"), check_factors),
     (("tune", "factors", "fixed"), check_tune),

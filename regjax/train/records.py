@@ -37,8 +37,7 @@ def make_records(
     every number of a run is void (NaN).
 
     Args:
-      arrays: {name: [rows, columns, room]} from `population.advance`, with a last axis over observers for what they
-        see.
+      arrays: {name: [rows, columns, room, observers]} from `population.advance`.
       places: the runs that were not over before, in order.
       every: updates of an interval.
       intervals: how many of the room were run.
@@ -50,8 +49,7 @@ def make_records(
     seconds = np.array([p.seconds for p in places]).reshape(-1, 2)
 
     def take(values: np.ndarray) -> np.ndarray:
-        mine = values[row, column, :intervals]
-        return mine[np.arange(len(mine)), :, observer] if mine.ndim == 3 else mine
+        return values[row, column, :intervals][np.arange(len(row)), :, observer]
 
     found = {name: take(np.asarray(values)) for name, values in arrays.items()}
     over = (found["stopped"] >= 0) | (found["diverged"] >= 0)

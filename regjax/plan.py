@@ -21,7 +21,7 @@ from regjax.config import (
 from regjax.data import DataError, Dataset, Rows, split_rows
 from regjax.design import Cell, full_factorial, make_cells, make_contrasts, match_cells
 from regjax.files import canonical, digest
-from regjax.grouping import Setting, make_recipes
+from regjax.grouping import Setting, make_recipes, measure, off
 from regjax.identity import describe_run
 from regjax.keys import STREAMS
 from regjax.observers import OBSERVERS
@@ -170,7 +170,9 @@ def _make_runs(
     steps = [resolve_steps(c.training, sizes[c.data["train_size"]]["train"] // c.training.batch_size) for c in cells]
     moments = choose_moments(cells, resolve_primary(study, steps)["at"] if study.measure.predictions else None, steps)
     check_warmup(cells, steps)
-    recipes = make_recipes(cells, steps, find_setting(study, dataset), moments, study.seeds.count)
+    setting = find_setting(study, dataset)
+    check_needs(cells, setting)
+    recipes = make_recipes(cells, steps, setting, moments, study.seeds.count)
     for recipe in {recipe.decay_on: recipe for recipe in recipes}.values():
         check_patterns(recipe, dataset)
     runs = []
@@ -244,6 +246,37 @@ def check_inputs(cells: Sequence[CellSettings], dataset: Dataset) -> None:
     problems = [problem for cell in cells for problem in find_model_problems(cell.model, shape)]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def check_needs(cells: Sequence[CellSettings], setting: Setting) -> None:
+    """Refuse regularizers that data, task or network have nothing for.
+
+    Raises:
+      ConfigError: names every such regularizer, and what it needs.
+    """
+    problems: dict[Problem, None] = {}
+    for cell in cells:
+        for name, part_class in setting.regularizers.items():
+            for need in part_class.needs if not off(setting, cell, name) else ():
+                got, expected = find_lack(need, cell, setting)
+                if got:
+                    problems[Problem(name, got, expected)] = None
+    if problems:
+        raise ConfigError(list(problems))
+
+
+def find_lack(need: str, cell: CellSettings, setting: Setting) -> tuple[str, str]:
+    """Return what there is in place of what a regularizer needs, and what it needs; two empty texts where it is."""
+    shape = setting.input_shape
+    if need == "images":
+        lacks, got = len(shape) not in (2, 3), f"inputs of shape {list(shape)}"
+        return (got, "images [height, width] or [height, width, channels]") if lacks else ("", "")
+    if need == "classes":
+        return ("targets that are numbers", "a classification task") if setting.num_classes < 1 else ("", "")
+    if need == "residual":
+        found = any(site.kind == "residual" for site, _ in measure(cell, setting).sites)
+        return ("", "") if found else ("a network without residual branches", 'model.name = "resnet" or "vit"')
+    raise ValueError(f'got need {need!r}, expected "images", "classes" or "residual"')
 
 
 def check_warmup(cells: Sequence[CellSettings], steps: Sequence[Steps]) -> None:

@@ -5,6 +5,8 @@ Measured on two cores of an AMD EPYC with jax 0.10 (`docs/engine.md`); another m
 
 # One draw of dropout and its mask, forward and backward, on one CPU core.
 SECONDS_PER_DRAW = 7e-10
+# One floating-point operation of a forward and backward pass, on one CPU core.
+SECONDS_PER_FLOP = 3e-11
 # One more population program, compiled beside others.
 SECONDS_PER_PROGRAM = 4.0
 # Time of a member whose row shares draws and batches, to that of one alone in its row: 0.75 to 0.9 over four networks.

@@ -364,7 +364,7 @@ def tell(
     for row in np.flatnonzero(before.living):
         for column, trajectory in enumerate(live.queue[before.row[row]]):
             runs[row, column] = len(trajectory.runs)
-    diverged = arrays["diverged"][:, :, intervals - 1] >= 0
+    diverged = arrays["diverged"][:, :, intervals - 1, 0] >= 0
     left = (program.intervals - live.seats.step // steps.evaluate_steps)[:, None]
     progress.skip(float((runs * ended * left).sum()) * epochs)
     progress.finish(int((runs * ended).sum()), int((runs * ended * diverged).sum()))

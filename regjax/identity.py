@@ -11,18 +11,23 @@ from typing import Any
 from regjax.config import CellSettings, Steps, Study, plain
 from regjax.data import Dataset
 from regjax.files import digest
-from regjax.observers import OBSERVERS, Patience
+from regjax.observers import OBSERVERS, EarlyStopping
 from regjax.parts import is_off
-from regjax.regularizers import REGULARIZERS
+from regjax.regularizers.schedule import TIMES
 from regjax.tasks import default_task
 
 # Files whose code decides the numbers of every run, beside the modules of the parts that a run uses.
 ENGINE = (
     "keys.py", "recipe.py", "metrics.py", "tasks/base.py", "tasks/classes.py", "tasks/regression.py",
-    "regularizers/base.py", "models/base.py", "models/layers.py", "models/conv.py",
+    "regularizers/base.py", "regularizers/schedule.py", "observers/__init__.py", "observers/averages.py",
+    "models/base.py", "models/layers.py", "models/conv.py",
     "data/splits.py", "data/scaling.py", "train/inputs.py", "train/records.py", "train/state.py", "train/step.py",
     "train/evaluate.py", "train/population.py", "train/stream.py",
 )  # fmt: skip
+
+
+# Streams of every run; of the others only those that an active part draws from.
+ALWAYS = ("init", "order", "dropout", "split", "subset")
 
 
 def describe_run(
@@ -32,13 +37,14 @@ def describe_run(
 
     What is off is left out, since off equals absent: adding a factor to a study keeps its old runs.
     """
-    tables = {**REGULARIZERS, **OBSERVERS}
+    tables = {**study.regularizers, **OBSERVERS}
     chosen = {**cell.regularizers, **cell.observers}
     active = {name: values for name, values in chosen.items() if not is_off(tables[name], values)}
     # A list, since the order of application counts.
-    described = [[name, {key: _collapse(value) for key, value in values.items()}] for name, values in active.items()]
+    described = [[name, _describe_values(values)] for name, values in active.items()]
+    drawn = {stream for name in active for stream in getattr(tables[name], "streams", ())}
     training = cell.training
-    modules = [type(cell.model), type(cell.optimizer), Patience, *(tables[name] for name in active)]
+    modules = [type(cell.model), type(cell.optimizer), EarlyStopping, *(tables[name] for name in active)]
     data = study.data.model_dump(exclude_none=True)
     return plain(
         {
@@ -62,8 +68,8 @@ def describe_run(
                 "train_size": cell.data["train_size"],
                 **{key: data.get(key) for key in ("validation", "split", "scale")},
             },
-            "streams": dict(streams),
             **_describe_task(study, dataset),
+            "streams": {name: seed for name, seed in streams.items() if name in ALWAYS or name in drawn},
             "code": code_digest(tuple(sorted({module.__module__ for module in modules}))),
         }
     )
@@ -75,6 +81,12 @@ def _describe_task(study: Study, dataset: Dataset) -> dict[str, Any]:
     if said.get("name") == default_task(dataset.num_classes):
         del said["name"]
     return {"task": said} if said else {}
+
+
+def _describe_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hypers and settings of a part; times that are the whole training are left out."""
+    whole = {key: values[key] for key in TIMES if key in values} == {"begin": 0.0, "end": 1.0}
+    return {key: _collapse(value) for key, value in values.items() if not (whole and key in TIMES)}
 
 
 def _collapse(value: Any) -> Any:

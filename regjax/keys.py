@@ -12,7 +12,9 @@ import numpy as np
 if TYPE_CHECKING:
     import jax
 
-STREAMS = ("init", "order", "dropout", "split", "subset")
+# "dropout" is all noise inside the network, "noise" that on inputs, weights and gradients, "augment" what is done to
+# examples, "labels" which of them are mislabelled.
+STREAMS = ("init", "order", "dropout", "noise", "augment", "labels", "split", "subset")
 
 
 def hash_name(name: str) -> int:

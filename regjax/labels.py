@@ -21,7 +21,10 @@ def resolve_task(study: Study, dataset: Dataset) -> tuple[Study, Task]:
       ConfigError: the study asks of these labels what they cannot give.
     """
     name = study.task.name or default_task(dataset.num_classes)
-    problems = [*find_task_problems(study, name), *find_label_problems(study, name, dataset)]
+    problems = [
+        *find_task_problems(study.task, name, study.primary, study.training),
+        *find_label_problems(study, name, dataset),
+    ]
     if problems:
         raise ConfigError(problems)
     # Of each task the first metric is what it is trained on.

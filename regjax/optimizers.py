@@ -68,6 +68,10 @@ class SGD:
         """Return the transformation of gradients into u."""
         return optax.trace(self.momentum, self.nesterov) if self.momentum else optax.identity()
 
+    def metric(self, state: Any, params: Any) -> Any:
+        """Return by what each coordinate of an update was scaled: one."""
+        return jax.tree.map(jnp.ones_like, params)
+
 
 @part
 class Adam:
@@ -93,6 +97,12 @@ class Adam:
         """Return the transformation of gradients into u."""
         return _scale_by_adam(self.b1, self.b2, self.epsilon, before_correction=self.epsilon_style == "keras")
 
+    def metric(self, state: Any, params: Any) -> Any:
+        """Return by what each coordinate of an update was scaled: 1 / (sqrt(v_) + epsilon)."""
+        root = jnp.sqrt(1 - self.b2 ** state.count.astype(jax.tree.leaves(state.nu)[0].dtype))
+        added = self.epsilon if self.epsilon_style == "keras" else self.epsilon * root
+        return jax.tree.map(lambda v: root / (jnp.sqrt(v) + added), state.nu)
+
 
 @part
 class RMSProp:
@@ -111,6 +121,10 @@ class RMSProp:
     def direction(self) -> optax.GradientTransformation:
         """Return the transformation of gradients into u."""
         return optax.scale_by_rms(self.rho, self.epsilon, eps_in_sqrt=False)
+
+    def metric(self, state: Any, params: Any) -> Any:
+        """Return by what each coordinate of an update was scaled: 1 / (sqrt(v) + epsilon)."""
+        return jax.tree.map(lambda v: 1 / (jnp.sqrt(v) + self.epsilon), state.nu)
 
 
 def _scale_by_adam(b1: float, b2: float, epsilon: float, before_correction: bool) -> optax.GradientTransformation:

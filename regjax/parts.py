@@ -89,12 +89,17 @@ def setting(*, range: str, default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"range": Interval.parse(range)})
 
 
-def child() -> Any:
-    """Return a dataclass field that holds another part, or a tuple of parts, with traced fields of its own."""
-    return dataclasses.field(metadata={"child": True})
+def derived(default: Any) -> Any:
+    """Return a dataclass field for a static value that no study writes: it follows from the runs that are grouped."""
+    return dataclasses.field(default=default, metadata={"derived": True})
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(hyper, setting, child, dataclasses.field))
+def child(default: Any = dataclasses.MISSING) -> Any:
+    """Return a dataclass field that holds another part, a tuple of parts or None, with traced fields of its own."""
+    return dataclasses.field(default=default, metadata={"child": True})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(hyper, setting, derived, child, dataclasses.field))
 def part(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass and a jax pytree: `hyper` and `child` fields traced, all others static.
 

@@ -1,6 +1,5 @@
 """The plan: study -> cells -> runs -> groups that share a compiled program."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,10 +21,12 @@ from regjax.config import (
 from regjax.data import DataError, Dataset, Rows, split_rows
 from regjax.design import Cell, full_factorial, make_cells, make_contrasts, match_cells
 from regjax.files import canonical, digest
-from regjax.grouping import make_recipes
+from regjax.grouping import Setting, make_recipes, measure, off
 from regjax.identity import describe_run
 from regjax.keys import STREAMS
 from regjax.labels import count_targets, resolve_task
+from regjax.observers import OBSERVERS
+from regjax.parts import is_off
 from regjax.recipe import Recipe, make_mask
 from regjax.tasks import Task
 
@@ -173,7 +174,9 @@ def _make_runs(
     steps = [resolve_steps(c.training, sizes[c.data["train_size"]]["train"] // c.training.batch_size) for c in cells]
     moments = choose_moments(cells, resolve_primary(study, steps)["at"] if study.measure.predictions else None, steps)
     check_warmup(cells, steps)
-    recipes = make_recipes(cells, steps, task, moments, dataset.x.shape[1:], study.seeds.count)
+    setting = Setting(study.regularizers, task, dataset.x.shape[1:])
+    check_needs(cells, setting)
+    recipes = make_recipes(cells, steps, setting, moments, study.seeds.count)
     for recipe in {recipe.decay_on: recipe for recipe in recipes}.values():
         check_patterns(recipe, dataset)
     runs = []
@@ -229,7 +232,7 @@ def choose_moments(
 def restores_best(cell: CellSettings) -> bool:
     """Return whether runs of a cell end in their best state: early stopping is on and restores."""
     stopping = cell.observers.get("early_stopping", {})
-    return math.isfinite(stopping.get("patience", math.inf)) and stopping["restore"] > 0
+    return not is_off(OBSERVERS["early_stopping"], stopping) and stopping["restore"] > 0
 
 
 def check_inputs(cells: Sequence[CellSettings], dataset: Dataset) -> None:
@@ -242,6 +245,37 @@ def check_inputs(cells: Sequence[CellSettings], dataset: Dataset) -> None:
     problems = [problem for cell in cells for problem in find_model_problems(cell.model, shape)]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def check_needs(cells: Sequence[CellSettings], setting: Setting) -> None:
+    """Refuse regularizers that data, task or network have nothing for.
+
+    Raises:
+      ConfigError: names every such regularizer, and what it needs.
+    """
+    problems: dict[Problem, None] = {}
+    for cell in cells:
+        for name, part_class in setting.regularizers.items():
+            for need in part_class.needs if not off(setting, cell, name) else ():
+                got, expected = find_lack(need, cell, setting)
+                if got:
+                    problems[Problem(name, got, expected)] = None
+    if problems:
+        raise ConfigError(list(problems))
+
+
+def find_lack(need: str, cell: CellSettings, setting: Setting) -> tuple[str, str]:
+    """Return what there is in place of what a regularizer needs, and what it needs; two empty texts where it is."""
+    shape = setting.input_shape
+    if need == "images":
+        lacks, got = len(shape) not in (2, 3), f"inputs of shape {list(shape)}"
+        return (got, "images [height, width] or [height, width, channels]") if lacks else ("", "")
+    if need == "classes":
+        return ("", "") if setting.task.has_classes else ("targets that are numbers", 'task.name = "classification"')
+    if need == "residual":
+        found = any(site.kind == "residual" for site, _ in measure(cell, setting).sites)
+        return ("", "") if found else ("a network without residual branches", 'model.name = "resnet" or "vit"')
+    raise ValueError(f'got need {need!r}, expected "images", "classes" or "residual"')
 
 
 def check_warmup(cells: Sequence[CellSettings], steps: Sequence[Steps]) -> None:
@@ -300,7 +334,7 @@ def make_runs_table(plan: Plan) -> pd.DataFrame:
     rows = []
     for index, group in enumerate(plan.groups):
         for run in group.runs:
-            stop = run.recipe.stop
+            observer = run.recipe.observer
             rows.append(
                 {
                     "run": run.id,
@@ -308,7 +342,7 @@ def make_runs_table(plan: Plan) -> pd.DataFrame:
                     "cell": run.cell,
                     "seed": run.seed,
                     "group": index,
-                    "restores": bool(math.isfinite(stop.patience) and stop.restore > 0),
+                    "restores": bool(observer.can_stop and observer.stop.restore > 0),
                     "hypers": canonical({**dict(run.settings["active"]), "optimizer": run.settings["optimizer"]}),
                     "settings": canonical(run.settings),
                 }

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from regjax.models import Forward, Model
 from regjax.models.base import Stats, Tap
-from regjax.observers import Patience
+from regjax.observers import Observer
 from regjax.optimizers import Optimizer
 from regjax.parts import child, part
 from regjax.regularizers import Regularizer
@@ -26,7 +26,8 @@ class Recipe:
     """Everything that decides a run besides its seed and data. Runs whose recipes have one tree structure are a group.
 
     Attributes:
-      optimizer, regularizers, stop: parts with traced hypers; in a population `stop` holds one criterion per observer.
+      optimizer, regularizers, observer: parts with traced hypers; in a population the leaves of `observer` have a
+        leading axis: several of them watch one course of training.
       model, task: static.
       batch_size: examples of an update.
       steps: updates of a full run.
@@ -41,7 +42,7 @@ class Recipe:
 
     optimizer: Optimizer = child()
     regularizers: tuple[Regularizer, ...] = child()
-    stop: Patience = child()
+    observer: Observer = child()
     model: Model
     task: Task
     batch_size: int

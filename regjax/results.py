@@ -1,5 +1,6 @@
 """Results of a study, read from its run directory."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from functools import cached_property
@@ -12,6 +13,7 @@ import pandas as pd
 from regjax import store
 from regjax.analysis.effects import describe_cells, make_effects
 from regjax.analysis.table import Table, load_table
+from regjax.keys import STREAMS
 
 # Models whose first layer has weights for each input.
 DENSE_FIRST = ("mlp", "linear")
@@ -103,25 +105,40 @@ class Results:
           cell, seed: as for `params`.
           x: inputs [examples, ...] as the data set stores them; they are scaled as in training.
         """
+        import jax
+
         from regjax import runtime
-        from regjax.config import parse_study, plain, resolve_cell
-        from regjax.design import make_cells
-        from regjax.tasks import Fit, make_task
-        from regjax.train.evaluate import make_predictor
-        from regjax.train.state import Scale
+        from regjax.tasks import Fit
+        from regjax.train.evaluate import predict_kept
+        from regjax.train.inputs import make_seed, stack_recipes
 
         runtime.configure()
         kept, index = self._kept(cell, seed), self._cell(cell)
+        recipe = stack_recipes([self._recipe(index, np.shape(x)[1:])])
+        recipe = jax.tree.map(lambda leaf: leaf[0], recipe)
+        recipe = dataclasses.replace(recipe, observer=jax.tree.map(lambda leaf: leaf[0], recipe.observer))
+        streams = {name: seed if name in self.plan["vary"] else 0 for name in STREAMS}
+        given = make_seed(streams, ((), (), ()), **kept["scale"], fit=Fit(**kept.get("fit", {})))
+        return np.asarray(predict_kept(recipe, kept["params"], kept.get("stats", {}), np.asarray(x), given))
+
+    def _recipe(self, cell: int, input_shape: tuple[int, ...]) -> Any:
+        """Return the recipe of a cell, as it was trained."""
+        from regjax.config import Steps, parse_study, plain, resolve_cell
+        from regjax.design import make_cells
+        from regjax.grouping import Setting, make_observer, make_recipes
+        from regjax.tasks import make_task
+
         study = parse_study(self.plan["study"])
-        tuned = self.plan["tuned"].get(str(index), {})
+        tuned = self.plan["tuned"].get(str(cell), {})
         options = study.tune.factors if study.tune else {}
         levels = {path: next(v for v in options[path] if plain(v) == value) for path, value in tuned.items()}
-        settings = resolve_cell(study, {**make_cells(study)[index].levels, **levels})
+        cells = [resolve_cell(study, {**known.levels, **levels}) for known in make_cells(study)]
         data = self.plan["data"]
         task = make_task(study.task.name, data["num_classes"], data["num_targets"])
-        predictor = make_predictor(settings.model.make(task.num_outputs), task, settings.training.precision)
-        scale, fit = Scale(**kept["scale"]), Fit(**kept.get("fit", {}))
-        return np.asarray(predictor(kept["params"], kept.get("stats", {}), scale, fit, np.asarray(x)))
+        setting = Setting(study.regularizers, task, input_shape)
+        made = make_recipes(cells[cell : cell + 1], [Steps(1, 1, 1, None)], setting, (), 1)[0]
+        # What an average keeps depends on the others of its study.
+        return dataclasses.replace(made, observer=make_observer(cells[cell], cells))
 
     def feature_norms(self, cell: int | str | Mapping[str, Any], seed: int) -> np.ndarray:
         """Return how much a run's kept network looks at each input, shaped like an example.

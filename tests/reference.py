@@ -17,12 +17,15 @@ class Oracle(NamedTuple):
       rate: (kind of site, index of hidden layer) -> drop probability there.
       penalty: leaf -> (its share of the objective, the gradient of that share).
       project: (leaf after the update, leaf before it, learning rate) -> leaf.
+      step: (params, x, y, lr) -> (params after an update of plain SGD, objective before it), float64: instead of all
+        others where they cannot say it.
     """
 
     targets: Callable = lambda y: y
     rate: Callable = lambda kind, index: 0.0
     penalty: Callable = lambda w: (0.0, np.zeros_like(w))
     project: Callable = lambda w, before, lr: w
+    step: Callable | None = None
 
 
 def label_smoothing(strength: float) -> Oracle:
@@ -86,6 +89,20 @@ ORACLES: dict[str, Callable[..., Oracle]] = {
     "l1_proximal": l1_proximal,
     "max_norm": max_norm,
 }
+
+
+def central_gradient(objective: Callable[[Params], float], params: Params, width: float = 1e-6) -> Params:
+    """Return the gradient of a function of parameters by central differences, coordinate by coordinate."""
+    found = {path: np.zeros_like(w) for path, w in params.items()}
+    for path, w in params.items():
+        for index in np.ndindex(w.shape):
+            values = []
+            for side in (width, -width):
+                moved = w.copy()
+                moved[index] += side
+                values.append(objective({**params, path: moved}))
+            found[path][index] = (values[0] - values[1]) / (2 * width)
+    return found
 
 
 class Sgd:

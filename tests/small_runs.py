@@ -8,10 +8,10 @@ import numpy as np
 
 from regjax.keys import hash_name, stream_key
 from regjax.models import MLP
-from regjax.observers import Patience
+from regjax.observers import EarlyStopping, Observer
 from regjax.optimizers import SGD, Optimizer
 from regjax.recipe import Recipe
-from regjax.regularizers import Regularizer
+from regjax.regularizers import Regularizer, Seen
 from regjax.regularizers.noise import drop
 from regjax.tasks import Classification
 from regjax.train.inputs import stack_recipes
@@ -32,7 +32,7 @@ def make_recipe(
 ) -> Recipe:
     """Return a recipe for the small task; `changes` replace its static fields."""
     fields: dict[str, Any] = {
-        "stop": Patience(),
+        "observer": Observer(EarlyStopping()),
         "model": model.make(num_outputs, dtype),
         "task": Classification(num_outputs),
         "batch_size": 16,
@@ -79,7 +79,8 @@ def train(recipe: Recipe, seed: Seed, x: jax.Array, labels: jax.Array) -> tuple[
 
     def update(state: State, batch: tuple) -> tuple[State, Sums]:
         count, inputs, classes = batch
-        return step(recipe, state, inputs, classes, make_now(recipe, seed, state, count))
+        rows = jnp.arange(len(inputs), dtype=jnp.int32)
+        return step(recipe, state, inputs, classes, rows, make_now(recipe, seed, state, count))
 
     counts = jnp.arange(len(x), dtype=jnp.int32)
     return jax.lax.scan(update, init_state(recipe, seed, Data(x[0], labels[0])), (counts, x, labels))
@@ -89,6 +90,12 @@ def site_noise(seed: int, step: int, name: str, shape: tuple[int, ...], rate: fl
     """Return the factors [shape] of dropout at a site, its key derived by hand and its scale exact."""
     key = jax.random.fold_in(jax.random.fold_in(stream_key(seed, "dropout"), step), hash_name(name))
     return np.where(np.asarray(drop(key, jnp.ones(shape), rate)) > 0, 1 / (1 - rate), 0.0)
+
+
+def see(params: Any) -> Seen:
+    """Return what a penalty on weights looks at; there is no network behind it."""
+    nothing: Any = None
+    return Seen(params, nothing, nothing, {}, nothing, nothing, nothing)
 
 
 def flat(params: Any) -> dict[str, np.ndarray]:

@@ -89,7 +89,8 @@ def test_names_are_hashed_by_crc32(name):
 def test_draws_of_a_moment():
     """The key of a moment is the stream's, then the step, then the name: other hypers do not enter."""
     recipe = small.make_recipe()
-    state = small.State(recipe.model.init(jax.random.key(0), jnp.ones((1, 8)))[0], {}, None, None, jnp.int32(-1), ())
+    params, _ = recipe.model.init(jax.random.key(0), jnp.ones((1, 8)))
+    state = small.State(params, {}, None, (), {}, None, jnp.int32(-1), ())
     found = make_now(small.traced(recipe), small.make_seed(4), state, jnp.int32(17)).draw("dropout", "hidden_0")
     expected = jax.random.fold_in(jax.random.fold_in(stream_key(4, "dropout"), 17), zlib.crc32(b"hidden_0"))
 

@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 from keras_peer import ask
 from reference import early_stopping
 
-from regjax.observers import OBSERVERS, Patience
+from regjax.observers import OBSERVERS, EarlyStopping
+from regjax.parts import hypers
 
 NAN, INF = float("nan"), float("inf")
+
+
+def make(patience, min_delta=0.0):
+    """Return the criteria with arrays as hypers, those of one or of several observers."""
+    like = jnp.asarray(patience, jnp.float32)
+    values = {"patience": patience, "min_delta": min_delta}
+    fields = {name: values.get(name, getattr(EarlyStopping(), name)) for name in hypers(EarlyStopping)}
+    return EarlyStopping(**{name: jnp.broadcast_to(jnp.float32(v), like.shape) for name, v in fields.items()})
 
 
 @jax.jit
@@ -21,14 +30,14 @@ def judge_curve(part, values):
     """Return the memory after a curve whose evaluations are at the steps 10, 20, ..., and which improved."""
 
     def one(watch, item):
-        return part.judge(watch, item[1], item[0])
+        return part.judge(watch, item[1], jnp.float32(1), item[0])
 
     return jax.lax.scan(one, part.init(), (10 * jnp.arange(1, len(values) + 1, dtype=jnp.int32), values))
 
 
 def watch(values, patience=INF, min_delta=0.0):
     """Return (best_step, stopped) of a curve."""
-    part = Patience(jnp.float32(patience), jnp.float32(min_delta), jnp.float32(1))
+    part = make(patience, min_delta)
     found = judge_curve(part, jnp.array(values, jnp.float32))[0]
     return int(found.best_step), int(found.stopped)
 
@@ -89,14 +98,14 @@ def test_off_never_stops_and_best_is_the_first_minimum(values):
 
 def test_default_is_off():
     """Early stopping without settings never stops, and is the one row of the observers."""
-    assert Patience().patience == INF
-    assert {"early_stopping": Patience} == OBSERVERS
+    assert EarlyStopping().patience == INF
+    assert OBSERVERS["early_stopping"] is EarlyStopping
 
 
 def test_members_stop_apart():
     """Under vmap each member has its own patience and memory."""
     values = jnp.tile(jnp.array([3.0, 2.0, 4.0, 4.0, 4.0]), (3, 1))
-    parts = Patience(jnp.array([1.0, 3.0, INF]), jnp.zeros(3), jnp.ones(3))
+    parts = make(jnp.array([1.0, 3.0, INF]), jnp.zeros(3))
     found = jax.vmap(judge_curve)(parts, values)[0]
 
     assert found.stopped.tolist() == [30, 50, -1]
@@ -105,7 +114,7 @@ def test_members_stop_apart():
 
 def test_nothing_improves_after_the_stop():
     """The flags that make the best state be kept are not raised once a member has stopped."""
-    part = Patience(jnp.float32(1), jnp.float32(0), jnp.float32(1))
+    part = make(1)
 
     assert judge_curve(part, jnp.array([3.0, 4.0, 1.0, 0.5]))[1].tolist() == [True, False, False, False]
 
@@ -120,7 +129,7 @@ def test_equals_keras(tmp_path):
     curves[::3, 6] = NAN
     patience, min_delta = generator.integers(1, 6, count), generator.choice([0.0, 0.25, 0.5], count)
     keras = ask("stopping", tmp_path, curves=curves, patience=patience, min_delta=min_delta)
-    parts = Patience(*(jnp.asarray(a, jnp.float32) for a in (patience, min_delta, np.ones(count))))
+    parts = make(patience, min_delta)
     found = jax.vmap(judge_curve)(parts, jnp.asarray(curves, jnp.float32))[0]
 
     assert 20 < np.sum(keras["stopped"] > 0) < count

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regjax.models import MLP
-from regjax.observers import Patience
+from regjax.observers import EarlyStopping
 from regjax.optimizers import Adam
 from regjax.parts import Interval, child, hyper, hypers, is_off, part, setting
 from regjax.regularizers import L2, REGULARIZERS, Dropout, MaxNorm
@@ -111,7 +111,7 @@ def test_hypers_are_listed():
     assert hypers(Dropout)["hidden"].per_layer
     assert not hypers(Dropout)["input"].per_layer
     assert list(hypers(MLP)) == []
-    assert hypers(Patience)["restore"].flag
+    assert hypers(EarlyStopping)["restore"].flag
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_hypers_are_listed():
         (Dropout, {"hidden": (0.0, 0.5)}, False),
         (MaxNorm, {"bound": INF}, True),
         (MaxNorm, {"bound": 3.0}, False),
-        (Patience, {"patience": INF, "min_delta": 0.5}, True),
-        (Patience, {"patience": 5}, False),
+        (EarlyStopping, {"patience": INF, "min_delta": 0.5}, True),
+        (EarlyStopping, {"patience": 5}, False),
         (Adam, {"learning_rate": 0.1}, False),  # nothing switches an optimizer off
         (Adam, {}, False),
     ],

@@ -227,7 +227,12 @@ def test_an_identity_tells_tasks_apart() -> None:
         (TWO, {"task": {"class_weights": [1, 2, 3]}}, "task.class_weights: got 3 numbers, expected 2, one per class"),
         (TWO, {"task": {"scale_targets": False}}, "task.scale_targets: got false"),
         (REAL, {**REGRESSION, "task": {"class_weights": "balanced"}}, 'task.class_weights: got "balanced"'),
-        (REAL, {**REGRESSION, "fixed": {"label_smoothing.strength": 0.1}}, "label_smoothing.strength: got it with"),
+        (
+            REAL,
+            {**REGRESSION, "fixed": {"label_smoothing.strength": 0.1}},
+            "label_smoothing: got targets that are numbers",
+        ),
+        (TWO, {**BINARY, "fixed": {"label_smoothing.strength": 0.1}}, 'expected task.name = "classification"'),
         (TWO._replace(num_classes=3), {"task": {"name": "binary"}}, "two has 3 classes"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from regjax.config.problems import ConfigError, Problem, dotted, show
@@ -18,11 +18,10 @@ from regjax.design import (
     match_cells,
     name_level,
 )
+from regjax.keys import STREAMS
 from regjax.metrics import TASK_METRICS, metric_names
 
 MOST_RUNS = 100_000
-# Regularizers that need targets which are distributions over classes.
-OF_CLASSES = ("label_smoothing",)
 Found = Mapping[str, Any]  # the valid tables by key
 Problems = Iterator[Problem]
 
@@ -41,7 +40,16 @@ def resolve_defaults(found: Found) -> dict[str, Any]:
 
 def _default_streams(found: Found) -> tuple[str, ...]:
     drawn = (*(["split"] if found["data"].drawn else []), *(["subset"] if _has_subset(found) else []))
-    return ("init", "order", "dropout", *drawn)
+    return ("init", "order", "dropout", *_drawn_streams(found), *drawn)
+
+
+def _drawn_streams(found: Found) -> tuple[str, ...]:
+    """Return the streams beside dropout's from which a regularizer that the study names draws, in their order."""
+    tuned = found.get("tune")
+    paths = [*found["factors"], *found["fixed"], *(tuned.factors if tuned else ())]
+    named = {path.partition(".")[0] for path in paths}
+    drawn = {stream for name, part in found["regularizers"].items() if name in named for stream in part.streams}
+    return tuple(stream for stream in STREAMS if stream in drawn - {"dropout"})
 
 
 def _has_subset(found: Found) -> bool:
@@ -71,13 +79,18 @@ def find_cross_problems(found: Found) -> list[Problem]:
     ]
 
 
-def check_seeds(seeds: Seeds, data: Data, factors: Found, fixed: Found) -> Problems:
+def check_seeds(
+    seeds: Seeds, data: Data, factors: Found, fixed: Found, tune: Tune | None, regularizers: Found
+) -> Problems:
     """Find streams of `vary` from which nothing is drawn: the report would promise variation that is not there."""
     if "split" in seeds.vary and not data.drawn:
         yield Problem("seeds.vary", '"split"', "only streams that are drawn",
                       'data.validation.take = "last" fixes the split; use take = "random" or data.split')  # fmt: skip
     if "subset" in seeds.vary and not _has_subset({"data": data, "factors": factors, "fixed": fixed}):
         yield Problem("seeds.vary", '"subset"', "only streams that are drawn", "no data.train_size is set or varied")
+    named = {"factors": factors, "fixed": fixed, "tune": tune, "regularizers": regularizers}
+    for stream in sorted({"noise", "augment", "labels"} & set(seeds.vary) - set(_drawn_streams(named))):
+        yield Problem("seeds.vary", show(stream), "only streams that are drawn", "no regularizer here draws from it")
 
 
 def check_times(primary: Primary, training: Training) -> Problems:
@@ -105,30 +118,19 @@ def _states(primary: Primary) -> Iterator[tuple[str, dict[str, int]]]:
     yield from ((f"primary.also_at[{i}]", at) for i, at in enumerate(primary.also_at) if isinstance(at, dict))
 
 
-def check_task(
-    task: Task, primary: Primary, training: Training, factors: Found, fixed: Found, tune: Tune | None
-) -> Problems:
+def check_task(task: Task, primary: Primary, training: Training) -> Problems:
     """Find what does not fit the task, where the study names it; else it is known once the data is."""
     if task.name:
-        paths = (*factors, *fixed, *(tune.factors if tune else ()))
-        yield from _find_task_problems(task, task.name, primary, training, paths)
+        yield from find_task_problems(task, task.name, primary, training)
 
 
-def find_task_problems(study: Study, name: str) -> Problems:
-    """Find metrics, settings and regularizers of a study that its task, of this name, does not have."""
-    paths = (*study.factors, *study.fixed, *(study.tune.factors if study.tune else ()))
-    yield from _find_task_problems(study.task, name, study.primary, study.training, paths)
-
-
-def _find_task_problems(task: Task, name: str, primary: Primary, training: Training, paths: Sequence[str]) -> Problems:
+def find_task_problems(task: Task, name: str, primary: Primary, training: Training) -> Problems:
+    """Find metrics and settings that the task of this name does not have."""
     known = TASK_METRICS[name]
     hint = "" if task.name else f"the labels of the data make it {name}; task.name says otherwise"
     for place, metric in (("primary.metric", primary.metric), ("training.monitor", training.monitor)):
         if metric is not None and metric not in metric_names(known):
             yield Problem(place, show(metric), f"a metric of {name}: {', '.join(known)}", hint)
-    for path in paths:
-        if name != "classification" and path.partition(".")[0] in OF_CLASSES:
-            yield Problem(path, f'it with task.name = "{name}"', '"classification"', hint)
     if name == "regression" and task.class_weights != "none":
         yield Problem("task.class_weights", show(task.class_weights), '"none": regression has no classes', hint)
     if name != "regression" and not task.scale_targets:
@@ -239,9 +241,9 @@ def _find_level_problems(when: Found, factors: Found, place: str) -> Problems:
 
 
 CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
-    (("seeds", "data", "factors", "fixed"), check_seeds),
+    (("seeds", "data", "factors", "fixed", "tune", "regularizers"), check_seeds),
     (("primary", "training"), check_times),
-    (("task", "primary", "training", "factors", "fixed", "tune"), check_task),
+    (("task", "primary", "training"), check_task),
     (("factors", "fixed"), check_factors),
     (("tune", "factors", "fixed"), check_tune),
     (("optimizer", "factors", "fixed", "tune"), check_optimizer),

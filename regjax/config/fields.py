@@ -10,6 +10,7 @@ import numpy as np
 
 from regjax.config.problems import Problem, UnfitError, dotted, nearest, show, unknown
 from regjax.parts import Hyper, Interval, hypers
+from regjax.regularizers import Regularizer, Scheduled
 
 EVERYTHING = Interval.parse("(-inf, inf)")
 LARGEST_INT = 2**31 - 1  # counters on the device are int32
@@ -150,10 +151,16 @@ def part_fields(part_class: type) -> dict[str, Field]:
         default = REQUIRED if field.default is dataclasses.MISSING else field.default
         if field.name in traced:
             made[field.name] = _hyper_field(traced[field.name], default)
-        elif "child" not in field.metadata:
+        elif not {"child", "derived"} & set(field.metadata):
             interval = field.metadata.get("range", EVERYTHING)
             made[field.name] = _setting_field(kinds[field.name], interval, default)
     return made
+
+
+def switched_fields(part_class: type) -> dict[str, Field]:
+    """Return {name: Field} of what a study may set of a regularizer or observer; of a regularizer its times too."""
+    times = part_fields(Scheduled) if issubclass(part_class, Regularizer) else {}
+    return {**part_fields(part_class), **times}
 
 
 def _hyper_field(hyper: Hyper, default: Any) -> Field:

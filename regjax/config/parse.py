@@ -1,5 +1,7 @@
 """From a mapping, as TOML gives it, to a checked study; every problem is found before any is reported."""
 
+import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ from regjax.config.problems import ConfigError, Problem, UnfitError, dotted, quo
 from regjax.config.study import Contrast, Marker, Study, Tune
 from regjax.config.tables import Data, Design, Measure, Primary, Seeds, Task, Training
 from regjax.models import MODELS
+from regjax.observers import OBSERVERS
 from regjax.optimizers import OPTIMIZERS
-from regjax.parts import Interval
+from regjax.parts import Interval, is_off
+from regjax.regularizers import REGULARIZERS, Regularizer
 
 TABLES: dict[str, type[Table]] = {
     "primary": Primary,
@@ -36,13 +40,19 @@ DEEPEST = 12
 LONGEST = 300  # characters of a question
 
 
-def parse_study(mapping: Mapping[str, Any], base: Path | None = None, overrides: Sequence[str] = ()) -> Study:
+def parse_study(
+    mapping: Mapping[str, Any],
+    base: Path | None = None,
+    overrides: Sequence[str] = (),
+    regularizers: Mapping[str, type[Regularizer]] | None = None,
+) -> Study:
     """Return the checked study of a mapping that is structured as a study file.
 
     Args:
       mapping: nested dicts, lists, strings, numbers and booleans; left as it is.
       base: folder to which the paths in the study are relative; None for the current one.
       overrides: such as "training.epochs=3", as in `load_study`.
+      regularizers: {name: class} beside those of regjax, applied after them.
 
     Raises:
       ConfigError: lists every problem that was found.
@@ -52,8 +62,9 @@ def parse_study(mapping: Mapping[str, Any], base: Path | None = None, overrides:
         for override in overrides:
             apply_override(plain, override)
         plain = _copy_tables(plain)
-    found, problems = _parse_tables(plain)
-    found = resolve_defaults(found)
+    known = join_regularizers(regularizers or {})
+    found, problems = _parse_tables(plain, known)
+    found = resolve_defaults(found | {"regularizers": known})
     problems += find_cross_problems(found)
     if problems:
         raise ConfigError(problems)
@@ -61,6 +72,27 @@ def parse_study(mapping: Mapping[str, Any], base: Path | None = None, overrides:
     if problems := find_cell_problems(study):
         raise ConfigError(problems)
     return study
+
+
+def join_regularizers(given: Mapping[str, type[Regularizer]]) -> dict[str, type[Regularizer]]:
+    """Return the regularizers of regjax and then those given from Python.
+
+    Raises:
+      ConfigError: a name is taken or is no name, or a class is no `part` with an off value.
+    """
+    problems = []
+    taken = {**REGULARIZERS, **OBSERVERS, **TABLES, **PARTS}
+    for name, part_class in given.items():
+        place = f"regularizers[{show(name)}]"
+        if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name)) or name in taken:
+            problems.append(Problem(place, show(name), "a name of small letters, digits and _ that is not taken"))
+        if not (isinstance(part_class, type) and issubclass(part_class, Regularizer)):
+            problems.append(Problem(place, show(part_class), "a subclass of regjax.Regularizer"))
+        elif not dataclasses.is_dataclass(part_class) or not is_off(part_class, {}):
+            problems.append(Problem(place, part_class.__name__, "a class made by @regjax.part with a hyper(off=...)"))
+    if problems:
+        raise ConfigError(problems)
+    return {**REGULARIZERS, **given}
 
 
 def _copy_tables(mapping: Any) -> dict[str, Any]:
@@ -73,7 +105,9 @@ def _copy_tables(mapping: Any) -> dict[str, Any]:
     return plain
 
 
-def _parse_tables(plain: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+def _parse_tables(
+    plain: dict[str, Any], regularizers: Mapping[str, type[Regularizer]]
+) -> tuple[dict[str, Any], list[Problem]]:
     """Return the valid tables by key, and what is wrong with the others."""
     problems = [
         unknown(quote(key), f"table {quote(key)}", key, KEYS, "a study has") for key in plain if key not in KEYS
@@ -86,14 +120,16 @@ def _parse_tables(plain: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]
     found: dict[str, Any] = {}
     for key in KEYS:
         if key in plain or key in OPTIONAL:
-            value, more = _parse_key(key, plain.get(key), found)
+            value, more = _parse_key(key, plain.get(key), found, regularizers)
             problems += more
             if not more:
                 found[key] = value
     return found, problems
 
 
-def _parse_key(key: str, written: Any, found: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
+def _parse_key(
+    key: str, written: Any, found: Mapping[str, Any], regularizers: Mapping[str, type[Regularizer]]
+) -> tuple[Any, list[Problem]]:
     """Return the checked value of one key of the study, given those before it, and what is wrong with it."""
     if key in TABLES:
         return check_table(TABLES[key], {} if written is None else written, key)
@@ -101,7 +137,9 @@ def _parse_key(key: str, written: Any, found: Mapping[str, Any]) -> tuple[Any, l
         return _parse_part(key, written)
     if key == "question":
         return _parse_question(written)
-    groups = make_groups(*(_part_class(name, found.get(name)) for name in PARTS))
+    groups = make_groups(
+        _part_class("model", found.get("model")), _part_class("optimizer", found.get("optimizer")), regularizers
+    )
     parsers: dict[str, Callable[[Any, Groups], tuple[Any, list[Problem]]]] = {
         "fixed": lambda w, g: check_paths({} if w is None else w, "fixed", g, levels=False),
         "factors": lambda w, g: check_paths(w, "factors", g, levels=True),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from regjax.config.fields import Field, check_integer, check_list, check_number, part_fields
+from regjax.config.fields import Field, check_integer, check_list, check_number, part_fields, switched_fields
 from regjax.config.problems import Problem, UnfitError, dotted, nearest, show, unknown
 from regjax.observers import OBSERVERS
 from regjax.parts import Interval
@@ -13,7 +13,6 @@ from regjax.regularizers import REGULARIZERS
 
 Groups = dict[str, dict[str, Field] | None]  # None: nothing is known of the group because its table is wrong
 
-SWITCHED: dict[str, type] = {**REGULARIZERS, **OBSERVERS}
 COUNT = Interval.parse("[1, inf)")
 LOG_KEYS = ("off", "log_range", "points")
 MOST_POINTS = 1000
@@ -48,10 +47,10 @@ OTHER_FIELDS = {
 }
 
 
-def make_groups(model: type | None, optimizer: type | None) -> Groups:
-    """Return {first key of a path: {rest of the path: field}} for this model and optimizer class, None if unknown."""
+def make_groups(model: type | None, optimizer: type | None, regularizers: Mapping[str, type] = REGULARIZERS) -> Groups:
+    """Return {first key of a path: {rest of the path: field}} for these part classes, None for a class not known."""
     return {
-        **{name: part_fields(part_class) for name, part_class in SWITCHED.items()},
+        **{name: switched_fields(part_class) for name, part_class in {**regularizers, **OBSERVERS}.items()},
         "model": {**_leaf_fields(model), **MODEL_FIELDS} if model else None,
         "optimizer": _leaf_fields(optimizer) if optimizer else None,
         **OTHER_FIELDS,
@@ -91,7 +90,7 @@ def find_field(path: str, groups: Groups, table: str) -> Field | Problem | None:
             return Problem(
                 place, f"a table at {group}.{name}", "a value, a list of levels, or off, log_range and points"
             )
-    kind = f"hyper {show(rest)} of {group}" if group in SWITCHED else f"path {show(path)}"
+    kind = f"path {show(path)}" if group in ("model", "optimizer", *OTHER_FIELDS) else f"hyper {show(rest)} of {group}"
     return unknown(place, kind, rest, list(fields), f"{group} has" if group not in OTHER_FIELDS else f"of {group} only")
 
 

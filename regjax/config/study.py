@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from regjax.config.fields import make_part, part_fields
+from regjax.config.fields import Field, make_part, switched_fields
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.tables import TUNE_FIRST, Data, Design, Measure, Primary, Seeds, Task, Training
 from regjax.models import MODELS, Settings
 from regjax.observers import OBSERVERS
 from regjax.optimizers import OPTIMIZERS
-from regjax.regularizers import REGULARIZERS
+from regjax.regularizers import REGULARIZERS, Regularizer
+from regjax.regularizers.schedule import TIMES
 
 Levels = Mapping[str, Any]  # path -> level
 
@@ -68,6 +69,7 @@ class Study:
       contrasts: declared contrasts.
       markers: published single numbers.
       base: folder of the study file, to which its paths are relative.
+      regularizers: {name: class} in order of application: those of regjax, then those given from Python.
     """
 
     question: str
@@ -86,6 +88,7 @@ class Study:
     contrasts: tuple[Contrast, ...] = ()
     markers: tuple[Marker, ...] = ()
     base: Path | None = field(default=None, compare=False)
+    regularizers: Mapping[str, type[Regularizer]] = field(default_factory=lambda: REGULARIZERS, compare=False)
 
     def dataset_arguments(self) -> dict[str, Any]:
         """Return the arguments of `regjax.data.load_dataset`, paths resolved against the folder of the study file."""
@@ -152,7 +155,7 @@ def resolve_cell(study: Study, levels: Levels) -> CellSettings:
         decay_on=model_values["decay_on"],
         optimizer=make_part(OPTIMIZERS[study.optimizer["name"]], _without(optimizer_values, "name")),
         training=study.training if same else study.training.model_copy(update={"batch_size": batch_size}),
-        regularizers=_named_hypers(study, REGULARIZERS, given, num_hidden),
+        regularizers=_named_hypers(study, study.regularizers, given, num_hidden),
         observers=_named_hypers(study, OBSERVERS, given, num_hidden),
     )
 
@@ -206,21 +209,22 @@ def _named_hypers(study: Study, parts: Mapping[str, type], given: Levels, num_hi
     levels = {path: (value,) for path, value in study.fixed.items()} | study.factors
     levels |= study.tune.factors if study.tune else {}
     named = {path.partition(".")[0] for path in levels}
+    timed = {path.partition(".")[0] for path in levels if path.partition(".")[2] in TIMES}
+
+    def resolve(name: str, key: str, field: Field) -> Any:
+        value = given.get(f"{name}.{key}", field.default)
+        per_layer = any(isinstance(v, tuple) for v in levels.get(f"{name}.{key}", ()))
+        return _number(value, num_hidden if per_layer else None) if field.hyper else value
+
     return {
         name: {
-            key: _number(
-                given.get(f"{name}.{key}", hyper_default),
-                num_hidden if any(isinstance(v, tuple) for v in levels.get(f"{name}.{key}", ())) else None,
-            )
-            for key, hyper_default in _defaults(part_class).items()
+            key: resolve(name, key, field)
+            for key, field in switched_fields(part_class).items()
+            if name in timed or key not in TIMES
         }
         for name, part_class in parts.items()
         if name in named
     }
-
-
-def _defaults(part_class: type) -> dict[str, Any]:
-    return {name: field.default for name, field in part_fields(part_class).items() if field.hyper}
 
 
 def _number(value: Any, repeat: int | None) -> float | tuple[float, ...]:

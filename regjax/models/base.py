@@ -26,8 +26,8 @@ class Model:
 
     Attributes:
       init: (key, x [batch, ...]) -> (params, stats): nested dicts of arrays; weights depend on the key only.
-      apply: (params, stats, x, tap, train) -> Forward. In training (`train` True) `tap(site, activations)` is called at
-        every site and its result used; in evaluation it is not called.
+      apply: (params, stats, x, tap, train) -> Forward. `tap(site, activations)` is called at every site and its
+        result used; `train` says whether batch norm uses and updates the statistics of this batch.
     """
 
     init: Callable[[jax.Array, jax.Array], tuple[Params, Stats]]

@@ -129,7 +129,7 @@ class _Network(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, tap: Tap | None, train: bool) -> jax.Array:
         s = self.settings
-        tap = tap if train and tap is not None else lambda site, h: h
+        tap = tap or (lambda site, h: h)
         x = tap(Site("input", "input", 0), x[..., None] if x.ndim == 3 else x)
         for index, width in enumerate((*s.channels, *s.dense)):
             name = f"hidden_{index}"

@@ -65,7 +65,7 @@ class _Network(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, tap: Tap | None, train: bool) -> jax.Array:
         s = self.settings
-        tap = tap if train and tap is not None else lambda site, h: h
+        tap = tap or (lambda site, h: h)
         x = tap(Site("input", "input", 0), x.reshape(x.shape[0], -1))
         for index, width in enumerate(s.widths):
             x = make_dense(s, width, self.dtype, f"hidden_{index}")(x)

@@ -1,9 +1,10 @@
 """Regularizers: anything a study can switch off. The order of the table is the order of application."""
 
-from regjax.regularizers.base import Batch, Now, Regularizer, Site
+from regjax.regularizers.base import Batch, Now, Regularizer, Seen, Site
 from regjax.regularizers.noise import Dropout
 from regjax.regularizers.penalties import L1, L2, LabelSmoothing
 from regjax.regularizers.projections import Decay, L1Proximal, MaxNorm
+from regjax.regularizers.schedule import Scheduled
 
 REGULARIZERS: dict[str, type[Regularizer]] = {
     "label_smoothing": LabelSmoothing,
@@ -27,5 +28,7 @@ __all__ = [
     "MaxNorm",
     "Now",
     "Regularizer",
+    "Scheduled",
+    "Seen",
     "Site",
 ]

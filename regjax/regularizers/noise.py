@@ -78,15 +78,21 @@ class Dropout(Regularizer):
     """
 
     costly: ClassVar[tuple[str, ...]] = ("hidden", "input")
+    streams: ClassVar[tuple[str, ...]] = ("dropout",)
 
     hidden: float | None = hyper(
         off=0.0, range="[0, 1)", per_layer=True, help="drop probability after each hidden layer"
     )
     input: float | None = hyper(off=0.0, range="[0, 1)", help="drop probability of input features")
 
+    @classmethod
+    def count_draws(cls, key: str, sites: list[tuple[Site, int]], num_params: int, num_inputs: int) -> float:
+        """Return one draw per activation of the sites that the hyper acts on."""
+        return sum(size for site, size in sites if site.kind == key)
+
     def site(self, site: Site, x: jax.Array, now: Now) -> jax.Array:
         """Return `x` with units dropped at the rate of this site; `x` itself where that is None."""
-        given = self.input if site.kind == "input" else self.hidden
+        given = {"input": self.input, "hidden": self.hidden}.get(site.kind)
         if given is None:
             return x
         rate = jnp.asarray(given)

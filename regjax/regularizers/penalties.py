@@ -1,10 +1,12 @@
 """Regularizers that add to the loss or reshape its targets."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 
 from regjax.parts import hyper, part
-from regjax.regularizers.base import Batch, Now, Params, Regularizer
+from regjax.regularizers.base import Batch, Now, Regularizer, Seen
 
 
 @part
@@ -22,9 +24,9 @@ class L1(Regularizer):
 
     strength: float = hyper(off=0.0, range="[0, inf)", help="coefficient of the sum of absolute weights")
 
-    def penalty(self, params: Params, now: Now) -> jax.Array:
+    def penalty(self, seen: Seen, now: Now) -> jax.Array:
         """Return strength * sum |w| over the selected leaves."""
-        return self.strength * sum((jnp.sum(jnp.abs(w)) for w in now.select(params)), jnp.zeros(()))
+        return self.strength * sum((jnp.sum(jnp.abs(w)) for w in now.select(seen.params)), jnp.zeros(()))
 
 
 @part
@@ -42,9 +44,9 @@ class L2(Regularizer):
 
     strength: float = hyper(off=0.0, range="[0, inf)", help="coefficient of half the sum of squared weights")
 
-    def penalty(self, params: Params, now: Now) -> jax.Array:
+    def penalty(self, seen: Seen, now: Now) -> jax.Array:
         """Return strength / 2 * sum w**2 over the selected leaves."""
-        return 0.5 * self.strength * sum((jnp.sum(jnp.square(w)) for w in now.select(params)), jnp.zeros(()))
+        return 0.5 * self.strength * sum((jnp.sum(jnp.square(w)) for w in now.select(seen.params)), jnp.zeros(()))
 
 
 @part
@@ -58,6 +60,8 @@ class LabelSmoothing(Regularizer):
     Reference: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception architecture for computer vision"
     (2016).
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("classes",)
 
     strength: float = hyper(off=0.0, range="[0, 1]", help="share of the uniform distribution in the targets")
 

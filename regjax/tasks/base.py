@@ -32,7 +32,7 @@ class Task(abc.ABC):
     """What a network is trained for. Tasks hold static settings only; what is fitted to data is passed to them.
 
     Attributes:
-      has_classes: whether targets are distributions over classes.
+      has_classes: whether there is an output for each class, and targets are distributions over them.
       batch_names: what `batch_metrics` measures.
     """
 
@@ -81,6 +81,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def predict(self, outputs: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
         """Return predictions [batch, outputs]."""
+
+    @abc.abstractmethod
+    def link(self, predictions: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
+        """Return outputs [batch, outputs] whose predictions these are."""
 
     def monitor(self, name: str, sums: Sums, count: int) -> Any:
         """Return what best state and stopping judge of a metric, smaller is better.

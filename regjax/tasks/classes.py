@@ -114,6 +114,10 @@ class Classification(Task):
         """Return class probabilities [batch, num_classes]."""
         return jax.nn.softmax(outputs)
 
+    def link(self, predictions: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
+        """Return outputs [batch, num_classes] whose predictions these are: log p, finite at p = 0."""
+        return jnp.log(jnp.maximum(predictions, jnp.finfo(predictions.dtype).tiny))
+
 
 @part
 class Binary(Task):
@@ -128,7 +132,7 @@ class Binary(Task):
     scikit-learn, of the two forms of the Brier score the one over one class.
     """
 
-    has_classes: ClassVar[bool] = True
+    has_classes: ClassVar[bool] = False
     batch_names: ClassVar[tuple[str, ...]] = ("nll", "accuracy")
 
     @property
@@ -173,3 +177,8 @@ class Binary(Task):
     def predict(self, outputs: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
         """Return the probability of class 1, [batch, 1]."""
         return jax.nn.sigmoid(outputs)
+
+    def link(self, predictions: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
+        """Return the logits [batch, 1] of which these are the probabilities, finite at 0 and 1."""
+        least = jnp.finfo(predictions.dtype).tiny
+        return jnp.log(jnp.maximum(predictions, least)) - jnp.log(jnp.maximum(1 - predictions, least))

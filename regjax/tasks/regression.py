@@ -79,3 +79,7 @@ class Regression(Task):
     def predict(self, outputs: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
         """Return values [batch, outputs] in the units of y."""
         return outputs * fit.spread + fit.shift
+
+    def link(self, predictions: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
+        """Return outputs [batch, outputs] whose predictions these are."""
+        return (predictions - fit.shift) / fit.spread

@@ -10,32 +10,32 @@ import numpy as np
 from regjax.config import Study
 from regjax.data import Dataset
 from regjax.data.scaling import fit_scale, fit_targets, fit_weights
-from regjax.observers import Patience
+from regjax.observers import Observer
 from regjax.plan import Run, find_rows
 from regjax.recipe import Recipe
-from regjax.tasks import NO_FIT, Fit, Task
+from regjax.tasks import NO_FIT, Fit, Regression, Task
 from regjax.train.state import Rows, Scale, Seed
 
 
 def stack_recipes(
-    recipes: Sequence[Recipe], stops: Sequence[Sequence[Patience]] | None = None, dtype: str = "float32"
+    recipes: Sequence[Recipe], observers: Sequence[Sequence[Observer]] | None = None, dtype: str = "float32"
 ) -> Recipe:
     """Return one recipe whose hypers carry a leading member axis, as strong `dtype` arrays.
 
-    A list of values per hidden layer becomes one array [members, layers], the stopping criteria [members, observers].
+    A list of values per hidden layer becomes one array [members, layers], the observers [members, observers].
 
     Args:
       recipes: one per member.
-      stops: the criteria that watch each member, equally many of each; by default the recipe's own.
+      observers: those that watch each member, equally many of each; by default the recipe's own.
       dtype: of the hypers.
     """
 
     def join(*leaves: Any) -> np.ndarray:
         return np.stack([np.asarray(leaf, dtype) for leaf in leaves])
 
-    criteria = [jax.tree.map(join, *mine) for mine in stops or [[recipe.stop] for recipe in recipes]]
+    watching = [jax.tree.map(join, *mine) for mine in observers or [[recipe.observer] for recipe in recipes]]
     joined = jax.tree.map(join, *recipes, is_leaf=is_rates)
-    return dataclasses.replace(joined, stop=jax.tree.map(join, *criteria))
+    return dataclasses.replace(joined, observer=jax.tree.map(join, *watching))
 
 
 def is_rates(node: Any) -> bool:
@@ -85,7 +85,7 @@ def fit_task(
       y: all labels.
       train: training rows; no other row is looked at.
     """
-    if not task.has_classes:
+    if isinstance(task, Regression):
         shift, spread, centre = fit_targets(y, train, scale_targets)
         return Fit(shift=cast(jax.Array, shift), spread=cast(jax.Array, spread), centre=cast(jax.Array, centre))
     if class_weights == "none":

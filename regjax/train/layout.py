@@ -1,7 +1,6 @@
 """How runs are laid out: which share a trajectory, which a row, and how many slots there are."""
 
 import dataclasses
-import math
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
@@ -11,7 +10,6 @@ import numpy as np
 
 from regjax.costs import CPU_STATE_BYTES, MAX_SLOTS, SHARED_ROW
 from regjax.data import Dataset
-from regjax.observers import Patience
 from regjax.plan import Group, Run
 from regjax.recipe import Recipe
 from regjax.train.state import Data, Seed, init_state
@@ -28,7 +26,7 @@ DATA_SHARE = 0.25
 
 
 class Trajectory(NamedTuple):
-    """Runs that are one course of training, watched by several observers: they differ in stopping only."""
+    """Runs that are one course of training, watched by several observers: they differ in observers only."""
 
     runs: tuple[Run, ...]
 
@@ -51,11 +49,17 @@ class Layout(NamedTuple):
 
 def make_trajectories(runs: Sequence[Run]) -> tuple[Trajectory, ...]:
     """Return the runs by trajectory, in the order of each one's first run."""
-    found: dict[Any, list[Run]] = {}
+    found: dict[Any, dict[str, Run]] = {}
     for run in runs:
-        course = dataclasses.replace(run.recipe, stop=Patience(patience=math.inf))
-        found.setdefault((course, tuple(sorted(run.streams.items()))), []).append(run)
-    return tuple(Trajectory(tuple(members)) for members in found.values())
+        course = dataclasses.replace(run.recipe, observer=None)  # type: ignore[arg-type]
+        # Twin cells, whose settings mean the same, are one run.
+        found.setdefault((course, tuple(sorted(run.streams.items()))), {})[run.id] = run
+    return tuple(Trajectory(tuple(members.values())) for members in found.values())
+
+
+def count_observers(group: Group) -> int:
+    """Return how many runs share the course of training that most of them share."""
+    return max(len(trajectory.runs) for trajectory in make_trajectories(group.runs))
 
 
 def make_rows(runs: Sequence[Run], columns: int) -> tuple[Row, ...]:
@@ -71,14 +75,14 @@ def make_rows(runs: Sequence[Run], columns: int) -> tuple[Row, ...]:
 
 
 def can_stop(trajectory: Trajectory) -> bool:
-    """Return whether a trajectory may end before its last update: each of its runs has a finite patience."""
-    return all(math.isfinite(run.recipe.stop.patience) for run in trajectory.runs)
+    """Return whether a trajectory may end before its last update: each of its runs has a stopping criterion."""
+    return all(run.recipe.observer.can_stop for run in trajectory.runs)
 
 
-def member_shapes(recipe: Recipe, seed: Seed, data: Data) -> Any:
-    """Return the shapes of one member's state under one observer, without computing it."""
-    stop = jax.tree.map(lambda value: np.asarray([value], np.float32), recipe.stop)
-    return jax.eval_shape(init_state, dataclasses.replace(recipe, stop=stop), seed, data)
+def member_shapes(recipe: Recipe, seed: Seed, data: Data, observers: int = 1) -> Any:
+    """Return the shapes of one member's state under so many observers, without computing it."""
+    observer = jax.tree.map(lambda value: np.full(observers, value, np.float32), recipe.observer)
+    return jax.eval_shape(init_state, dataclasses.replace(recipe, observer=observer), seed, data)
 
 
 def count_bytes(tree: Any) -> int:
@@ -100,7 +104,7 @@ def choose_layout(group: Group, member_bytes: int, devices: Sequence[jax.Device]
       most: largest number of slots per device, by default what fits.
     """
     trajectories = make_trajectories(group.runs)
-    observers = max(len(trajectory.runs) for trajectory in trajectories)
+    observers = count_observers(group)
     room = most or find_room(member_bytes, devices)
     stoppable = all(map(can_stop, trajectories))
     if stoppable and devices[0].platform == "cpu":

@@ -15,10 +15,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from regjax.keys import stream_key
-from regjax.observers import Patience, Watch
+from regjax.observers import Observer, Watch
 from regjax.recipe import MATMULS, Recipe
 from regjax.train import evaluate
-from regjax.train.state import Data, Seed, State, Sums, init_state
+from regjax.train.state import Data, Seed, State, Sums, init_state, see
 from regjax.train.step import make_now, step
 
 MEMBERS = PartitionSpec("member")
@@ -66,15 +66,15 @@ def train_batches(
     carry: tuple[State, Sums],
     first: jax.Array,
     count: jax.Array,
-    take: Callable[[jax.Array], tuple[jax.Array, jax.Array]],
+    take: Callable[[jax.Array], tuple[jax.Array, jax.Array, jax.Array]],
 ) -> tuple[State, Sums]:
-    """Return state and sums after `count` updates from update `first` on; `take(index)` gives a batch (x, labels)."""
+    """Return state and sums after `count` updates from update `first` on; `take(index)` gives (x, labels, rows)."""
 
     def update(index: jax.Array, carry: tuple[State, Sums]) -> tuple[State, Sums]:
         state, sums = carry
         now = make_now(recipe, seed, state, first + index)
-        x, labels = take(index)
-        state, new = step(recipe, state, seed.scale.apply(x), labels, now, seed.fit)
+        x, labels, rows = take(index)
+        state, new = step(recipe, state, seed.scale.apply(x), labels, rows, now, seed.fit)
         return state, jax.tree.map(jnp.add, sums, new)
 
     return jax.lax.fori_loop(0, count, update, carry)
@@ -109,14 +109,18 @@ def advance(
         batches = batch_rows(recipe, seed, first, stretch)
         count = jnp.minimum(stretch, updates - index * stretch)
 
-        def take(index: jax.Array) -> tuple[jax.Array, jax.Array]:
-            return data.x[batches[index]], data.y[batches[index]]
+        def take(index: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+            return data.x[batches[index]], data.y[batches[index]], batches[index]
 
         return train_batches(recipe, seed, carry, first, count, take)
 
     def observe(state: State, step: jax.Array, sums: Sums) -> tuple[State, evaluate.Record]:
-        evaluated = evaluate.evaluate(recipe, state.params, state.stats, data, seed)
-        return evaluate.observe(recipe, state, seed, step, sums, evaluated)
+        def estimate(params: Any) -> Any:
+            return evaluate.estimate_stats(recipe, params, state.stats, data, seed)
+
+        views, seen = see(recipe, state.views, state.params, state.stats, step, estimate)
+        evaluated = evaluate.evaluate(recipe, seen, data, seed)
+        return evaluate.observe(recipe, state._replace(views=views), seed, step, sums, evaluated, seen)
 
     def interval(index: jax.Array, carry: tuple) -> tuple:
         state, records = carry
@@ -140,7 +144,12 @@ def renew(recipe: Recipe, seed: Seed, data: Data, state: State, fresh: jax.Array
 def finish(recipe: Recipe, seed: Seed, data: Data, state: State, moment: int) -> jax.Array:
     """Return predictions [observers, test rows, outputs] of a kept moment: the best state where a run restores it."""
     states = end_state(recipe, state, moment)
-    return jax.lax.map(lambda kept: evaluate.predict(recipe, kept[0], kept[1], data, seed.rows.test, seed), states)
+
+    def one(seen: tuple[Observer, tuple[Any, Any]]) -> jax.Array:
+        observer, (params, stats) = seen
+        return evaluate.predict(recipe, observer, params, stats, data, seed.rows.test, seed)
+
+    return jax.lax.map(one, (recipe.observer, states))
 
 
 def end_state(recipe: Recipe, state: State, moment: int) -> tuple[Any, Any]:
@@ -152,13 +161,14 @@ def end_state(recipe: Recipe, state: State, moment: int) -> tuple[Any, Any]:
     if isinstance(when, str) or "best" not in recipe.moments:
         return state.kept[moment]
 
-    def choose(stop: Patience, watch: Watch, best: Any, kept: Any) -> Any:
+    def choose(observer: Observer, watch: Watch, best: Any, kept: Any) -> Any:
         end = jnp.where(watch.stopped >= 0, watch.stopped, recipe.steps)
-        restores = (stop.restore > 0) & jnp.isfinite(stop.patience) & (watch.best_step >= 0)
+        can_stop = jnp.isfinite(jnp.stack(observer.stop.thresholds)).any()
+        restores = (observer.stop.restore > 0) & can_stop & (watch.best_step >= 0)
         return jax.tree.map(lambda b, k: jnp.where(restores & (end <= when), b, k), best, kept)
 
     best = state.kept[recipe.moments.index("best")]
-    return jax.vmap(choose)(recipe.stop, state.watch, best, state.kept[moment])
+    return jax.vmap(choose)(recipe.observer, state.watch, best, state.kept[moment])
 
 
 @dataclasses.dataclass(frozen=True)

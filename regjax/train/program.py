@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding
 
 from regjax import runtime
 from regjax.data import Dataset
+from regjax.grouping import count_flops
 from regjax.plan import Group, Study
 from regjax.train.inputs import seed_of, stack_recipes, stack_seeds
 from regjax.train.layout import (
@@ -20,6 +21,7 @@ from regjax.train.layout import (
     Trajectory,
     choose_layout,
     count_bytes,
+    count_observers,
     data_shapes,
     fill,
     is_large,
@@ -97,7 +99,8 @@ def make_program(
     drawn = bool({"split", "subset"} & set(study.seeds.vary))
     axes = Axes(rows=drawn, scale=drawn and study.data.scale == "standard")
     first = group.runs[0]
-    shapes = member_shapes(first.recipe, seed_of(study, dataset, first), data_shapes(dataset))
+    seed = seed_of(study, dataset, first)
+    shapes = member_shapes(first.recipe, seed, data_shapes(dataset), count_observers(group))
     state_bytes = count_bytes(shapes)
     layout = layout or choose_layout(group, state_bytes, devices)
     segment, room = choose_segment(group, layout.slots, count_flops(shapes.params, dataset.x.shape[1:]))
@@ -121,17 +124,6 @@ def count_params(params: Any) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
 
 
-def count_flops(params: Any, input_shape: tuple[int, ...]) -> float:
-    """Return about the floating-point operations of one example's update: 6 per weight, at every place it is used.
-
-    A convolution's places are taken to be those of the input: too many where maps are pooled, never too few.
-    """
-    places = float(np.prod(input_shape[:2]))
-    return sum(
-        6.0 * np.prod(leaf.shape) * (places if len(leaf.shape) == 4 else 1.0) for leaf in jax.tree.leaves(params)
-    )
-
-
 def choose_segment(group: Group, slots: int, example_flops: float) -> tuple[int, int]:
     """Return the intervals of a segment and those between two looks.
 
@@ -144,8 +136,9 @@ def choose_segment(group: Group, slots: int, example_flops: float) -> tuple[int,
     segment = max(1, min(total, round(SEGMENT_FLOPS / flops)))
     if steps.save_steps is not None:
         segment = min(total, steps.save_steps // steps.evaluate_steps)
-    patience = min(run.recipe.stop.patience for run in group.runs)
-    looks = segment if np.isinf(patience) else round(min(LOOK_FLOPS / flops, patience / 2))
+    stops = [run.recipe.observer.stop for run in group.runs if run.recipe.observer.can_stop]
+    patience = min((stop.patience for stop in stops), default=np.inf)
+    looks = round(min(LOOK_FLOPS / flops, patience / 2)) if stops else segment
     return segment, max(1, min(segment, looks))
 
 
@@ -258,7 +251,7 @@ def stack_queue(program: Program, queue: Sequence[Row], rows: np.ndarray) -> tup
         members += fill(queue[index], layout.columns)
     recipes = stack_recipes(
         [member.runs[0].recipe for member in members],
-        [fill([run.recipe.stop for run in member.runs], layout.observers) for member in members],
+        [fill([run.recipe.observer for run in member.runs], layout.observers) for member in members],
     )
     grid = jax.tree.map(lambda leaf: leaf.reshape(layout.rows, layout.columns, *leaf.shape[1:]), recipes)
     firsts = [members[i * layout.columns].runs[0] for i in range(layout.rows)]

@@ -10,8 +10,6 @@ from regjax.metrics import GAP, METRICS, SPLITS
 from regjax.tasks import Task
 
 COUNTERS = ("best_step", "stopped", "diverged")
-# What each observer sees for itself.
-WATCHED = ("best_step", "stopped")
 
 
 class Place(NamedTuple):
@@ -43,8 +41,8 @@ def make_records(
     (NaN).
 
     Args:
-      arrays: {name: [rows, columns, room]} from `population.advance`, with a last axis over observers for what they
-        see, over classes or the like for what the task sums up so.
+      arrays: {name: [rows, columns, room, observers]} from `population.advance`, with a last axis over classes or the
+        like for what the task sums up so.
       places: the runs that were not over before, in order.
       every: updates of an interval.
       intervals: how many of the room were run.
@@ -56,11 +54,10 @@ def make_records(
     row, column, observer, step = (np.array([p[i] for p in places], dtype=np.int64) for i in (1, 2, 3, 4))
     seconds = np.array([p.seconds for p in places]).reshape(-1, 2)
 
-    def take(name: str, values: np.ndarray) -> np.ndarray:
-        mine = values[row, column, :intervals]
-        return mine[np.arange(len(mine)), :, observer] if name in WATCHED else mine
+    def take(values: np.ndarray) -> np.ndarray:
+        return values[row, column, :intervals][np.arange(len(row)), :, observer]
 
-    found = {name: take(name, np.asarray(values)) for name, values in arrays.items()}
+    found = {name: take(np.asarray(values)) for name, values in arrays.items()}
     over = (found["stopped"] >= 0) | (found["diverged"] >= 0)
     # The evaluation at which a run ends is its last.
     counted = np.concatenate([np.ones((len(places), 1), bool), ~over[:, :-1]], axis=1)

@@ -129,7 +129,7 @@ def look(program: Program, compiled: Trainer, data: Data, live: Live) -> tuple[L
     arrays = jax.device_get(records)
     step = (seats.step + intervals * every).astype(np.int32)
     last = {name: arrays[name][:, :, intervals - 1] for name in ("diverged", "stopped")}
-    over = seats.over | (last["diverged"] >= 0)[..., None] | (last["stopped"] >= 0)
+    over = seats.over | (last["diverged"] >= 0) | (last["stopped"] >= 0)
     over |= (step >= program.group.steps.steps)[:, None, None]
     seats = seats._replace(step=step, over=over, since_save=seats.since_save + intervals)
     return dataclasses.replace(live, state=state, seats=seats), arrays, intervals

@@ -1,5 +1,6 @@
 """What one member is made of besides its recipe: the data it sees, the state it is in."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -59,15 +60,19 @@ class State(NamedTuple):
 
     Attributes:
       params, stats, opt: parameters, batch statistics, optimizer state.
+      memory: what each regularizer keeps, in their order.
+      views: what the averages of the observers keep, leaves [observers, ...].
       watch: memory of the stopping criteria, arrays [observers].
       diverged: first update (counted from 1) whose loss was not finite, or the evaluation that found parameters that
         were not; -1 for none.
-      kept: (params, stats) of each of the recipe's moments, leaves [observers, ...].
+      kept: (params, stats), as the observer sees them, of each of the recipe's moments, leaves [observers, ...].
     """
 
     params: Params
     stats: Any
     opt: Any
+    memory: tuple[Any, ...]
+    views: dict[str, Any]
     watch: Watch
     diverged: jax.Array
     kept: tuple[tuple[Params, Any], ...]
@@ -76,17 +81,32 @@ class State(NamedTuple):
 def init_state(recipe: Recipe, seed: Seed, data: Data) -> State:
     """Return the state before the first update; parameters depend on the seed's "init" stream only."""
     x = seed.scale.apply(data.x[:1])
-    num_observers = len(jax.tree.leaves(recipe.stop)[0])
     params, stats = recipe.model.init(stream_key(seed.streams["init"], "init"), x)
-
-    def repeat(leaf: jax.Array) -> jax.Array:
-        return jnp.broadcast_to(leaf, (num_observers, *leaf.shape))
-
+    views = jax.vmap(lambda observer: observer.init((params, stats)))(recipe.observer)
+    _, seen = see(recipe, views, params, stats, jnp.int32(0), lambda _: stats)
     return State(
         params=params,
         stats=stats,
         opt=recipe.optimizer.direction().init(params),
-        watch=jax.vmap(lambda stop: stop.init())(recipe.stop),
+        memory=tuple(part.init(params) for part in recipe.regularizers),
+        views=views,
+        watch=jax.vmap(lambda observer: observer.stop.init())(recipe.observer),
         diverged=jnp.int32(-1),
-        kept=tuple(jax.tree.map(repeat, (params, stats)) for _ in recipe.moments),
+        kept=tuple(seen for _ in recipe.moments),
+    )
+
+
+def see(
+    recipe: Recipe, views: Any, params: Params, stats: Any, step: jax.Array, estimate: Callable[[Params], Any]
+) -> tuple[Any, tuple[Params, Any]]:
+    """Return the memories of the observers after an evaluation, and the (params, stats) [observers, ...] they see.
+
+    Args:
+      recipe: of this member.
+      views, params, stats: of its state.
+      step: updates made so far.
+      estimate: parameters -> batch statistics on the training examples.
+    """
+    return jax.vmap(lambda observer, memory: observer.look(memory, (params, stats), step, recipe.steps, estimate))(
+        recipe.observer, views
     )

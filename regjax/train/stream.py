@@ -20,6 +20,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from regjax import runtime
+from regjax.config import ConfigError, Problem
 from regjax.recipe import Recipe
 from regjax.train import evaluate
 from regjax.train.population import (
@@ -36,7 +37,7 @@ from regjax.train.population import (
     zero_sums,
 )
 from regjax.train.program import Compiled, Program, Trainer, argument_shapes, compile_quickly, count_memory, shape_of
-from regjax.train.state import Data, Seed, State, Sums
+from regjax.train.state import Data, Seed, State, Sums, see
 
 # Bytes of a device's share of a block. Smaller ones cost calls, larger ones wait: the first of a look is loaded while
 # nothing trains. 60 updates of 784-512-512-10 on two cores took 1.06 (4 MiB), 1.05 (8) and 1.10 (16) of the resident
@@ -47,14 +48,16 @@ PREFETCHED = 2
 
 
 class Block(NamedTuple):
-    """Examples on the devices: `x`, `y` of one evaluation batch [batch, ...], of updates [rows, updates, batch, ...].
+    """Examples on the devices, `x`, `y` and their `rows`: of one evaluation batch [batch, ...], of updates [rows,
+    updates, batch, ...].
 
     `host`: the arrays that they were made from, whose memory a CPU device may share.
     """
 
     x: jax.Array
     y: jax.Array
-    host: tuple[np.ndarray, np.ndarray]
+    rows: jax.Array
+    host: tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Feed:
@@ -103,22 +106,27 @@ class Streamed(Trainer):
         self.renew = compile_quickly(program, program.population.renew.lower(recipe, seed, data, state, fresh))
         self.order = make_order(program, self.stretch).lower(seed, first).compile()
         before = runtime.COMPILATIONS.cached_here()
-        trains = over_members(mesh, train_block, MEMBER, seeds, MEMBER, MEMBER, ROW, ROW, ROW, ALL, donate=(2,))
+        trains = over_members(mesh, train_block, MEMBER, seeds, MEMBER, MEMBER, ROW, ROW, ROW, ROW, ALL, donate=(2,))
         self.train_block = trains.lower(recipe, seed, state, self.zero, *updates, first, count).compile()
         self.cached = runtime.COMPILATIONS.cached_here() > before
+        looks = over_members(mesh, look, MEMBER, MEMBER, ROW, donate=(1,))
+        seen = self._shapes(jax.eval_shape(looks, recipe, state, first)[1])
+        self.look = looks.lower(recipe, state, first).compile()
         evaluates = over_members(mesh, evaluate_batch, MEMBER, seeds, MEMBER, examples, examples, ALL)
-        sums = jax.eval_shape(evaluates, recipe, seed, state, *batch, count)
-        sums = jax.tree.map(lambda leaf: shape_of(mesh, leaf, batched=True), sums)
-        self.evaluate_batch = evaluates.lower(recipe, seed, state, *batch, count).compile()
-        observes = over_members(mesh, observe, MEMBER, seeds, MEMBER, MEMBER, MEMBER, ROW, donate=(2,))
-        self.observe = observes.lower(recipe, seed, state, self.zero, [sums] * self.batches, first).compile()
+        sums = self._shapes(jax.eval_shape(evaluates, recipe, seed, seen, *batch[:2], count))
+        self.evaluate_batch = evaluates.lower(recipe, seed, seen, *batch[:2], count).compile()
+        observes = over_members(mesh, observe, MEMBER, seeds, MEMBER, MEMBER, MEMBER, MEMBER, ROW, donate=(2,))
+        self.observe = observes.lower(recipe, seed, state, self.zero, [sums] * self.batches, seen, first).compile()
         self.predict_batch = over_members(mesh, predict_batch, MEMBER, seeds, MEMBER, examples)
         self.ahead = (PREFETCHED + 1) * max(count_share(updates), count_share(batch))
         self.seconds = time.perf_counter() - begin
 
+    def _shapes(self, tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: shape_of(self.program.mesh, leaf, batched=True), tree)
+
     def memory(self) -> int:
         """Return the bytes per device that training needs: as the compiler reports them, and the blocks ahead."""
-        programs = (self.renew, self.order, self.train_block, self.evaluate_batch, self.observe)
+        programs = (self.renew, self.order, self.train_block, self.look, self.evaluate_batch, self.observe)
         return self.ahead + max(map(count_memory, programs))
 
     def advance(
@@ -134,15 +142,17 @@ class Streamed(Trainer):
             for at, offset, count in blocks:
                 block = feed.take()
                 step = place(self.program.mesh, first + np.int32(at + offset), batched=True)
-                state, sums = self.train_block(recipe, seed, state, sums, block.x, block.y, step, np.int32(count))
+                examples = (block.x, block.y, block.rows)
+                state, sums = self.train_block(recipe, seed, state, sums, *examples, step, np.int32(count))
                 feed.release(block, sums)
+            step = place(self.program.mesh, first + np.int32(every), batched=True)
+            state, seen = self.look(recipe, state, step)
             evaluated = []
             for index in range(self.batches):
                 block = feed.take()
-                evaluated.append(self.evaluate_batch(recipe, seed, state, block.x, block.y, np.int32(index)))
+                evaluated.append(self.evaluate_batch(recipe, seed, seen, block.x, block.y, np.int32(index)))
                 feed.release(block, evaluated[-1])
-            step = place(self.program.mesh, first + np.int32(every), batched=True)
-            state, record = self.observe(recipe, seed, state, sums, evaluated, step)
+            state, record = self.observe(recipe, seed, state, sums, evaluated, seen, step)
             records.append(record)
         return state, jax.tree.map(lambda *leaves: np.stack(leaves, axis=2), *jax.device_get(records))
 
@@ -177,9 +187,9 @@ class Streamed(Trainer):
 
     def send(self, rows: np.ndarray, batched: bool) -> Block:
         """Return the examples of these rows of the data set on the devices; `batched` over rows of slots."""
-        host = (self.program.dataset.x[rows], self.program.dataset.y[rows])
-        x, y = place(self.program.mesh, host, batched)
-        return Block(x, y, host)
+        host = (self.program.dataset.x[rows], self.program.dataset.y[rows], rows)
+        x, y, numbers = place(self.program.mesh, host, batched)
+        return Block(x, y, numbers, host)
 
     def finish(self, recipe: Recipe, seed: Seed, data: Data, state: State, moment: int) -> np.ndarray:
         """Return predictions [rows, columns, observers, test rows, outputs] of a kept moment."""
@@ -197,34 +207,64 @@ def compile_program(program: Program) -> Trainer:
 
 
 def train_block(
-    recipe: Recipe, seed: Seed, state: State, sums: Sums, x: jax.Array, y: jax.Array, first: jax.Array, count: jax.Array
+    recipe: Recipe,
+    seed: Seed,
+    state: State,
+    sums: Sums,
+    x: jax.Array,
+    y: jax.Array,
+    rows: jax.Array,
+    first: jax.Array,
+    count: jax.Array,
 ) -> tuple[State, Sums]:
     """Return one member's state and sums after the first `count` updates of a block that begins at update `first`."""
-    return train_batches(recipe, seed, (state, sums), first, count, lambda index: (x[index], y[index]))
+    return train_batches(recipe, seed, (state, sums), first, count, lambda index: (x[index], y[index], rows[index]))
+
+
+def look(recipe: Recipe, state: State, step: jax.Array) -> tuple[State, tuple[Any, Any]]:
+    """Return one member's state and the (params, stats) [observers, ...] that are evaluated.
+
+    Raises:
+      ConfigError: batch statistics would have to be estimated, for which the examples are not at hand.
+    """
+
+    def refuse(params: Any) -> Any:
+        expected = "data on the devices (--no-stream), or a network without batch norm"
+        raise ConfigError([Problem("swa", "batch norm and streamed data", expected)])
+
+    views, seen = see(recipe, state.views, state.params, state.stats, step, refuse)
+    return state._replace(views=views), seen
 
 
 def evaluate_batch(
-    recipe: Recipe, seed: Seed, state: State, x: jax.Array, y: jax.Array, index: jax.Array
+    recipe: Recipe, seed: Seed, seen: tuple[Any, Any], x: jax.Array, y: jax.Array, index: jax.Array
 ) -> evaluate.Record:
-    """Return one member's sums {metric: [splits]} over the `index`-th batch of an evaluation."""
-    return evaluate.sum_batch(recipe, state.params, state.stats, x, y, index, seed)
+    """Return one member's sums {metric: [observers or 1, splits]} over the `index`-th batch of an evaluation."""
+    return evaluate.sum_batch(recipe, seen, x, y, index, seed)
 
 
 def observe(
-    recipe: Recipe, seed: Seed, state: State, sums: Sums, evaluated: Sequence[evaluate.Record], step: jax.Array
+    recipe: Recipe,
+    seed: Seed,
+    state: State,
+    sums: Sums,
+    evaluated: Sequence[evaluate.Record],
+    seen: tuple[Any, Any],
+    step: jax.Array,
 ) -> tuple[State, evaluate.Record]:
     """Return one member's state and record after the batches of an evaluation."""
     stacked = jax.tree.map(lambda *batches: jnp.stack(batches), *evaluated)
-    return evaluate.observe(recipe, state, seed, step, sums, stacked)
+    return evaluate.observe(recipe, state, seed, step, sums, stacked, seen)
 
 
 def predict_batch(recipe: Recipe, seed: Seed, states: tuple[Any, Any], x: jax.Array) -> jax.Array:
     """Return one member's predictions [observers, batch, outputs]."""
 
-    def predict(kept: tuple[Any, Any]) -> jax.Array:
-        return recipe.task.predict(evaluate.forward(recipe, *kept, x, seed), seed.fit)
+    def one(seen: tuple[Any, tuple[Any, Any]]) -> jax.Array:
+        observer, (params, stats) = seen
+        return recipe.task.predict(evaluate.forward(recipe, observer, params, stats, x, seed), seed.fit)
 
-    return jax.lax.map(predict, states)
+    return jax.lax.map(one, (recipe.observer, states))
 
 
 def make_order(program: Program, stretch: int) -> Any:
@@ -269,18 +309,19 @@ def cut_batches(rows: np.ndarray) -> np.ndarray:
     return padded.reshape(*rows.shape[:-1], batches, size)
 
 
-def block_shapes(program: Program, block: int) -> tuple[tuple[Any, Any], tuple[Any, Any], int]:
-    """Return (x, y) of a block of updates and of an evaluation batch as shapes, and the batches of an evaluation."""
+def block_shapes(program: Program, block: int) -> tuple[tuple[Any, ...], tuple[Any, ...], int]:
+    """Return (x, y, rows) of a block of updates and of an evaluation batch as shapes, and how many batches that has."""
     recipe, counts, rows = program.group.runs[0].recipe, program.group.counts, program.layout.rows
     examples = min(counts["train"], recipe.train_examples) + counts["validation"] + counts["test"]
     batches, size = evaluate.count_batches(examples)
 
-    def shapes(lead: tuple[int, ...], batched: bool) -> tuple[Any, Any]:
+    def shapes(lead: tuple[int, ...], batched: bool) -> tuple[Any, Any, Any]:
         sharding = NamedSharding(program.mesh, MEMBERS if batched else ALL.spec)
         x, y = program.dataset.x, program.dataset.y
         return (
             jax.ShapeDtypeStruct((*lead, *x.shape[1:]), x.dtype, sharding=sharding),
             jax.ShapeDtypeStruct((*lead, *y.shape[1:]), y.dtype, sharding=sharding),
+            jax.ShapeDtypeStruct(lead, np.int32, sharding=sharding),
         )
 
     batched = program.axes.rows

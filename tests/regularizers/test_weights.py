@@ -37,7 +37,7 @@ def test_max_norm_holds_after_every_update():
     def norms(recipe):
         def update(state, batch):
             now = make_now(recipe, small.make_seed(), state, batch[0])
-            state = small.step(recipe, state, batch[1], batch[2], now)[0]
+            state = small.step(recipe, state, batch[1], batch[2], jnp.arange(16), now)[0]
             kernels = [state.params[layer]["kernel"] for layer in ("hidden_0", "hidden_1", "output")]
             return state, jnp.stack([jnp.linalg.norm(w, axis=0).max() for w in kernels])
 
@@ -57,7 +57,7 @@ def test_max_norm_leaves_small_columns_alone():
     recipe = small.traced(small.make_recipe(MaxNorm(2.0)))
     kernel = jnp.array([[3.0, 0.3, 0.0], [4.0, 0.4, 0.0]])
     params = {"hidden_0": {"kernel": kernel, "bias": jnp.full(3, 9.0)}}
-    state = small.State(params, {}, None, None, jnp.int32(-1), ())
+    state = small.State(params, {}, None, (), {}, None, jnp.int32(-1), ())
     found = recipe.regularizers[0].project(params, make_now(recipe, small.make_seed(), state, jnp.int32(0)))["hidden_0"]
 
     np.testing.assert_allclose(found["kernel"][:, 0], [1.2, 1.6], rtol=1e-6)
@@ -70,12 +70,15 @@ def touched(part, decay_on):
     recipe = small.traced(small.make_recipe(part, model=MLP(small.WIDTHS, norm="batch"), decay_on=decay_on))
     params, stats = recipe.model.init(jax.random.key(0), jnp.ones((1, small.NUM_FEATURES)))
     params = jax.tree.map(lambda w: w + 0.5, params)
-    state = small.State(params, stats, None, None, jnp.int32(-1), ())
+    state = small.State(params, stats, None, (), {}, None, jnp.int32(-1), ())
     now, regularizer = make_now(recipe, small.make_seed(), state, jnp.int32(0)), recipe.regularizers[0]
     moved = small.flat(regularizer.project(params, now))
-    slopes = small.flat(
-        jax.grad(lambda p: 0.0 if regularizer.penalty(p, now) is None else regularizer.penalty(p, now))(params)
-    )
+
+    def penalty(weights):
+        value = regularizer.penalty(small.see(weights), now)
+        return jnp.zeros(()) if value is None else value
+
+    slopes = small.flat(jax.grad(penalty)(params))
     return {path for path, leaf in small.flat(params).items() if (moved[path] != leaf).any() or slopes[path].any()}
 
 
@@ -113,7 +116,7 @@ def test_label_smoothing_mixes_with_the_uniform():
     """Smoothed targets sum to one; at strength 1 they are uniform."""
     y = jnp.eye(4)
     for strength in (0.1, 1.0):
-        found = LabelSmoothing(jnp.float32(strength)).batch(Batch(y, y), None).y
+        found = LabelSmoothing(jnp.float32(strength)).batch(Batch(y, y, jnp.arange(4)), None).y
         np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
         np.testing.assert_allclose(np.diag(found), 1 - strength * 3 / 4, rtol=1e-6)
 
@@ -124,7 +127,7 @@ def test_metrics_are_of_the_unsmoothed_labels():
     recipe = small.traced(small.make_recipe(LabelSmoothing(0.5), Dropout(0.0)))
     begin = small.init_state(recipe, small.make_seed(), small.Data(x[0], labels[0]))
     now = make_now(recipe, small.make_seed(), begin, jnp.int32(0))
-    sums = small.step(recipe, begin, jnp.asarray(x[0]), jnp.asarray(labels[0]), now)[1]
+    sums = small.step(recipe, begin, jnp.asarray(x[0]), jnp.asarray(labels[0]), jnp.arange(16), now)[1]
     outputs = recipe.model.apply(begin.params, {}, jnp.asarray(x[0]), lambda site, h: h, False).outputs
     nll = -jax.nn.log_softmax(outputs)[np.arange(16), labels[0]].mean()
 

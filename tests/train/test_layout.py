@@ -6,7 +6,7 @@ import jax
 import pytest
 from populations import make
 
-from regjax.observers import Patience
+from regjax.observers import EarlyStopping, Observer
 from regjax.plan import Group
 from regjax.recipe import Recipe
 from regjax.train.layout import (
@@ -31,7 +31,7 @@ def make_group(seeds: int, patience: float = float("inf"), cells: int = 2) -> Gr
 
 def with_stop(recipe: Recipe, patience: float) -> Recipe:
     """Return the recipe with another patience."""
-    return dataclasses.replace(recipe, stop=Patience(patience))
+    return dataclasses.replace(recipe, observer=Observer(EarlyStopping(patience)))
 
 
 def devices(number: int) -> list[jax.Device]:

@@ -236,5 +236,7 @@ def test_a_whole_run_equals_single_steps(batches: int, every: int, steps: int) -
 @jax.jit
 def single_step(recipe, seed, state, x, labels, count):
     """Return the state after one update, and the loss of its batch."""
-    state, sums = step(recipe, state, seed.scale.apply(x), labels, make_now(recipe, seed, state, count))
+    state, sums = step(
+        recipe, state, seed.scale.apply(x), labels, jnp.arange(len(x)), make_now(recipe, seed, state, count)
+    )
     return state, sums["loss"]

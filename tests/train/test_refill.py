@@ -8,7 +8,7 @@ import pytest
 from populations import EVERYTHING, Trained, assert_same_run, compiled, train
 
 from regjax.execute import unique
-from regjax.observers import Patience
+from regjax.observers import EarlyStopping, Observer
 from regjax.plan import Run
 from regjax.train.layout import Layout, Row, Trajectory, make_rows
 
@@ -78,7 +78,7 @@ def test_a_diverged_row_gives_its_slot_to_the_next(refilled: tuple[tuple[Row, ..
     def make_wild(run: Run, name: str) -> Trajectory:
         optimizer = dataclasses.replace(run.recipe.optimizer, learning_rate=1e30)
         # Without patience, so that nothing but the divergence ends it.
-        recipe = dataclasses.replace(run.recipe, optimizer=optimizer, stop=Patience())
+        recipe = dataclasses.replace(run.recipe, optimizer=optimizer, observer=Observer(EarlyStopping()))
         return Trajectory((run._replace(id=name, recipe=recipe),))
 
     wild = tuple(make_wild(mate.runs[0], f"wild {i}") for i, mate in enumerate(rows[0]))

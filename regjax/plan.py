@@ -187,7 +187,7 @@ def _make_runs(
 
 def find_setting(study: Study, dataset: Dataset) -> Setting:
     """Return what the recipes of a study share."""
-    return Setting(study.regularizers, dataset.num_classes, dataset.x.shape[1:])
+    return Setting(study.parts.regularizers, dataset.num_classes, dataset.x.shape[1:])
 
 
 def find_rows(study: Study, dataset: Dataset, run: Run) -> Rows:

@@ -18,7 +18,7 @@ STAGES = [
     ["design"],
     ["config"],
     ["data"],
-    ["identity", "grouping"],
+    ["identity", "grouping", "catalogue"],
     ["plan"],
     ["train"],
     ["store"],

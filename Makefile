@@ -12,12 +12,13 @@ CREATE = $(PYTHON) -m venv --clear $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 endif
 
-.PHONY: quickstart test lint clean help
+.PHONY: quickstart test lint catalogue clean help
 
 help:
 	@echo "make quickstart   install into $(VENV) and run the digits study: effects and a report"
 	@echo "make test         the test suite"
 	@echo "make lint         ruff and mypy"
+	@echo "make catalogue    the table of docs/regularizers.md, from the code"
 	@echo "make clean        remove $(VENV) and out/quickstart"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -40,6 +41,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+catalogue: $(VENV)/.installed
+	sed -i '/^### Regularizers/,$$d' docs/regularizers.md
+	$(BIN)/regjax catalogue >> docs/regularizers.md
 
 clean:
 	rm -rf $(VENV) out/quickstart

@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from regjax.config import ConfigError, Study, load_study, parse_study
     from regjax.data import DataError, load_dataset
     from regjax.files import RegjaxError, StoreError
+    from regjax.models import Forward, Model, ModelSettings
+    from regjax.parts import hyper, part, setting
+    from regjax.regularizers import Batch, Now, Regularizer, Seen, Site
     from regjax.results import Results, load_results
     from regjax.runtime import configure
 
@@ -15,34 +18,56 @@ __version__ = "0.1.0"
 
 # Public names are imported when first used: `regjax --help` and a report on a laptop need no jax.
 _HOMES = {
+    "Batch": "regjax.regularizers",
     "ConfigError": "regjax.config",
     "DataError": "regjax.data",
-    "Results": "regjax.results",
+    "Forward": "regjax.models",
+    "Model": "regjax.models",
+    "ModelSettings": "regjax.models",
+    "Now": "regjax.regularizers",
     "RegjaxError": "regjax.files",
+    "Regularizer": "regjax.regularizers",
+    "Results": "regjax.results",
+    "Seen": "regjax.regularizers",
+    "Site": "regjax.regularizers",
     "StoreError": "regjax.files",
     "Study": "regjax.config",
     "configure": "regjax.runtime",
+    "hyper": "regjax.parts",
     "load_dataset": "regjax.data",
     "load_results": "regjax.results",
     "load_study": "regjax.config",
     "parse_study": "regjax.config",
+    "part": "regjax.parts",
     "run": "regjax.conductor",
+    "setting": "regjax.parts",
 }
 
 __all__ = [
+    "Batch",
     "ConfigError",
     "DataError",
+    "Forward",
+    "Model",
+    "ModelSettings",
+    "Now",
     "RegjaxError",
+    "Regularizer",
     "Results",
+    "Seen",
+    "Site",
     "StoreError",
     "Study",
     "__version__",
     "configure",
+    "hyper",
     "load_dataset",
     "load_results",
     "load_study",
     "parse_study",
+    "part",
     "run",
+    "setting",
 ]
 
 

@@ -37,6 +37,8 @@ def make_parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="make report.html and effects.csv of a run directory anew")
     report.add_argument("out", type=Path, metavar="OUT", help="run directory")
 
+    commands.add_parser("catalogue", help="every regularizer and observer: hypers, off values, references (Markdown)")
+
     data = commands.add_parser("data", help="data sets: list them, or prepare one from local files")
     actions = data.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="names of data sets and where they come from")
@@ -150,6 +152,14 @@ def run_report(chosen: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def run_catalogue(chosen: argparse.Namespace) -> int:
+    """Print the catalogue of regularizers and observers."""
+    from regjax.catalogue import make_catalogue
+
+    print(make_catalogue(), end="")
+    return EXIT_OK
+
+
 def run_data(chosen: argparse.Namespace) -> int:
     """List data sets, or prepare one."""
     from regjax.data import DATASETS, prepare
@@ -162,4 +172,11 @@ def run_data(chosen: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-COMMANDS = {"plan": run_plan, "run": run_run, "status": run_status, "report": run_report, "data": run_data}
+COMMANDS = {
+    "plan": run_plan,
+    "run": run_run,
+    "status": run_status,
+    "report": run_report,
+    "catalogue": run_catalogue,
+    "data": run_data,
+}

@@ -14,14 +14,16 @@ import pandas as pd
 from regjax import __version__, runtime, store
 from regjax.analysis.questions import smallest_p
 from regjax.analysis.table import at_label, make_table, state_values
-from regjax.config import Study, load_study, parse_study, plain, study_json
+from regjax.config import ConfigError, Problem, Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
 from regjax.execute import train_plan
 from regjax.files import lock_folder
 from regjax.labels import count_targets
 from regjax.metrics import METRICS
+from regjax.models import Model, Settings
 from regjax.plan import Plan, candidates, find_twins, make_plan, make_runs_table, make_tuning_plan, plan_json
 from regjax.progress import Progress, format_seconds
+from regjax.regularizers import REGULARIZERS, Regularizer
 from regjax.report.words import count_labels
 from regjax.results import Results
 from regjax.train.inputs import seed_of
@@ -39,6 +41,9 @@ def run(
     report: bool = True,
     profile: str | Path | None = None,
     stream: bool | None = None,
+    model: Model | type[Settings] | None = None,
+    data: Dataset | None = None,
+    regularizers: Mapping[str, type[Regularizer]] | None = None,
 ) -> Results:
     """Train what a study asks for and is not stored yet; return its results.
 
@@ -53,15 +58,21 @@ def run(
       report: whether report.html is made.
       profile: folder for a trace of a few updates, as `jax.profiler` writes it (for TensorBoard or Perfetto).
       stream: whether the examples stay on the host and reach the devices in blocks; by default where they are large.
+      model: your own network, where the study says model.name = "custom": a `regjax.Model`, or a class made by
+        `regjax.part` from `regjax.ModelSettings`, whose fields are then keys of the study's [model] and may be varied.
+      data: your own examples, from `regjax.make_dataset`, where the study says data.name = "custom".
+      regularizers: {name: class} of your own regularizers, made by `regjax.part` from `regjax.Regularizer`; the study
+        names their hypers as it does those of regjax.
 
     Raises:
       ConfigError: the study is wrong; nothing is written.
       DataError: its data is absent or unusable; nothing is written.
       StoreError: the run directory cannot be written, is damaged, or another process trains into it.
     """
-    study, out, progress = read_study(study, overrides), Path(out), progress or Progress()
+    study = read_study(study, overrides, model, regularizers)
+    out, progress = Path(out), progress or Progress()
     trace = Path(profile) if profile is not None else None
-    dataset = load_dataset(**study.dataset_arguments())
+    dataset = find_dataset(study, data)
     found = runtime.configure()
     plan = make_plan(study, dataset)
     for notice in (found.notice, *find_notices(plan, dataset)):
@@ -81,7 +92,7 @@ def run(
                 progress.say(f"tuned: {cell.name}: {plain(plan.tuned[cell.index])}")
         save_waves(out, plan, waves, dataset, found)
         train_plan(plan, dataset, out, progress, "training", trace, stream)
-        results = Results(out)
+        results = Results(out, model, regularizers)
         if report:
             results.report()
     return results
@@ -134,11 +145,39 @@ def save_waves(out: Path, plan: Plan, before: Sequence[Plan], dataset: Dataset, 
     store.save_plan(out, describe_plan(plan, dataset, found), runs)
 
 
-def read_study(study: Study | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()) -> Study:
-    """Return the checked study of a path, a mapping or a study."""
+def read_study(
+    study: Study | Mapping[str, Any] | str | Path,
+    overrides: Sequence[str] = (),
+    model: Model | type[Settings] | None = None,
+    regularizers: Mapping[str, type[Regularizer]] | None = None,
+) -> Study:
+    """Return the checked study of a path, a mapping or a study; `model` and `regularizers` are given from Python."""
     if isinstance(study, Study):
-        return parse_study(study_json(study), study.base, overrides) if overrides else study
-    return parse_study(study, overrides=overrides) if isinstance(study, Mapping) else load_study(study, overrides)
+        if not overrides and model is None and regularizers is None:
+            return study
+        known = study.parts
+        own = {name: part for name, part in known.regularizers.items() if name not in REGULARIZERS}
+        given: dict[str, Any] = {"model": model or known.models.get("custom"), "regularizers": regularizers or own}
+        return parse_study(study_json(study), study.base, overrides, **given)
+    given = {"model": model, "regularizers": regularizers}
+    if isinstance(study, Mapping):
+        return parse_study(study, overrides=overrides, **given)
+    return load_study(study, overrides, **given)
+
+
+def find_dataset(study: Study, data: Dataset | None) -> Dataset:
+    """Return the data that a study names, or those given from Python.
+
+    Raises:
+      ConfigError: data were given and the study names others, or the study says "custom" and none were given.
+      DataError: the named data are absent or unusable.
+    """
+    custom = study.data.name == "custom"
+    if custom and data is None:
+        raise ConfigError([Problem("data.name", '"custom"', "examples given from Python: regjax.run(..., data=...)")])
+    if data is not None and not custom:
+        raise ConfigError([Problem("data.name", f'"{study.data.name}" beside data from Python', '"custom"')])
+    return load_dataset(**study.dataset_arguments()) if data is None else data
 
 
 def describe_plan(plan: Plan, dataset: Dataset, found: runtime.Runtime) -> dict[str, Any]:
@@ -198,17 +237,23 @@ def choose_tuned(tuning: Plan, out: Path) -> dict[int, dict[str, Any]]:
 
 
 def preview(
-    study: Study | Mapping[str, Any] | str | Path, overrides: Sequence[str] = (), stream: bool | None = None
+    study: Study | Mapping[str, Any] | str | Path,
+    overrides: Sequence[str] = (),
+    stream: bool | None = None,
+    model: Model | type[Settings] | None = None,
+    data: Dataset | None = None,
+    regularizers: Mapping[str, type[Regularizer]] | None = None,
 ) -> str:
     """Return what `run` would do, as text: cells, contrasts, groups, with their memory and time.
 
-    The programs are compiled (a later `run` takes them from the cache) and a few updates of each are timed.
+    The programs are compiled (a later `run` takes them from the cache) and a few updates of each are timed. Arguments
+    are those of `run`.
 
     Raises:
       ConfigError, DataError: as `run`.
     """
-    study = read_study(study, overrides)
-    dataset = load_dataset(**study.dataset_arguments())
+    study = read_study(study, overrides, model, regularizers)
+    dataset = find_dataset(study, data)
     found = runtime.configure()
     plans = [("training", make_plan(study, dataset))]
     if study.tune is not None:

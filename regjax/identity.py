@@ -3,14 +3,18 @@
 import ast
 import dataclasses
 import functools
+import inspect
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from regjax.config import CellSettings, Steps, Study, plain
+from regjax.config import CellSettings, ConfigError, Problem, Steps, Study, plain
 from regjax.data import Dataset
-from regjax.files import digest
+from regjax.files import canonical, digest
+from regjax.models import Settings
+from regjax.models.custom import Given, describe_model
 from regjax.observers import OBSERVERS, EarlyStopping
 from regjax.parts import is_off
 from regjax.regularizers.schedule import TIMES
@@ -37,18 +41,18 @@ def describe_run(
 
     What is off is left out, since off equals absent: adding a factor to a study keeps its old runs.
     """
-    tables = {**study.regularizers, **OBSERVERS}
+    tables = {**study.parts.regularizers, **OBSERVERS}
     chosen = {**cell.regularizers, **cell.observers}
     active = {name: values for name, values in chosen.items() if not is_off(tables[name], values)}
     # A list, since the order of application counts.
     described = [[name, _describe_values(values)] for name, values in active.items()]
     drawn = {stream for name in active for stream in getattr(tables[name], "streams", ())}
     training = cell.training
-    modules = [type(cell.model), type(cell.optimizer), EarlyStopping, *(tables[name] for name in active)]
+    classes = (type(cell.model), type(cell.optimizer), EarlyStopping, *(tables[name] for name in active))
     data = study.data.model_dump(exclude_none=True)
     return plain(
         {
-            "model": _describe_part(cell.model),
+            "model": _describe_model(cell.model, dataset),
             "optimizer": _describe_part(cell.optimizer),
             "decay_on": cell.decay_on,
             "active": described,
@@ -70,7 +74,7 @@ def describe_run(
             },
             **_describe_task(study, dataset),
             "streams": {name: seed for name, seed in streams.items() if name in ALWAYS or name in drawn},
-            "code": code_digest(tuple(sorted({module.__module__ for module in modules}))),
+            "code": code_digest(classes),
         }
     )
 
@@ -98,12 +102,49 @@ def _describe_part(value: Any) -> dict[str, Any]:
     return {"kind": type(value).__name__, **dataclasses.asdict(value)}
 
 
+def _describe_model(settings: Settings, dataset: Dataset) -> dict[str, Any]:
+    """Return what tells a network from others: its settings, and of one given from Python what it computes."""
+    found = _describe_part(settings)
+    if is_own(type(settings)) and not isinstance(settings, Given):
+        return found
+    return found | {"given": digest(canonical(_trace_model(settings, dataset.num_classes, dataset.x.shape[1:])))}
+
+
 @functools.cache
-def code_digest(modules: tuple[str, ...]) -> str:
-    """Return a digest of the code of the engine and of these modules; comments and docstrings do not count."""
+def _trace_model(settings: Settings, num_outputs: int, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    return describe_model(settings.make(num_outputs), input_shape)
+
+
+def is_own(part_class: type) -> bool:
+    """Return whether a part is one of regjax, not given from Python."""
+    return part_class.__module__.split(".")[0] == __package__
+
+
+@functools.cache
+def code_digest(classes: tuple[type, ...]) -> str:
+    """Return a digest of the code of the engine and of these parts; comments and docstrings do not count.
+
+    The code of a part of regjax is its module. Of one given from Python it is the class alone: what that calls outside
+    of itself is not seen, for which a user changes the class, too (a `version` in it will do).
+    """
     here = Path(__file__).parent
+    modules = sorted({part_class.__module__ for part_class in classes if is_own(part_class)})
     paths = [here / name for name in ENGINE] + [Path(str(sys.modules[name].__file__)) for name in modules]
-    return digest("".join(_strip(path.read_text(encoding="utf-8")) for path in paths))
+    given = sorted({_read_source(part_class) for part_class in classes if not is_own(part_class)})
+    return digest("".join([*(_strip(path.read_text(encoding="utf-8")) for path in paths), *map(_strip, given)]))
+
+
+def _read_source(part_class: type) -> str:
+    """Return the source of a class given from Python.
+
+    Raises:
+      ConfigError: there is none, so that its runs could not be told from those of another class.
+    """
+    try:
+        return textwrap.dedent(inspect.getsource(part_class))
+    except (OSError, TypeError) as error:
+        expected = "a class whose source Python can find: in a file or in a notebook's cell"
+        raise ConfigError([Problem(part_class.__qualname__, str(error), expected)]) from error
 
 
 def _strip(source: str) -> str:

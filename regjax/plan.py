@@ -174,7 +174,7 @@ def _make_runs(
     steps = [resolve_steps(c.training, sizes[c.data["train_size"]]["train"] // c.training.batch_size) for c in cells]
     moments = choose_moments(cells, resolve_primary(study, steps)["at"] if study.measure.predictions else None, steps)
     check_warmup(cells, steps)
-    setting = Setting(study.regularizers, task, dataset.x.shape[1:])
+    setting = Setting(study.parts.regularizers, task, dataset.x.shape[1:])
     check_needs(cells, setting)
     recipes = make_recipes(cells, steps, setting, moments, study.seeds.count)
     for recipe in {recipe.decay_on: recipe for recipe in recipes}.values():

@@ -24,13 +24,14 @@ class Results:
 
     Args:
       out: run directory.
+      model, regularizers: those given from Python to `regjax.run`, which `predict` needs.
 
     Raises:
       StoreError: there is no plan in it.
     """
 
-    def __init__(self, out: str | Path) -> None:
-        self.out = Path(out)
+    def __init__(self, out: str | Path, model: Any = None, regularizers: Any = None) -> None:
+        self.out, self._given = Path(out), {"model": model, "regularizers": regularizers}
         self.plan = store.load_plan(self.out)
 
     @cached_property
@@ -128,14 +129,14 @@ class Results:
         from regjax.grouping import Setting, make_observer, make_recipes
         from regjax.tasks import make_task
 
-        study = parse_study(self.plan["study"])
+        study = parse_study(self.plan["study"], **self._given)
         tuned = self.plan["tuned"].get(str(cell), {})
         options = study.tune.factors if study.tune else {}
         levels = {path: next(v for v in options[path] if plain(v) == value) for path, value in tuned.items()}
         cells = [resolve_cell(study, {**known.levels, **levels}) for known in make_cells(study)]
         data = self.plan["data"]
         task = make_task(study.task.name, data["num_classes"], data["num_targets"])
-        setting = Setting(study.regularizers, task, input_shape)
+        setting = Setting(study.parts.regularizers, task, input_shape)
         made = make_recipes(cells[cell : cell + 1], [Steps(1, 1, 1, None)], setting, (), 1)[0]
         # What an average keeps depends on the others of its study.
         return dataclasses.replace(made, observer=make_observer(cells[cell], cells))
@@ -221,10 +222,14 @@ def _written(levels: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def load_results(out: str | Path) -> Results:
+def load_results(out: str | Path, model: Any = None, regularizers: Any = None) -> Results:
     """Return the results of a run directory.
+
+    Args:
+      out: run directory.
+      model, regularizers: those given from Python to `regjax.run`, which `Results.predict` needs.
 
     Raises:
       StoreError: there is no plan in it.
     """
-    return Results(out)
+    return Results(out, model, regularizers)

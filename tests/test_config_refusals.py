@@ -100,7 +100,7 @@ REFUSED = [
     ({"factors": {"dropout.hidden": [0, [0.1, 0.2, 0.3]]}}, "got 3 values, expected 2, one per hidden layer"),
     ({"factors": {"early_stopping.restore": [True, 0]}}, "got 0, expected true or false"),
     ({"factors": {"dropout.hiden": [0, 0.5]}},
-     'factors."dropout.hiden": unknown hyper "hiden" of dropout; did you mean "hidden"? (dropout has: hidden, input)'),
+     'unknown hyper "hiden" of dropout; did you mean "hidden"? (dropout has: hidden, input, begin, end)'),
     ({"factors": {"droput.hidden": [0, 0.5]}}, 'unknown regularizer "droput"; did you mean "dropout"?'),
     ({"factors": {"dropout": [0, 0.5]}}, "a path to one of its values: dropout.hidden, dropout.input"),
     ({"factors": {"dropout.hidden": {"low": 1}}}, "a value, a list of levels, or off, log_range and points"),

@@ -1,14 +1,16 @@
 """The documents say what is there."""
 
+import inspect
 import re
 from pathlib import Path
 
+from regjax.catalogue import describe_kind, find_reference, make_catalogue
 from regjax.config import Data, Design, Measure, Primary, Seeds, Task, Training, load_study
 from regjax.config.fields import part_fields
 from regjax.design import DESIGNS
 from regjax.models import MODELS
+from regjax.observers import OBSERVERS
 from regjax.optimizers import OPTIMIZERS
-from regjax.parts import hypers
 from regjax.regularizers import REGULARIZERS
 
 ROOT = Path(__file__).parent.parent
@@ -24,10 +26,20 @@ def test_every_key_of_a_study_is_documented() -> None:
     assert keys | set(OPTIMIZERS) | set(MODELS) | set(DESIGNS) <= words
 
 
-def test_the_readme_names_every_regularizer_by_its_paths() -> None:
-    """Each hyper that switches a regularizer stands in the README's table."""
-    text = (ROOT / "README.md").read_text()
-    assert [n for n, part in REGULARIZERS.items() for h in hypers(part) if f"`{n}.{h}`" not in text] == []
+def test_the_catalogue_in_the_docs_is_that_of_the_code() -> None:
+    """docs/regularizers.md ends with what `regjax catalogue` prints."""
+    text = (ROOT / "docs" / "regularizers.md").read_text()
+
+    assert text.endswith(make_catalogue()), "run: make catalogue"
+
+
+def test_every_part_has_a_reference_and_an_equation() -> None:
+    """Each regularizer and observer says what it does in one line, by an equation, and who proposed it."""
+    for name, part in {**REGULARIZERS, **OBSERVERS}.items():
+        text = inspect.getdoc(part) or ""
+        assert find_reference(part), name
+        assert re.search(r"^ {4}\S.*$", text, re.M), name
+        assert describe_kind(part), name
 
 
 def test_the_study_in_the_readme_is_valid(tmp_path: Path) -> None:

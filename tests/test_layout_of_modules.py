@@ -18,7 +18,7 @@ STAGES = [
     ["design"],
     ["config"],
     ["data"],
-    ["identity", "grouping", "labels"],
+    ["identity", "grouping", "labels", "catalogue"],
     ["plan"],
     ["train"],
     ["store"],

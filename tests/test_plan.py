@@ -14,7 +14,9 @@ from regjax.config import ConfigError, parse_study
 from regjax.data.base import Dataset, make_dataset, make_parts
 from regjax.design import count_cells
 from regjax.identity import _strip, code_digest
+from regjax.models import MLP
 from regjax.plan import make_plan, make_runs_table, make_tuning_plan, plan_json
+from regjax.regularizers import Dropout
 from regjax.store import canonical
 
 
@@ -131,8 +133,8 @@ def test_moments_follow_what_is_kept() -> None:
 
 def test_code_counts_and_comments_do_not() -> None:
     """The code digest covers the parts a run uses, and is the same for the same modules."""
-    assert code_digest(("regjax.models.mlp",)) == code_digest(("regjax.models.mlp",))
-    assert code_digest(("regjax.models.mlp",)) != code_digest(("regjax.models.mlp", "regjax.regularizers.noise"))
+    assert code_digest((MLP,)) == code_digest((MLP,))
+    assert code_digest((MLP,)) != code_digest((MLP, Dropout))
     assert _strip('"""Doc."""\nx = 1  # why\n') == _strip("x = 1")
     assert _strip("x = 1") != _strip("x = 2")
 

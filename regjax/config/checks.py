@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from regjax.config.problems import ConfigError, Problem, dotted, show
-from regjax.config.study import Contrast, Marker, Study, Tune, resolve_cell
+from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
 from regjax.config.tables import Data, Design, Primary, Seeds, Task, Training
 from regjax.design import (
     DESIGNS,
@@ -48,7 +48,7 @@ def _drawn_streams(found: Found) -> tuple[str, ...]:
     tuned = found.get("tune")
     paths = [*found["factors"], *found["fixed"], *(tuned.factors if tuned else ())]
     named = {path.partition(".")[0] for path in paths}
-    drawn = {stream for name, part in found["regularizers"].items() if name in named for stream in part.streams}
+    drawn = {stream for name, part in found["parts"].regularizers.items() if name in named for stream in part.streams}
     return tuple(stream for stream in STREAMS if stream in drawn - {"dropout"})
 
 
@@ -79,16 +79,14 @@ def find_cross_problems(found: Found) -> list[Problem]:
     ]
 
 
-def check_seeds(
-    seeds: Seeds, data: Data, factors: Found, fixed: Found, tune: Tune | None, regularizers: Found
-) -> Problems:
+def check_seeds(seeds: Seeds, data: Data, factors: Found, fixed: Found, tune: Tune | None, parts: Parts) -> Problems:
     """Find streams of `vary` from which nothing is drawn: the report would promise variation that is not there."""
     if "split" in seeds.vary and not data.drawn:
         yield Problem("seeds.vary", '"split"', "only streams that are drawn",
                       'data.validation.take = "last" fixes the split; use take = "random" or data.split')  # fmt: skip
     if "subset" in seeds.vary and not _has_subset({"data": data, "factors": factors, "fixed": fixed}):
         yield Problem("seeds.vary", '"subset"', "only streams that are drawn", "no data.train_size is set or varied")
-    named = {"factors": factors, "fixed": fixed, "tune": tune, "regularizers": regularizers}
+    named = {"factors": factors, "fixed": fixed, "tune": tune, "parts": parts}
     for stream in sorted({"noise", "augment", "labels"} & set(seeds.vary) - set(_drawn_streams(named))):
         yield Problem("seeds.vary", show(stream), "only streams that are drawn", "no regularizer here draws from it")
 
@@ -241,7 +239,7 @@ def _find_level_problems(when: Found, factors: Found, place: str) -> Problems:
 
 
 CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
-    (("seeds", "data", "factors", "fixed", "tune", "regularizers"), check_seeds),
+    (("seeds", "data", "factors", "fixed", "tune", "parts"), check_seeds),
     (("primary", "training"), check_times),
     (("task", "primary", "training"), check_task),
     (("factors", "fixed"), check_factors),

@@ -13,19 +13,20 @@ LARGEST = 1_000_000  # bytes of a study file
 LONGEST_PATH = 1000  # characters that a message repeats
 
 
-def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
+def load_study(path: Path | str, overrides: Sequence[str] = (), **given: Any) -> Study:
     """Return the checked study of a TOML file: defaults < file < overrides.
 
     Args:
       path: the study file; paths in it are relative to its folder.
       overrides: such as "training.epochs=3" or 'factors."dropout.hidden"=[0.0, 0.2]'; the value is read as TOML, or as
         text where that is impossible.
+      given: `model` and `regularizers` given from Python, as for `parse_study`.
 
     Raises:
       ConfigError: the file cannot be read, or lists every problem that was found in it.
     """
     path = Path(path)
-    return parse_study(read_toml(path), path.parent, overrides)
+    return parse_study(read_toml(path), path.parent, overrides, **given)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from regjax.config.fields import Field, check_choice, check_fields, check_intege
 from regjax.config.overrides import apply_override
 from regjax.config.paths import MODEL_FIELDS, Groups, check_paths, check_value, find_field, make_groups
 from regjax.config.problems import ConfigError, Problem, UnfitError, dotted, quote, show, unknown
-from regjax.config.study import Contrast, Marker, Study, Tune
+from regjax.config.study import Contrast, Marker, Parts, Study, Tune
 from regjax.config.tables import Data, Design, Measure, Primary, Seeds, Task, Training
-from regjax.models import MODELS
+from regjax.models import MODELS, Model, Settings
+from regjax.models.custom import as_settings
 from regjax.observers import OBSERVERS
 from regjax.optimizers import OPTIMIZERS
 from regjax.parts import Interval, is_off
@@ -29,10 +30,6 @@ TABLES: dict[str, type[Table]] = {
     "design": Design,
     "measure": Measure,
 }
-PARTS: dict[str, tuple[dict[str, type], dict[str, Field]]] = {
-    "model": (dict(MODELS), MODEL_FIELDS),
-    "optimizer": (OPTIMIZERS, {}),
-}
 KEYS = ("question", "primary", "data", "task", "model", "optimizer", "training", "seeds", "fixed", "factors", "design",
         "tune", "contrasts", "measure", "report")  # fmt: skip
 OPTIONAL = ("task", "fixed", "design", "tune", "contrasts", "measure", "report")
@@ -44,6 +41,8 @@ def parse_study(
     mapping: Mapping[str, Any],
     base: Path | None = None,
     overrides: Sequence[str] = (),
+    *,
+    model: Model | type[Settings] | None = None,
     regularizers: Mapping[str, type[Regularizer]] | None = None,
 ) -> Study:
     """Return the checked study of a mapping that is structured as a study file.
@@ -52,7 +51,8 @@ def parse_study(
       mapping: nested dicts, lists, strings, numbers and booleans; left as it is.
       base: folder to which the paths in the study are relative; None for the current one.
       overrides: such as "training.epochs=3", as in `load_study`.
-      regularizers: {name: class} beside those of regjax, applied after them.
+      model: network given from Python, where the study says model.name = "custom".
+      regularizers: {name: class} given from Python, beside those of regjax and applied after them.
 
     Raises:
       ConfigError: lists every problem that was found.
@@ -62,9 +62,12 @@ def parse_study(
         for override in overrides:
             apply_override(plain, override)
         plain = _copy_tables(plain)
-    known = join_regularizers(regularizers or {})
-    found, problems = _parse_tables(plain, known)
-    found = resolve_defaults(found | {"regularizers": known})
+    parts = Parts(
+        models=dict(MODELS) if model is None else {**MODELS, "custom": as_settings(model)},
+        regularizers=join_regularizers(regularizers or {}),
+    )
+    found, problems = _parse_tables(plain, parts)
+    found = resolve_defaults(found | {"parts": parts})
     problems += find_cross_problems(found)
     if problems:
         raise ConfigError(problems)
@@ -81,7 +84,7 @@ def join_regularizers(given: Mapping[str, type[Regularizer]]) -> dict[str, type[
       ConfigError: a name is taken or is no name, or a class is no `part` with an off value.
     """
     problems = []
-    taken = {**REGULARIZERS, **OBSERVERS, **TABLES, **PARTS}
+    taken = {*REGULARIZERS, *OBSERVERS, *KEYS}
     for name, part_class in given.items():
         place = f"regularizers[{show(name)}]"
         if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name)) or name in taken:
@@ -105,9 +108,7 @@ def _copy_tables(mapping: Any) -> dict[str, Any]:
     return plain
 
 
-def _parse_tables(
-    plain: dict[str, Any], regularizers: Mapping[str, type[Regularizer]]
-) -> tuple[dict[str, Any], list[Problem]]:
+def _parse_tables(plain: dict[str, Any], parts: Parts) -> tuple[dict[str, Any], list[Problem]]:
     """Return the valid tables by key, and what is wrong with the others."""
     problems = [
         unknown(quote(key), f"table {quote(key)}", key, KEYS, "a study has") for key in plain if key not in KEYS
@@ -120,26 +121,24 @@ def _parse_tables(
     found: dict[str, Any] = {}
     for key in KEYS:
         if key in plain or key in OPTIONAL:
-            value, more = _parse_key(key, plain.get(key), found, regularizers)
+            value, more = _parse_key(key, plain.get(key), found, parts)
             problems += more
             if not more:
                 found[key] = value
     return found, problems
 
 
-def _parse_key(
-    key: str, written: Any, found: Mapping[str, Any], regularizers: Mapping[str, type[Regularizer]]
-) -> tuple[Any, list[Problem]]:
+def _parse_key(key: str, written: Any, found: Mapping[str, Any], parts: Parts) -> tuple[Any, list[Problem]]:
     """Return the checked value of one key of the study, given those before it, and what is wrong with it."""
     if key in TABLES:
         return check_table(TABLES[key], {} if written is None else written, key)
-    if key in PARTS:
-        return _parse_part(key, written)
+    classes = {"model": parts.models, "optimizer": OPTIMIZERS}
+    if key in classes:
+        return _parse_part(key, written, classes[key])
     if key == "question":
         return _parse_question(written)
-    groups = make_groups(
-        _part_class("model", found.get("model")), _part_class("optimizer", found.get("optimizer")), regularizers
-    )
+    model, optimizer = (classes[name][found[name]["name"]] if name in found else None for name in classes)
+    groups = make_groups(model, optimizer, parts.regularizers)
     parsers: dict[str, Callable[[Any, Groups], tuple[Any, list[Problem]]]] = {
         "fixed": lambda w, g: check_paths({} if w is None else w, "fixed", g, levels=False),
         "factors": lambda w, g: check_paths(w, "factors", g, levels=True),
@@ -150,10 +149,6 @@ def _parse_key(
     return parsers[key](written, groups)
 
 
-def _part_class(key: str, values: Mapping[str, Any] | None) -> type | None:
-    return PARTS[key][0][values["name"]] if values else None
-
-
 def _parse_question(written: Any) -> tuple[str, list[Problem]]:
     if isinstance(written, str) and written.strip() and len(written) <= LONGEST:
         return " ".join(written.split()), []
@@ -161,11 +156,14 @@ def _parse_question(written: Any) -> tuple[str, list[Problem]]:
     return "", [Problem("question", got, f"a sentence of 1 to {LONGEST} characters")]
 
 
-def _parse_part(key: str, written: Any) -> tuple[dict[str, Any], list[Problem]]:
+def _parse_part(key: str, written: Any, classes: Mapping[str, type]) -> tuple[dict[str, Any], list[Problem]]:
     """Return {"name", values of the part} of [model] or [optimizer], and what is wrong with the table."""
-    classes, extra = PARTS[key]
+    extra = MODEL_FIELDS if key == "model" else {}
     if not isinstance(written, dict):
         return {}, [Problem(key, show(written), f"a table [{key}] with name = {words(tuple(classes))}")]
+    if written.get("name") == "custom" and "custom" not in classes:
+        expected = "a network given from Python: regjax.run(study, out, model=...)"
+        return {}, [Problem(f"{key}.name", '"custom"', expected)]
     try:
         name = check_choice(written.get("name"), tuple(classes), words(tuple(classes)))
     except UnfitError as error:

@@ -48,6 +48,18 @@ class Marker(NamedTuple):
     value: float
 
 
+class Parts(NamedTuple):
+    """The parts that a study may name: those of regjax, and those given from Python.
+
+    Attributes:
+      models: {name: settings class}; "custom" where a network was given.
+      regularizers: {name: class} in order of application.
+    """
+
+    models: Mapping[str, type[Settings]] = MODELS
+    regularizers: Mapping[str, type[Regularizer]] = REGULARIZERS
+
+
 @dataclass(frozen=True)
 class Study:
     """A study file as checked and resolved: every default is filled in, but those that follow from the data.
@@ -69,7 +81,7 @@ class Study:
       contrasts: declared contrasts.
       markers: published single numbers.
       base: folder of the study file, to which its paths are relative.
-      regularizers: {name: class} in order of application: those of regjax, then those given from Python.
+      parts: what it may name.
     """
 
     question: str
@@ -88,7 +100,7 @@ class Study:
     contrasts: tuple[Contrast, ...] = ()
     markers: tuple[Marker, ...] = ()
     base: Path | None = field(default=None, compare=False)
-    regularizers: Mapping[str, type[Regularizer]] = field(default_factory=lambda: REGULARIZERS, compare=False)
+    parts: Parts = field(default=Parts(), compare=False)
 
     def dataset_arguments(self) -> dict[str, Any]:
         """Return the arguments of `regjax.data.load_dataset`, paths resolved against the folder of the study file."""
@@ -137,7 +149,7 @@ def resolve_cell(study: Study, levels: Levels) -> CellSettings:
     given = {**study.fixed, **levels}
     model_values = _override(study.model, "model", given)
     optimizer_values = _override(study.optimizer, "optimizer", given)
-    model = make_part(MODELS[study.model["name"]], _without(model_values, "name", "decay_on"))
+    model = make_part(study.parts.models[study.model["name"]], _without(model_values, "name", "decay_on"))
     num_hidden = model.num_hidden
     problems = find_model_problems(model)
     problems += _find_optimizer_problems(optimizer_values)
@@ -155,7 +167,7 @@ def resolve_cell(study: Study, levels: Levels) -> CellSettings:
         decay_on=model_values["decay_on"],
         optimizer=make_part(OPTIMIZERS[study.optimizer["name"]], _without(optimizer_values, "name")),
         training=study.training if same else study.training.model_copy(update={"batch_size": batch_size}),
-        regularizers=_named_hypers(study, study.regularizers, given, num_hidden),
+        regularizers=_named_hypers(study, study.parts.regularizers, given, num_hidden),
         observers=_named_hypers(study, OBSERVERS, given, num_hidden),
     )
 

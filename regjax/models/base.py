@@ -28,10 +28,14 @@ class Model:
       init: (key, x [batch, ...]) -> (params, stats): nested dicts of arrays; weights depend on the key only.
       apply: (params, stats, x, tap, train) -> Forward. `tap(site, activations)` is called at every site and its
         result used; `train` says whether batch norm uses and updates the statistics of this batch.
+      num_hidden: number of hidden sites, for a network given from Python: a study may give a value for each.
+      version: the user's own mark of a network given from Python, part of the identity of its runs.
     """
 
     init: Callable[[jax.Array, jax.Array], tuple[Params, Stats]]
     apply: Callable[[Params, Stats, jax.Array, Tap, bool], Forward]
+    num_hidden: int = 0
+    version: str = ""
 
 
 class Misfit(NamedTuple):

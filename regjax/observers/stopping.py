@@ -100,7 +100,7 @@ class EarlyStopping:
             | (jnp.isfinite(self.pq) & ended & (rise > self.pq * progress * lowest))
             | (ended & (rises >= self.up))
         )
-        return Watch(
+        new = Watch(
             best=jnp.where(improved, value, watch.best),
             best_step=jnp.where(improved, step, watch.best_step),
             wait=wait,
@@ -111,4 +111,6 @@ class EarlyStopping:
             strip_min=jnp.where(ended, jnp.inf, smallest),
             strip_last=jnp.where(ended, value, watch.strip_last),
             rises=rises,
-        ), improved
+        )
+        # A run that is over remembers what it knew at its end, however long its course of training goes on.
+        return jax.tree.map(lambda found, old: jnp.where(running, found, old), new, watch), improved

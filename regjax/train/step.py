@@ -92,7 +92,7 @@ def follow(recipe: Recipe, state: State, step: jax.Array) -> State:
 
 
 def compute_objective(
-    recipe: Recipe, acting: Sequence[Acting], batch: Batch, params: Params, stats: Any, fit: Fit
+    recipe: Recipe, acting: Sequence[Acting], batch: Batch, params: Params, stats: Any, fit: Fit = NO_FIT
 ) -> tuple[jax.Array, Forward]:
     """Return the mean loss of a batch plus all penalties, and the forward pass without noise on its targets."""
     used, noisy = make_noise(params, acting)

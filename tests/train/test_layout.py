@@ -81,7 +81,7 @@ def test_runs_that_differ_in_stopping_only_are_one_trajectory() -> None:
     assert {run.id for t in trajectories for run in t.runs} == {run.id for run in group.runs}
     for trajectory in trajectories:
         assert len({(run.seed, run.recipe.regularizers) for run in trajectory.runs}) == 1
-        assert sorted(run.recipe.stop.patience for run in trajectory.runs) == [1, 3, float("inf")]
+        assert sorted(run.recipe.observer.stop.patience for run in trajectory.runs) == [1, 3, float("inf")]
     assert choose_layout(group, 1000, devices(1)).observers == 3
 
 

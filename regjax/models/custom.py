@@ -1,0 +1,88 @@
+"""Networks given from Python: a `Model` as it is, or a `Settings` class of the user's own."""
+
+import functools
+import re
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+
+from regjax.models.base import Model, Params, Settings, Stats
+from regjax.parts import part
+
+
+class Given(Settings):
+    """Settings of a `Model` that was given as it is: none."""
+
+    model: ClassVar[Model]
+
+    @property
+    def num_hidden(self) -> int:
+        """Number of hidden sites, as the model says."""
+        return self.model.num_hidden
+
+    def make(self, num_outputs: int, dtype: str = "float32") -> Model:
+        """Return the model."""
+        return self.model
+
+
+def as_settings(model: Model | type[Settings]) -> type[Settings]:
+    """Return the class behind `model.name = "custom"`: the given one, or one without settings that makes the model.
+
+    Raises:
+      TypeError: it is neither a `Model` nor a `Settings` class made by `part`.
+    """
+    if isinstance(model, type) and issubclass(model, Settings) and hasattr(model, "__dataclass_fields__"):
+        return model
+    if not isinstance(model, Model):
+        raise TypeError(
+            f"got {model!r} as model, expected a regjax.Model(init, apply) or a class made by @regjax.part from "
+            "regjax.ModelSettings"
+        )
+
+    return _give(model)
+
+
+# Cells share a program when their settings are equal, which two classes never are: make each once.
+@functools.cache
+def _give(model: Model) -> type[Settings]:
+    return part(type("Given", (Given,), {"model": model}))
+
+
+def describe_model(model: Model, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return what tells a network given from Python from others: what its functions compute, traced on one example.
+
+    Args:
+      model: its functions.
+      input_shape: of one example.
+    """
+    x = jax.ShapeDtypeStruct((1, *input_shape), "float32")
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params, stats = jax.eval_shape(model.init, key, x)
+    sites: list[Any] = []
+
+    def tap(site: Any, h: jax.Array) -> jax.Array:
+        sites.append((site.name, site.kind, site.index))
+        return h
+
+    def apply(train: bool) -> Any:
+        def outputs(params: Params, stats: Stats, x: jax.Array) -> Any:
+            return tuple(model.apply(params, stats, x, tap, train))
+
+        return jax.make_jaxpr(outputs)(params, stats, x)
+
+    traced = [jax.make_jaxpr(model.init)(key, x), apply(True), apply(False)]
+    # Constants that a function captures are no part of a jaxpr's text, addresses of functions must not be.
+    texts = [re.sub(r"0x[0-9a-f]+", "", str(jaxpr)) for jaxpr in traced]
+    constants = [np.asarray(value).tolist() for jaxpr in traced for value in _constants(jaxpr)]
+    return {"version": model.version, "sites": sites, "computes": texts, "constants": constants}
+
+
+def _constants(jaxpr: Any) -> Iterator[Any]:
+    """Yield the arrays that a closed jaxpr and those within it hold."""
+    yield from jaxpr.consts
+    for equation in jaxpr.jaxpr.eqns:
+        for value in equation.params.values():
+            if hasattr(value, "consts"):
+                yield from _constants(value)

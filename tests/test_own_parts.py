@@ -1,0 +1,105 @@
+"""Parts given from Python: a network, examples and regularizers of one's own, without registration."""
+
+from typing import Any
+
+import numpy as np
+import own_parts
+import pytest
+from studies import tiny
+
+import regjax
+from regjax.data import load_dataset
+from regjax.plan import make_plan
+
+OWN: dict[str, Any] = {"model": own_parts.PLAIN, "regularizers": {"l2_again": own_parts.L2Again}}
+
+
+def own(**changes: Any) -> dict[str, Any]:
+    """Return a study of the user's network and regularizer."""
+    base = {
+        "factors": {"l2_again.strength": [0.0, 0.05], "l2.strength": [0.0, 0.05]},
+        "model": {"name": "custom"},
+        "training__epochs": 2,
+        "seeds__count": 2,
+    }
+    return tiny(**(base | changes))
+
+
+def ids(study: dict[str, Any], **given: Any) -> list[str]:
+    """Return the identities of a study's runs."""
+    parsed = regjax.parse_study(study, **given)
+    return [run.id for run in make_plan(parsed, load_dataset(**parsed.dataset_arguments())).runs]
+
+
+def refusal(study: dict[str, Any], **given: Any) -> str:
+    """Return the message with which a study is refused."""
+    with pytest.raises(regjax.ConfigError) as caught:
+        regjax.parse_study(study, **given)
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> regjax.Results:
+    """Return the results of the user's study."""
+    return regjax.run(own(), tmp_path_factory.mktemp("own") / "out", report=False, **OWN)
+
+
+def test_an_own_penalty_is_that_of_regjax(done: regjax.Results) -> None:
+    """L2 written by a user trains the networks that L2 of regjax trains; both change the network without."""
+    frame = done.to_pandas()
+    last = frame[frame["step"] == frame["step"].max()].pivot(index="cell", columns="seed", values="weight_norm")
+
+    np.testing.assert_allclose(last.loc[1], last.loc[2], rtol=1e-5)
+    assert (last.loc[0] > 1.001 * last.loc[1]).all()
+
+
+def test_own_networks_predict(done: regjax.Results) -> None:
+    """What is kept of an own network gives the probabilities of its own function, here and when loaded anew."""
+    x = load_dataset("digits").x[:50]
+    found = done.predict(0, 0, x)
+    params = done.params(0, 0)
+    logits = np.tanh(x.reshape(50, -1) / 16 @ params["hidden"]["kernel"]) @ params["output"]["kernel"]
+    expected = np.exp(logits - logits.max(1, keepdims=True))
+
+    np.testing.assert_allclose(found, expected / expected.sum(1, keepdims=True), atol=1e-5)
+    np.testing.assert_array_equal(regjax.load_results(done.out, **OWN).predict(0, 0, x), found)
+
+
+def test_running_again_trains_nothing(done: regjax.Results, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same own parts have the same identities, so that nothing is trained again."""
+    regjax.run(own(), done.out, report=False, **OWN)
+
+    assert "8 already done" in capsys.readouterr().err
+
+
+def test_identities_follow_what_is_computed() -> None:
+    """Another function, version or class gives other runs; a regularizer that is off does not count."""
+    base = ids(own(), **OWN)
+    again = regjax.Model(own_parts.init, own_parts.apply, num_hidden=1)
+    marked = regjax.Model(own_parts.init, own_parts.apply, num_hidden=1, version="2")
+    other = ids(own(), model=own_parts.PLAIN, regularizers={"l2_again": own_parts.L2Once})
+
+    assert ids(own(), **(OWN | {"model": again})) == base
+    assert not set(ids(own(), **(OWN | {"model": own_parts.make_scaled(2.0)}))) & set(base)
+    assert not set(ids(own(), **(OWN | {"model": marked}))) & set(base)
+    assert [a == b for a, b in zip(base, other, strict=True)] == [True, True, False, False] * 2
+
+
+def test_settings_of_an_own_network_are_varied() -> None:
+    """A class with settings has keys in the study's [model] and paths to vary, checked as those of regjax."""
+    study = own(model={"name": "custom", "factor": 2.0}, factors={"model.factor": [1.0, 2.0, 4.0]})
+    found = ids(study, model=own_parts.Scaled)
+
+    assert len(set(found)) == 6
+    assert "a number > 0" in refusal(own(factors={"model.factor": [1.0, -1.0]}), model=own_parts.Scaled)
+    assert "fatcor" in refusal(own(model={"name": "custom", "fatcor": 1.0}), model=own_parts.Scaled)
+
+
+def test_what_is_not_given_is_refused() -> None:
+    """A study of own parts without them says what to pass; names that are taken and classes that are none do not go."""
+    assert "regjax.run(study, out, model=...)" in refusal(own(factors={"l2.strength": [0.0, 0.1]}))
+    assert 'unknown regularizer "l2_again"' in refusal(own(), model=own_parts.PLAIN)
+    assert "not taken" in refusal(own(), model=own_parts.PLAIN, regularizers={"dropout": own_parts.L2Again})
+    assert "regjax.part" in refusal(own(), model=own_parts.PLAIN, regularizers={"mine": regjax.Regularizer})
+    with pytest.raises(TypeError, match=r"expected a regjax\.Model"):
+        regjax.parse_study(own(), model=3)

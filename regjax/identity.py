@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import functools
 import inspect
+import json
 import sys
 import textwrap
 from collections.abc import Mapping
@@ -135,13 +136,22 @@ def code_digest(classes: tuple[type, ...]) -> str:
 
 
 def _read_source(part_class: type) -> str:
-    """Return the source of a class given from Python.
+    """Return the source of a class given from Python: its name, fields and methods.
+
+    Python finds no source of a class that was written in a notebook, but that of its methods.
 
     Raises:
       ConfigError: there is none, so that its runs could not be told from those of another class.
     """
+    own = [known for known in part_class.__mro__ if known is not object and not is_own(known)]
+    values = [value for known in own for value in vars(known).values()]
+    written: list[Any] = [value for value in values if inspect.isfunction(value)]
+    written += [value.fget for value in values if isinstance(value, property)]
+    written = [method for method in written if method.__code__.co_filename != "<string>"]  # those of the dataclass
+    fields = [f"{f.name} = {f.default!r}, {dict(f.metadata)!r}" for f in dataclasses.fields(part_class)]
+    head = json.dumps([part_class.__qualname__, *fields])
     try:
-        return textwrap.dedent(inspect.getsource(part_class))
+        return "\n".join([head, *(textwrap.dedent(inspect.getsource(method)) for method in written)])
     except (OSError, TypeError) as error:
         expected = "a class whose source Python can find: in a file or in a notebook's cell"
         raise ConfigError([Problem(part_class.__qualname__, str(error), expected)]) from error

@@ -122,6 +122,15 @@ def test_inputs_without_signal_have_the_least_norms(real: regjax.Results) -> Non
     assert norms[1, 1] > norms[:, 2].max() < norms[0, 0]
 
 
+def test_a_convolution_has_no_weights_of_single_inputs(real: regjax.Results) -> None:
+    """`feature_norms` of another model than one with a dense first layer says what it needs."""
+    other = regjax.load_results(real.out)
+    other.plan["study"]["model"]["name"] = "cnn"
+
+    with pytest.raises(ValueError, match="got the model 'cnn', expected mlp or linear, whose first layer is dense"):
+        other.feature_norms(0, 0)
+
+
 def test_streamed_values_train_the_same(real: regjax.Results, tmp_path: Path) -> None:
     """Real labels of two columns that stay on the host give the records of those on the devices."""
     pd.testing.assert_frame_equal(numbers(run(REAL, tmp_path, True, **REGRESSION)), numbers(real), rtol=1e-3)

@@ -222,6 +222,16 @@ def test_a_tie_goes_to_the_lower_class():
     assert Binary().batch_metrics(jnp.zeros((2, 1)), jnp.array([0, 1]))["accuracy"].tolist() == [1.0, 0.0]
 
 
+@pytest.mark.parametrize(("task", "outputs", "labels", "fit"), CASES, ids=IDS)
+def test_link_undoes_predict(task, outputs, labels, fit):
+    """Outputs made of predictions give these predictions, also where a class is certain."""
+    for given in (outputs, 100 * outputs):
+        predictions = task.predict(jnp.asarray(given), fit)
+        again = task.link(predictions, fit)
+        assert jnp.isfinite(again).all()
+        np.testing.assert_allclose(task.predict(again, fit), predictions, rtol=1e-4, atol=1e-5)
+
+
 def test_monitored_values_are_errors():
     """What stopping judges falls as a model gets better: 1 - accuracy, the mse in place of r2, losses as they are."""
     classes, values = total(TASK, OUTPUTS, LABELS), total(Regression(2), GUESSES, VALUES, FIT)

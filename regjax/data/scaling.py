@@ -82,8 +82,8 @@ def fit_weights(y: np.ndarray, train: np.ndarray, kind: str | Sequence[float], n
       kind: "balanced" or the weights themselves. A class without training rows counts 1 and not among the K.
       num_classes: how many there are.
 
-    >>> fit_weights(np.array([0, 0, 0, 1]), np.arange(4), "balanced", 2).round(2).tolist()
-    [[0.67, 2.0]]
+    >>> fit_weights(np.array([0, 0, 0, 0, 1, 1]), np.arange(6), "balanced", 2).tolist()
+    [[0.75, 1.5]]
     """
     if not isinstance(kind, str):
         return np.asarray([kind], np.float32)

@@ -66,8 +66,8 @@ def fit_targets(y: np.ndarray, train: np.ndarray, scaled: bool) -> tuple[np.ndar
     centre, spread = values.mean(0, keepdims=True), values.std(0, keepdims=True)
     if not scaled:
         return np.zeros_like(centre, np.float32), np.ones_like(centre, np.float32), centre.astype(np.float32)
-    # What rounding leaves of a constant is no spread.
-    spread = np.where(spread > np.finfo(np.float32).eps * np.abs(centre), spread, 1.0)
+    # Sums of equal float32 values are exact in float64: a constant has no spread at all.
+    spread = np.where(spread > 0, spread, 1.0)
     return centre.astype(np.float32), spread.astype(np.float32), centre.astype(np.float32)
 
 

@@ -24,9 +24,9 @@ def test_targets_are_scaled_as_by_scikit_learn() -> None:
     assert spread[0, 2] == 1.0
 
 
-def test_a_constant_that_float64_cannot_average_has_spread_one() -> None:
-    """What rounding leaves of 0.1, averaged, is no spread."""
-    assert fit_targets(np.full(35, 0.1, np.float32), np.arange(35), True)[1].tolist() == [[1.0]]
+def test_a_constant_has_spread_one() -> None:
+    """A third, which no float is, averaged over many rows leaves no spread by rounding."""
+    assert fit_targets(np.full(1001, 1 / 3, np.float32), np.arange(1001), True)[1].tolist() == [[1.0]]
 
 
 def test_targets_that_are_not_scaled_stay() -> None:

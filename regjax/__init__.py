@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from regjax.conductor import run
     from regjax.config import ConfigError, Study, load_study, parse_study
-    from regjax.data import DataError, load_dataset
+    from regjax.data import DataError, load_dataset, make_dataset
     from regjax.files import RegjaxError, StoreError
     from regjax.results import Results, load_results
     from regjax.runtime import configure
@@ -25,6 +25,7 @@ _HOMES = {
     "load_dataset": "regjax.data",
     "load_results": "regjax.results",
     "load_study": "regjax.config",
+    "make_dataset": "regjax.data",
     "parse_study": "regjax.config",
     "run": "regjax.conductor",
 }
@@ -41,6 +42,7 @@ __all__ = [
     "load_dataset",
     "load_results",
     "load_study",
+    "make_dataset",
     "parse_study",
     "run",
 ]

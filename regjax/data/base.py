@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import numbers
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -108,7 +109,7 @@ def make_dataset(
         raise DataError(f"{name}: x has {len(inputs)} rows and y has {len(targets)}; expected one target per row")
     if peak is None:
         peak = 255.0 if inputs.dtype == np.uint8 else 1.0
-    if isinstance(peak, bool) or not isinstance(peak, (int, float)) or not 0 < peak < math.inf:
+    if isinstance(peak, bool) or not isinstance(peak, numbers.Real) or not 0 < peak < math.inf:
         raise DataError(f"{name}: peak is {peak!r}, expected a number > 0, the largest possible stored value")
     rows = as_parts(f"{name}: parts", parts or {}, len(targets))
     digest = digest_arrays(inputs, targets, rows)

@@ -1,4 +1,4 @@
-"""Encoded images as one array: plain PNGs all at once, whatever else by Pillow, one by one."""
+"""Encoded images as one array: plain PNGs all at once, others by Pillow, one by one."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -25,14 +25,9 @@ def decode_images(images: Sequence[bytes], shape: tuple[int, int, int]) -> np.nd
     """
     if shape[2] not in COLOR_TYPES:
         raise DataError(f"images of {shape[2]} channels cannot be read, expected 1 to 4")
-    plain = [is_plain(image, shape) for image in images]
-    if all(plain):
+    if all(is_plain(image, shape) for image in images):
         return decode_pngs(images, shape)
-    decoded = np.empty((len(images), *shape), np.uint8)
-    decoded[plain] = decode_pngs([image for image, simple in zip(images, plain, strict=True) if simple], shape)
-    for index in (index for index, simple in enumerate(plain) if not simple):
-        decoded[index] = _decode_one(index, images[index], shape)
-    return decoded
+    return np.stack([_decode_one(index, image, shape) for index, image in enumerate(images)])
 
 
 def _decode_one(index: int, image: bytes, shape: tuple[int, int, int]) -> np.ndarray:

@@ -57,7 +57,7 @@ def unfilter(lines: np.ndarray, channels: int = 1) -> np.ndarray:
       DataError: there is a filter type other than 0 to 4.
     """
     kinds = lines[:, :, 0]
-    pixels = lines[:, :, 1:].copy().reshape(*lines.shape[:2], -1, channels)
+    pixels = lines[:, :, 1:].copy().reshape(*lines.shape[:2], (lines.shape[2] - 1) // channels, channels)
     if kinds.size and kinds.max() >= len(UNDO):
         raise DataError(f"PNG filter type {kinds.max()}, expected 0 to {len(UNDO) - 1}")
     above = np.zeros_like(pixels[:, 0])

@@ -47,13 +47,11 @@ def read_array_records(path: Path) -> list[bytes]:
 
     try:
         reader = ArrayRecordReader(str(path))
-        try:
-            records = reader.read_all()
-            # A cut file is opened without a word, as one of no records.
-            if not reader.ok():
-                raise ValueError("it is cut short or damaged")
-        finally:
-            reader.close()
+        records = reader.read_all()
+        # A file cut between its blocks is read without a word, as one of no records.
+        if not reader.ok():
+            raise ValueError("it is cut short or damaged")
+        reader.close()
     # What the reader raises at damaged files is not documented and differs between versions.
     except Exception as error:
         raise DataError(f"{path} cannot be read: {error}") from error

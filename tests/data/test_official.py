@@ -7,10 +7,12 @@ import time
 import numpy as np
 import pytest
 
-from regjax.data import DataError, load_dataset, prepare
+from regjax.data import DataError, load_dataset, make_dataset, prepare
+from regjax.data.cache import save_cached
 from regjax.data.idx import read_idx
 from regjax.data.official import IDX_FILES, OFFICIAL, check_digest, read_prepared
 from regjax.data.prepared import default_folder
+from regjax.data.records import read_array_records
 
 CACHE = "regjax-arrays.npy"
 
@@ -225,6 +227,28 @@ def test_damaged_array_records(tiny, tmp_path):
 
     with pytest.raises(DataError, match=r"the test records in .* cannot be read: .*; prepare it anew"):
         load_dataset("mnist", folder=tmp_path / "data")
+
+
+@pytest.mark.parametrize("size", [0, 1000, 65_536, 70_000])
+def test_cut_array_record_file(tiny, tmp_path, size):
+    """A file cut anywhere, also between its blocks of 64 KiB, is refused by name and never read as an empty one."""
+    path = next(prepare("mnist", tiny[2], tmp_path / "data").glob("mnist-test.array_record-*"))
+    assert len(read_array_records(path)) == 9
+    path.write_bytes(path.read_bytes()[:size])
+
+    with pytest.raises(DataError, match=rf"{path.name} cannot be read: \w"):
+        read_array_records(path)
+
+
+def test_consistent_cache_of_other_arrays(tiny, tmp_path, write_tfrecords):
+    """A cache that is whole but holds other arrays than the official ones is not believed."""
+    official, arrays, _ = tiny
+    prepared = write_tfrecords(tmp_path, arrays, official)
+    found = load_dataset("mnist", folder=tmp_path)
+    other = make_dataset("mnist", found.x[::-1].copy(), found.y[::-1].copy(), parts=found.parts)
+    save_cached([prepared / CACHE], official.digest, other)
+
+    assert_is_tiny(load_dataset("mnist", folder=tmp_path), arrays)
 
 
 def test_cache_is_used(tiny, tmp_path, write_tfrecords):

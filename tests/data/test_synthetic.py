@@ -62,6 +62,7 @@ def test_lasso_recovers_the_support():
     assert np.flatnonzero(lasso.coef_).tolist() == found.truth["support"].tolist()
     assert np.flatnonzero(found.truth["weights"]).tolist() == found.truth["support"].tolist()
     assert len(found.truth["support"]) == 10
+    assert found.truth["support"].tolist() != list(range(10))
     assert (np.abs(found.truth["weights"][found.truth["support"]]) >= 1).all()
     np.testing.assert_allclose(np.mean(residuals**2), found.truth["mse"], rtol=0.1)
     assert found.truth["mse"] == 0.25

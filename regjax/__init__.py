@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from regjax.conductor import run
     from regjax.config import ConfigError, Study, load_study, parse_study
-    from regjax.data import DataError, load_dataset
+    from regjax.data import DataError, load_dataset, make_dataset
     from regjax.files import RegjaxError, StoreError
     from regjax.models import Forward, Model, ModelSettings
     from regjax.parts import hyper, part, setting
@@ -37,6 +37,7 @@ _HOMES = {
     "load_dataset": "regjax.data",
     "load_results": "regjax.results",
     "load_study": "regjax.config",
+    "make_dataset": "regjax.data",
     "parse_study": "regjax.config",
     "part": "regjax.parts",
     "run": "regjax.conductor",
@@ -64,6 +65,7 @@ __all__ = [
     "load_dataset",
     "load_results",
     "load_study",
+    "make_dataset",
     "parse_study",
     "part",
     "run",

@@ -101,6 +101,8 @@ def run(
 def find_notices(plan: Plan, dataset: Dataset) -> list[str]:
     """Return what a researcher would want to know before the training: twin cells, inputs far from the unit range."""
     notices = [f'"{b}" is the same as "{a}": what differs does nothing there' for a, b in find_twins(plan)[:5]]
+    if dataset.note:
+        notices.append(f"{dataset.name}: {dataset.note}")
     if dataset.x.dtype != np.uint8 and plan.study.data.scale != "standard":
         largest = max(float(dataset.x.max()), -float(dataset.x.min()))
         if largest > 100:

@@ -145,7 +145,7 @@ def _read_source(part_class: type) -> str:
     """
     own = [known for known in part_class.__mro__ if known is not object and not is_own(known)]
     values = [value for known in own for value in vars(known).values()]
-    written: list[Any] = [value for value in values if inspect.isfunction(value)]
+    written: list[Any] = [inspect.unwrap(value) for value in values if inspect.isfunction(value)]
     written += [value.fget for value in values if isinstance(value, property)]
     written = [method for method in written if method.__code__.co_filename != "<string>"]  # those of the dataclass
     fields = [f"{f.name} = {f.default!r}, {dict(f.metadata)!r}" for f in dataclasses.fields(part_class)]

@@ -1,5 +1,6 @@
 """Parts given from Python: a network, examples and regularizers of one's own, without registration."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,3 +104,18 @@ def test_what_is_not_given_is_refused() -> None:
     assert "regjax.part" in refusal(own(), model=own_parts.PLAIN, regularizers={"mine": regjax.Regularizer})
     with pytest.raises(TypeError, match=r"expected a regjax\.Model"):
         regjax.parse_study(own(), model=3)
+
+
+def test_own_examples_are_trained_on(tmp_path: Path) -> None:
+    """Arrays from Python are a data set; given beside a named one, or missing, they are refused."""
+    found = load_dataset("digits")
+    data = regjax.make_dataset("mine", found.x, found.y, peak=16.0)
+    study = tiny(data__name="custom", training__epochs=1, seeds__count=1)
+    given = regjax.run(study, tmp_path / "given", data=data, report=False).to_pandas()
+    named = regjax.run(tiny(training__epochs=1, seeds__count=1), tmp_path / "named", report=False).to_pandas()
+
+    assert given["test.nll"].tolist() == named["test.nll"].tolist()
+    with pytest.raises(regjax.ConfigError, match=r"data\.name.*data=\.\.\."):
+        regjax.run(study, tmp_path / "missing")
+    with pytest.raises(regjax.ConfigError, match="beside data from Python"):
+        regjax.run(tiny(), tmp_path / "both", data=data)

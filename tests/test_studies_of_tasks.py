@@ -20,6 +20,7 @@ from regjax.data import Dataset, load_dataset
 from regjax.execute import train_plan
 from regjax.plan import find_rows, make_plan
 from regjax.progress import Progress
+from regjax.tasks import Regression
 from regjax.train.inputs import seed_of
 
 GENERATOR = np.random.default_rng(0)
@@ -187,13 +188,24 @@ def test_without_weights_nothing_is_fitted_to_classes() -> None:
     assert jax.tree.leaves(seed_of(plain, TWO, make_plan(plain, TWO).runs[0]).fit) == []
 
 
-def test_class_numbers_may_be_regressed(tmp_path: Path) -> None:
-    """Digits as numbers, from a study alone: one target, its r2 above 0."""
-    changes = {**REGRESSION, "task": {"name": "regression"}, "seeds": {"count": 1}, "data": tiny()["data"]}
-    results = regjax.run(tiny(**{**changes, "factors": {"dropout.hidden": [0.0, 0.2]}}), tmp_path)
+def test_diabetes_is_regressed_from_its_study_alone(tmp_path: Path) -> None:
+    """A study that names the data and a metric is a regression: run, predicted and reported with nothing else said."""
+    changes = {**REGRESSION, "seeds": {"count": 1}, "factors": {"dropout.hidden": [0.0, 0.2]}}
+    results = regjax.run(tiny(**{**changes, "data": {"name": "diabetes"}}), tmp_path)
+    data = load_dataset("diabetes")
+    predicted = results.predict(0, 0, data.x)
 
-    assert end(results, 0, 0, "best")["test.r2"] > 0
-    assert results.predict(0, 0, load_dataset("digits").x[:4]).shape == (4, 1)
+    assert end(results, 0, 0, "best")["test.r2"] > 0.2
+    assert predicted.shape == (442, 1)
+    assert 100 < predicted.mean() < 200
+    assert "1 target" in (tmp_path / "report.html").read_text()
+
+
+def test_class_numbers_may_be_regressed() -> None:
+    """Digits as numbers: one target, where the study says so."""
+    study = parse_study(tiny(**{**REGRESSION, "task": {"name": "regression"}}))
+
+    assert make_plan(study, load_dataset("digits")).runs[0].recipe.task == Regression(1)
 
 
 def test_the_fit_is_of_each_seeds_training_rows() -> None:

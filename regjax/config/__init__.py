@@ -1,6 +1,7 @@
 """Study files: what they may say, and everything that is wrong with one at once."""
 
 from regjax.config.checks import find_task_problems
+from regjax.config.datasets import DATASETS, Data
 from regjax.config.load import load_study
 from regjax.config.parse import parse_study
 from regjax.config.problems import ConfigError, Problem
@@ -15,7 +16,7 @@ from regjax.config.study import (
     resolve_cell,
     study_json,
 )
-from regjax.config.tables import DATASETS, Data, Design, Measure, Primary, Seeds, Task, Training
+from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.config.timing import Steps, resolve_at, resolve_steps
 
 __all__ = [

@@ -5,9 +5,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from regjax.config.datasets import Data
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
-from regjax.config.tables import Data, Design, Primary, Seeds, Task, Training
+from regjax.config.tables import Design, Primary, Seeds, Task, Training
 from regjax.design import (
     DESIGNS,
     MOST_WEIGHTS,

@@ -8,12 +8,13 @@ from typing import Any
 
 from regjax.config.base import Table, check_table
 from regjax.config.checks import find_cell_problems, find_cross_problems, resolve_defaults
+from regjax.config.datasets import Data
 from regjax.config.fields import Field, check_choice, check_fields, check_integer, check_number, part_fields, words
 from regjax.config.overrides import apply_override
 from regjax.config.paths import MODEL_FIELDS, Groups, check_paths, check_value, find_field, make_groups
 from regjax.config.problems import ConfigError, Problem, UnfitError, dotted, quote, show, unknown
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune
-from regjax.config.tables import Data, Design, Measure, Primary, Seeds, Task, Training
+from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.models import MODELS, Model, Settings
 from regjax.models.custom import as_settings
 from regjax.observers import OBSERVERS

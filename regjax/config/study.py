@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from regjax.config.datasets import Data
 from regjax.config.fields import Field, make_part, switched_fields
 from regjax.config.problems import ConfigError, Problem, dotted, show
-from regjax.config.tables import TUNE_FIRST, Data, Design, Measure, Primary, Seeds, Task, Training
+from regjax.config.tables import TUNE_FIRST, Design, Measure, Primary, Seeds, Task, Training
 from regjax.models import MODELS, Settings
 from regjax.observers import OBSERVERS
 from regjax.optimizers import OPTIMIZERS
@@ -105,8 +106,9 @@ class Study:
     def dataset_arguments(self) -> dict[str, Any]:
         """Return the arguments of `regjax.data.load_dataset`, paths resolved against the folder of the study file."""
         data = self.data
-        keys = {"x": data.x, "y": data.y} if data.name == "arrays" else {}
-        return {"name": data.name, "folder": self._resolve(data.folder), "path": self._resolve(data.path), **keys}
+        keys = {key: value for key, value in (("x", data.x), ("y", data.y)) if value is not None}
+        paths = {"folder": self._resolve(data.folder), "path": self._resolve(data.path)}
+        return {"name": data.name, **paths, **keys, **data.settings}
 
     def _resolve(self, path: str | None) -> Path | None:
         return None if path is None else (self.base or Path()) / os.path.expanduser(path)  # noqa: PTH111 - no error

@@ -13,13 +13,10 @@ from regjax.keys import STREAMS
 from regjax.metrics import METRICS, OF_WEIGHTS, TASK_METRICS, metric_names
 from regjax.parts import Interval
 
-DATASETS = ("digits", "mnist", "fashion_mnist", "arrays")
-OFFICIAL = ("mnist", "fashion_mnist")  # these have an official test part
 AT_LEAST_ONE = Interval.parse("[1, inf)")
 METRIC_NAMES = metric_names(tuple(METRICS))
 MONITORS = tuple(f"validation.{name}" for name in METRICS)
 METRIC = f'"<split>.<name>" of test, validation, train or gap and {", ".join(METRICS)}; or {words(OF_WEIGHTS)}'
-SHARE = 'a count >= 1, a fraction between 0 and 1, or "rest"'
 TUNE_FIRST = 2**31  # seeds of tuning lie above every seed that is reported, wherever a study grows
 
 
@@ -40,15 +37,6 @@ def _check_at(value: Any) -> Any:
         if unit in ("epoch", "step") and type(number) is int and 1 <= number <= LARGEST_INT:
             return {unit: number}
     raise fail(expected, nearest(value, ("best", "last")) if isinstance(value, str) else "")
-
-
-def _check_share(value: Any) -> Any:
-    """Return a part of a split: a count, a fraction or "rest"."""
-    if type(value) is int and 1 <= value <= LARGEST_INT:
-        return value
-    if (type(value) is float and 0 < value < 1) or (isinstance(value, str) and value == "rest"):
-        return value
-    raise fail(SHARE)
 
 
 def _check_weights(value: Any) -> Any:
@@ -75,7 +63,6 @@ def _check_metric(value: Any) -> Any:
 Count = Annotated[int, BeforeValidator(_check_count)]
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 At = Annotated[str | dict[str, int], BeforeValidator(_check_at)]
-Share = Annotated[int | float | str, BeforeValidator(_check_share)]
 
 
 class Primary(Table):
@@ -95,82 +82,6 @@ class Primary(Table):
             hint = "accuracies are shares: half a percentage point is 0.005"
             raise fail("a margin below 0.5 for an accuracy", hint, f"margin = {self.margin:g}")
         return self
-
-
-class Validation(Table):
-    """How many of the official training rows validate, and which."""
-
-    count: Count | None = None
-    fraction: float | None = Field(default=None, gt=0, lt=1, description="a number between 0 and 1")
-    take: Literal["last", "random"] = Field(default="random", description='"last" or "random"')
-
-    @model_validator(mode="after")
-    def _one(self) -> "Validation":
-        one_of(self, "count", "fraction")
-        return self
-
-
-class Split(Table):
-    """A random division of all rows: counts, fractions, one of them may be "rest"."""
-
-    train: Share = Field(description=SHARE)
-    validation: Share = Field(description=SHARE)
-    test: Share = Field(description=SHARE)
-
-    @model_validator(mode="after")
-    def _fit(self) -> "Split":
-        shares = (self.train, self.validation, self.test)
-        if sum(share == "rest" for share in shares) > 1:
-            raise fail('"rest" at most once')
-        fractions = sum(share for share in shares if isinstance(share, float))
-        if fractions > 1 + 1e-9 or (fractions > 1 - 1e-9 and not all(isinstance(s, float) for s in shares)):
-            raise fail("fractions that leave something for every part", got=f"fractions that sum to {fractions:g}")
-        return self
-
-
-class Data(Table):
-    """The examples and their parts. Paths are relative to the study file."""
-
-    name: Annotated[str, choice(*DATASETS)] = Field(description=words(DATASETS))
-    path: Text | None = Field(default=None, description="the path of an .npz file")
-    x: Text | None = Field(default=None, description="the key of the inputs in the .npz file")
-    y: Text | None = Field(default=None, description="the key of the labels in the .npz file")
-    folder: Text | None = Field(default=None, description="the path of the folder with prepared data sets")
-    validation: Validation | None = Field(default=None, description="a table with count or fraction, and take")
-    split: Split | None = Field(default=None, description="a table with train, validation and test")
-    train_size: Count | None = None
-    scale: Literal["unit", "standard", "none"] = Field(default="unit", description='"unit", "standard" or "none"')
-
-    @model_validator(mode="after")
-    def _fit(self) -> "Data":
-        if self.validation is not None and self.split is not None:
-            raise fail("one of them: validation divides the official training rows, split divides all rows",
-                       got="validation and split")  # fmt: skip
-        if self.name == "digits" and self.validation is not None:
-            raise fail("split = { train, validation, test }", "digits has no official test part", got="validation")
-        if self.name == "arrays" and self.path is None:
-            raise fail('path = "..." of an .npz file', got='name = "arrays" without path')
-        extra = [key for key in ("path", "x", "y") if getattr(self, key) is not None]
-        if self.name != "arrays" and extra:
-            raise fail('name = "arrays" beside it', got=" and ".join(extra))
-        if self.name not in OFFICIAL and self.folder is not None:
-            raise fail(f"it only for {' and '.join(OFFICIAL)}", got="folder")
-        return self
-
-    @property
-    def drawn(self) -> bool:
-        """Whether the parts are drawn at random, so that a seed may draw them."""
-        return self.validation is None or self.validation.take == "random"
-
-    def fill(self) -> "Data":
-        """Return the table with the default parts and keys of its data set written out."""
-        if self.name == "arrays":  # whether there is an official test part shows when the file is read
-            return self.model_copy(update={"x": self.x or "x", "y": self.y or "y"})
-        if self.validation is not None or self.split is not None:
-            return self
-        if self.name in OFFICIAL:
-            return self.model_copy(update={"validation": Validation(fraction=0.2)})
-        return self.model_copy(update={"split": Split(train=0.6, validation=0.2, test=0.2)})
 
 
 class Task(Table):

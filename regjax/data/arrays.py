@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from regjax.data.base import DataError, Dataset, make_dataset, make_parts
+from regjax.data.base import Dataset, make_dataset, make_parts
+from regjax.data.checks import DataError, as_inputs, as_targets, number_targets
 
 READ_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
@@ -18,30 +19,30 @@ def load_arrays(path: Path, *, x: str = "x", y: str = "y") -> Dataset:
     Args:
       path: file written by `np.savez` or `np.savez_compressed`; pickled objects in it are refused.
       x: key of the inputs [N, ...]; uint8 stays, other numbers become float32.
-      y: key of the labels [N], any integers; mapped to 0..K-1 in sorted order.
+      y: key of the targets: integers [N] are labels, any values, mapped to 0..K-1 in sorted order; floats [N] or
+        [N, k] are the values of a regression.
 
     Returns:
       The data set. Where the file has the keys `<x>_test` and `<y>_test` these rows come last and are its official
       test part.
 
     Raises:
-      DataError: a key is missing, a value not finite, a label no integer, lengths differ, or there is one class only.
+      DataError: a key is missing, a value not finite, a target no number, train and test rows or lengths differ, or
+        there is one class or one value only.
     """
     arrays = _read_keys(path, [x, y], [f"{x}_test", f"{y}_test"])
-    inputs = {key: _as_inputs(path, key, arrays[key]) for key in (x, f"{x}_test") if key in arrays}
-    labels = {key: _as_labels(path, key, arrays[key]) for key in (y, f"{y}_test") if key in arrays}
-    for x_key, y_key in zip(inputs, labels, strict=True):
-        if len(inputs[x_key]) != len(labels[y_key]):
+    inputs = {key: as_inputs(f"{path}: {key!r}", arrays[key]) for key in (x, f"{x}_test") if key in arrays}
+    targets = {key: as_targets(f"{path}: {key!r}", arrays[key]) for key in (y, f"{y}_test") if key in arrays}
+    for x_key, y_key in zip(inputs, targets, strict=True):
+        if len(inputs[x_key]) != len(targets[y_key]):
             raise DataError(
-                f"{path}: {x_key!r} has {len(inputs[x_key])} rows and {y_key!r} has {len(labels[y_key])}; "
-                "expected one label per row"
+                f"{path}: {x_key!r} has {len(inputs[x_key])} rows and {y_key!r} has {len(targets[y_key])}; "
+                "expected one target per row"
             )
-    classes, codes = np.unique(np.concatenate(list(labels.values())), return_inverse=True)
-    if len(classes) < 2:
-        raise DataError(f"{path}: {y!r} holds one class only ({classes[0]}), expected at least two")
-    sizes = [len(rows) for rows in labels.values()]
+    joined, _ = number_targets(f"{path}: {y!r}", _join(path, targets))
+    sizes = [len(rows) for rows in targets.values()]
     parts = make_parts(*sizes) if len(sizes) == 2 else {}
-    return make_dataset("arrays", _join(path, inputs), codes.reshape(-1).astype(np.int32), parts=parts)
+    return make_dataset("arrays", _join(path, inputs), joined, parts=parts)
 
 
 def _read_keys(path: Path, needed: list[str], optional: list[str]) -> dict[str, np.ndarray]:
@@ -81,40 +82,11 @@ def _read_key(path: Path, file: Mapping[str, np.ndarray], key: str) -> np.ndarra
         raise DataError(f"{path}: {key!r} cannot be read without executing what it holds: {error}") from error
 
 
-def _as_inputs(path: Path, key: str, values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind not in "buif":
-        raise DataError(f"{path}: {key!r} has type {values.dtype}, expected numbers")
-    if values.ndim < 2 or 0 in values.shape:
-        raise DataError(f"{path}: {key!r} has shape {values.shape}, expected [rows, features, ...], none of them 0")
-    if values.dtype == np.uint8:
-        return values
-    with np.errstate(over="ignore"):
-        inputs = values.astype(np.float32)
-    finite = np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
-    if not finite.all():
-        rows = np.flatnonzero(~finite)
-        raise DataError(
-            f"{path}: {key!r} is not finite as float32 in {len(rows)} of {len(inputs)} rows, first in row {rows[0]}; "
-            "remove or fill in such values"
-        )
-    return inputs
-
-
-def _as_labels(path: Path, key: str, values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind not in "bui":
-        raise DataError(f"{path}: {key!r} has type {values.dtype}, expected integers, one class number per row")
-    if values.ndim != 1:
-        raise DataError(f"{path}: {key!r} has shape {values.shape}, expected [rows], one class number per row")
-    if values.dtype == np.uint64 and values.size and values.max() > np.iinfo(np.int64).max:
-        raise DataError(f"{path}: {key!r} holds integers above {np.iinfo(np.int64).max}")
-    return values.astype(np.int64)
-
-
-def _join(path: Path, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    first, *others = inputs.values()
+def _join(path: Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    first, *others = arrays.values()
     for other in others:
-        if (other.shape[1:], other.dtype) != (first.shape[1:], first.dtype):
-            train, test = inputs
+        if (other.shape[1:], other.dtype.kind) != (first.shape[1:], first.dtype.kind):
+            train, test = arrays
             raise DataError(
                 f"{path}: rows of {train!r} are {first.dtype} {first.shape[1:]}, "
                 f"those of {test!r} {other.dtype} {other.shape[1:]}; expected equal ones"

@@ -7,10 +7,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from regjax.data.base import DataError
+from regjax.data.checks import DataError
 from regjax.data.idx import read_idx
-from regjax.data.official import IDX_FILES, OFFICIAL, Official, default_folder, load_official, quiet
+from regjax.data.official import IDX_FILES, OFFICIAL, Official, load_official
 from regjax.data.png import encode_png
+from regjax.data.prepared import default_folder, quiet
+
+# Classes of tensorflow_datasets.image_classification.mnist whose sets are published as four IDX files.
+PARENTS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 
 
 def prepare(name: str, source: Path, folder: Path | None = None) -> Path:
@@ -21,7 +25,7 @@ def prepare(name: str, source: Path, folder: Path | None = None) -> Path:
     that is prepared already is verified and returned. No network is used.
 
     Args:
-      name: "mnist" or "fashion_mnist".
+      name: "mnist", "fashion_mnist" or "kmnist".
       source: folder with the four .gz files.
       folder: data folder of TFDS; None for its default.
 
@@ -29,11 +33,12 @@ def prepare(name: str, source: Path, folder: Path | None = None) -> Path:
       DataError: a file is missing or another than the official one (names it, with both checksums), the data folder
         cannot be written, or what is prepared there already is incomplete or damaged.
     """
-    if name not in OFFICIAL:
-        raise DataError(f"got {name!r}, expected one of {', '.join(OFFICIAL)}; other data needs no preparation")
+    if name not in PARENTS:
+        why = "TFDS prepares it online" if name in OFFICIAL else "other data needs no preparation"
+        raise DataError(f"got {name!r}, expected one of {', '.join(PARENTS)}; {why}")
     official = OFFICIAL[name]
     folder = (folder or default_folder()).expanduser().resolve()
-    prepared = folder / official.name / official.version
+    prepared = folder / official.path
     if not prepared.exists():
         _build(official, source.expanduser().resolve(), folder)
     elif not (prepared / "dataset_info.json").is_file():
@@ -78,7 +83,7 @@ def _make_builder(official: Official, folder: Path) -> Any:
     from tensorflow_datasets.core import registered
     from tensorflow_datasets.image_classification import mnist
 
-    parent = {"mnist": mnist.MNIST, "fashion_mnist": mnist.FashionMNIST}[official.name]
+    parent = getattr(mnist, PARENTS[official.name])
 
     def split_generators(self: Any, manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         # `download`, not `download_and_extract`: extraction needs tensorflow, and extracted names of two sets collide.
@@ -90,7 +95,7 @@ def _make_builder(official: Official, folder: Path) -> Any:
 
     def generate_examples(self: Any, part: str, images: Path, labels: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         count = official.counts[part]
-        pixels, targets = read_idx(images, (count, *official.shape)), read_idx(labels, (count,))
+        pixels, targets = read_idx(images, (count, *official.shape[:2])), read_idx(labels, (count,))
         # The builder's own encoder needs tensorflow; bytes of a PNG are stored as they are.
         for index, (image, label) in enumerate(zip(pixels, targets, strict=True)):
             yield index, {"image": BytesIO(encode_png(image)), "label": int(label)}

@@ -1,16 +1,22 @@
 """Decoded arrays in one memory-mapped file, so that only the first run decodes anything.
 
-The file is a .npy with one structured record {x, y}: its header says shapes and types, the fields are contiguous.
-A cache is never trusted: whoever reads one compares its shapes here and its digest there, and a bad one is rebuilt.
+The file is a .npy with one structured record {x, y, stamp}: its header says shapes and types, the fields are
+contiguous. A cache is never trusted: whoever reads one compares its shapes here and its stamp, which says from what
+the arrays were decoded and what they were; a bad one is rebuilt.
 """
 
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from regjax.data.base import Dataset
+from regjax.data.checks import DataError
+
 FILE_NAME = "regjax-arrays.npy"
+Make = Callable[[np.ndarray, np.ndarray], Dataset]
 
 
 def list_places(prepared: Path, name: str) -> tuple[Path, ...]:
@@ -19,34 +25,35 @@ def list_places(prepared: Path, name: str) -> tuple[Path, ...]:
     return prepared / FILE_NAME, own / "regjax" / f"{name}.npy"
 
 
-def make_dtype(x_shape: tuple[int, ...], x_type: np.dtype, y_shape: tuple[int, ...], y_type: np.dtype) -> np.dtype:
-    """Return the type of the one record of a cache file.
+def load_cached(places: Sequence[Path], source: str, make: Make) -> Dataset | None:
+    """Return the data set of the first cache file that holds what was decoded from this source, or None.
 
-    >>> make_dtype((4, 2), np.dtype("u1"), (4,), np.dtype("i4")).itemsize
-    24
+    Args:
+      places: files to look at.
+      source: what identifies that from which the arrays were decoded.
+      make: makes the data set of x and y, which are memory-mapped and read-only.
     """
-    return np.dtype([("x", x_type, x_shape), ("y", y_type, y_shape)])
+    for place in places:
+        found = _load(place)
+        if found is None:
+            continue
+        x, y, stamp = found
+        try:
+            dataset = make(x, y)
+        except DataError:
+            continue
+        if stamp == make_stamp(dataset, source):
+            return dataset._replace(x=x, y=y)
+    return None
 
 
-def load_arrays(path: Path, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return (x, y) of a cache file, memory-mapped and read-only; None where there is no such file of this type."""
-    try:
-        record = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    if not isinstance(record, np.ndarray) or record.shape != (1,) or record.dtype != dtype:
-        return None
-    return np.asarray(record["x"][0]), np.asarray(record["y"][0])
-
-
-def save_arrays(
-    places: Sequence[Path], dtype: np.dtype, x: np.ndarray, y: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Publish a cache file at the first place that can be written; return it as `load_arrays` does, or None."""
+def save_cached(places: Sequence[Path], source: str, dataset: Dataset) -> Dataset:
+    """Return the data set backed by a cache file at the first place that can be written, or else as it is."""
     from regjax.files import StoreError, publish
 
-    record = np.empty(1, dtype)
-    record["x"][0], record["y"][0] = x, y
+    x, y = dataset.x, dataset.y
+    record = np.empty(1, [("x", x.dtype, x.shape), ("y", y.dtype, y.shape), ("stamp", "S16")])
+    record["x"][0], record["y"][0], record["stamp"][0] = x, y, make_stamp(dataset, source)
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
@@ -57,5 +64,23 @@ def save_arrays(
             publish(place, write)
         except (StoreError, OSError):
             continue
-        return load_arrays(place, dtype)
-    return None
+        found = _load(place)
+        return dataset if found is None else dataset._replace(x=found[0], y=found[1])
+    return dataset
+
+
+def make_stamp(dataset: Dataset, source: str) -> bytes:
+    """Return 16 hex digits of the arrays and of what they were decoded from."""
+    return hashlib.sha256(f"{source}:{dataset.digest}".encode()).hexdigest()[:16].encode()
+
+
+def _load(path: Path) -> tuple[np.ndarray, np.ndarray, bytes] | None:
+    """Return x, y and the stamp of a cache file; None where there is none, or a file of another kind."""
+    try:
+        record = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    if not isinstance(record, np.ndarray) or record.shape != (1,) or record.dtype.names != ("x", "y", "stamp"):
+        return None
+    x, y, stamp = (record[name][0] for name in ("x", "y", "stamp"))
+    return np.asarray(x), np.asarray(y), bytes(stamp)

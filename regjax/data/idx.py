@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from regjax.data.base import DataError
+from regjax.data.checks import DataError
 
 UINT8_MAGIC = 0x0800  # two zero bytes, type 8 (unsigned byte), number of dimensions in the low byte
 

@@ -1,4 +1,4 @@
-"""8-bit grey PNG images with the standard library: encoding one, decoding many at once."""
+"""8-bit PNG images with the standard library: encoding a grey one, decoding many of any colour at once."""
 
 import struct
 import zlib
@@ -6,22 +6,28 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from regjax.data.base import DataError
+from regjax.data.checks import DataError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Colour types of the PNG specification (ISO/IEC 15948, section 11.2.2) by the number of channels.
+COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
 def encode_png(image: np.ndarray) -> bytes:
     """Return an image [height, width] uint8 as a grey PNG, its rows unfiltered."""
     rows = np.pad(image, ((0, 0), (1, 0)))
-    chunks = ((b"IHDR", _make_header(*image.shape)), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
+    chunks = ((b"IHDR", make_header((*image.shape, 1))), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
     return SIGNATURE + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
     )
 
 
-def decode_pngs(images: Sequence[bytes], height: int, width: int) -> np.ndarray:
-    """Return grey 8-bit PNG images, all of one size, as uint8 [N, height, width].
+def decode_pngs(images: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
+    """Return 8-bit PNG images, all of one size and kind, as uint8 [N, height, width, channels].
+
+    Args:
+      images: contents of PNG files, not interlaced.
+      shape: (height, width, channels): 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
 
     Raises:
       DataError: an image is damaged, of another kind or of another size; names its position.
@@ -29,21 +35,29 @@ def decode_pngs(images: Sequence[bytes], height: int, width: int) -> np.ndarray:
     lines = []
     for index, image in enumerate(images):
         try:
-            lines.append(_inflate(image, height, width))
+            lines.append(_inflate(image, shape))
         except (DataError, zlib.error, struct.error) as error:
-            raise DataError(f"image {index} is no grey 8-bit PNG of {height} x {width}: {error}") from error
-    return unfilter(np.frombuffer(b"".join(lines), np.uint8).reshape(-1, height, 1 + width))
+            size = " x ".join(map(str, shape))
+            raise DataError(f"image {index} is no 8-bit PNG of {size}: {error}") from error
+    height, width, channels = shape
+    return unfilter(np.frombuffer(b"".join(lines), np.uint8).reshape(-1, height, 1 + width * channels), channels)
 
 
-def unfilter(lines: np.ndarray) -> np.ndarray:
-    """Return pixels [N, height, width] of filtered scan lines [N, height, 1 + width], filter type first.
+def is_plain(image: bytes, shape: tuple[int, int, int]) -> bool:
+    """Return whether this begins like a PNG that `decode_pngs` takes for the shape."""
+    return image[:8] == SIGNATURE and image[16:29] == make_header(shape)
 
-    Row by row, and over all images at once that used the same filter in that row. One byte per pixel.
+
+def unfilter(lines: np.ndarray, channels: int = 1) -> np.ndarray:
+    """Return pixels [N, height, width, channels] of filtered scan lines [N, height, 1 + width * channels].
+
+    A line begins with its filter type. Row by row, and over all images at once that used the same filter in that row.
 
     Raises:
       DataError: there is a filter type other than 0 to 4.
     """
-    kinds, pixels = lines[:, :, 0], lines[:, :, 1:].copy()
+    kinds = lines[:, :, 0]
+    pixels = lines[:, :, 1:].copy().reshape(*lines.shape[:2], (lines.shape[2] - 1) // channels, channels)
     if kinds.size and kinds.max() >= len(UNDO):
         raise DataError(f"PNG filter type {kinds.max()}, expected 0 to {len(UNDO) - 1}")
     above = np.zeros_like(pixels[:, 0])
@@ -55,11 +69,13 @@ def unfilter(lines: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def _make_header(height: int, width: int) -> bytes:
-    return struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+def make_header(shape: tuple[int, int, int]) -> bytes:
+    """Return the body of the IHDR chunk of an 8-bit image [height, width, channels], not interlaced."""
+    height, width, channels = shape
+    return struct.pack(">IIBBBBB", width, height, 8, COLOR_TYPES[channels], 0, 0, 0)
 
 
-def _inflate(image: bytes, height: int, width: int) -> bytes:
+def _inflate(image: bytes, shape: tuple[int, int, int]) -> bytes:
     if image[:8] != SIGNATURE:
         raise DataError("it has no PNG signature")
     header, data, position, kind = b"", [], 8, b""
@@ -72,9 +88,10 @@ def _inflate(image: bytes, height: int, width: int) -> bytes:
         header = body if kind == b"IHDR" else header
         data += [body] if kind == b"IDAT" else []
         position += 12 + size
-    if header != _make_header(height, width):
+    if header != make_header(shape):
         raise DataError(f"its header is {header.hex()}")
-    inflater, expected = zlib.decompressobj(), height * (1 + width)
+    height, width, channels = shape
+    inflater, expected = zlib.decompressobj(), height * (1 + width * channels)
     lines = inflater.decompress(b"".join(data), expected + 1)
     if len(lines) != expected or not inflater.eof:
         raise DataError(f"its pixels are not {expected} bytes")
@@ -108,12 +125,12 @@ def _undo_paeth(row: np.ndarray, above: np.ndarray) -> np.ndarray:
 
 
 def _undo_by_column(row: np.ndarray, above: np.ndarray, predict: Callable[..., np.ndarray]) -> np.ndarray:
-    wide, above = row.T.astype(np.int16), above.T.astype(np.int16)
+    wide, above = (np.ascontiguousarray(np.moveaxis(v, 1, 0), np.int16) for v in (row, above))
     left = corner = np.zeros_like(wide[0])
     for column, up in enumerate(above):
         wide[column] = left = (wide[column] + predict(left, up, corner)) & 0xFF
         corner = up
-    return wide.T.astype(np.uint8)
+    return np.moveaxis(wide, 0, 1).astype(np.uint8)
 
 
 # The five filters of the PNG specification (ISO/IEC 15948, section 9.2), by their number.

@@ -87,7 +87,7 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(mnist.MNIST, "url_infos", infos)
     x, y = (np.concatenate([arrays[part][i] for part in counts]) for i in (0, 1))
     digest = digest_arrays(x[..., None], y.astype(np.int32), make_parts(23, 9))
-    official = Official("mnist", "3.0.1", counts, shape, digest)
+    official = Official("mnist", "mnist", "3.0.1", counts, (*shape, 1), 10, digest)
     monkeypatch.setitem(OFFICIAL, "mnist", official)
     return official, arrays, source
 

@@ -54,6 +54,17 @@ def test_official_test_part(save):
     np.testing.assert_array_equal(found.x[6:], X[:2].astype(np.float32))
 
 
+def test_floats_are_the_values_of_a_regression(save):
+    """Floating y are kept as float32 [N] or [N, k], train and test rows joined, with no classes."""
+    one = load_dataset("arrays", path=save(x=X, y=Y / 2, x_test=X[:2], y_test=Y[:2] / 4))
+    two = load_dataset("arrays", path=save(x=X, y=np.stack([Y, -Y], 1) / 2))
+
+    assert (one.num_classes, one.num_outputs, one.y.dtype) == (0, 1, np.float32)
+    np.testing.assert_array_equal(one.y, np.concatenate([Y / 2, Y[:2] / 4]).astype(np.float32))
+    assert one.parts["test"].tolist() == [6, 7]
+    assert (two.num_classes, two.num_outputs, two.y.shape) == (0, 2, (6, 2))
+
+
 def test_digest_is_of_contents(save, tmp_path):
     """The digest depends on what is decoded, not on the file's name or compression."""
     np.savez_compressed(tmp_path / "other.npz", a=X, b=Y)
@@ -75,7 +86,14 @@ def test_digest_is_of_contents(save, tmp_path):
         ({"x": X + 1j, "y": Y}, r"'x' has type complex128, expected numbers"),
         ({"x": X[:, 0, 0], "y": Y}, r"'x' has shape \(6,\)"),
         ({"x": X[:0], "y": Y[:0]}, r"'x' has shape \(0, 2, 2\)"),
-        ({"x": X, "y": Y.astype(float)}, r"'y' has type float64, expected integers"),
+        ({"x": X, "y": Y * 0.0 + 3}, r"'y' holds one value only \(3\)"),
+        ({"x": X, "y": np.stack([Y, Y * 0], 1) * 1.0}, r"'y' holds one value only in output 1"),
+        ({"x": X, "y": np.where(Y > 5, np.inf, Y)}, r"'y' is not finite as float32 in 1 of 6 rows, first in row 3"),
+        ({"x": X, "y": Y.reshape(6, 1, 1) * 1.0}, r"'y' has shape \(6, 1, 1\), expected \[rows\] or \[rows, outputs\]"),
+        (
+            {"x": X, "y": Y, "x_test": X, "y_test": Y * 1.0},
+            r"rows of 'y' are int64 .* 'y_test' float32",
+        ),
         ({"x": X, "y": Y.astype(str)}, r"'y' has type <U21, expected integers"),
         ({"x": X, "y": Y[:, None]}, r"'y' has shape \(6, 1\)"),
         ({"x": X, "y": Y.astype(np.uint64)}, r"'y' holds integers above"),

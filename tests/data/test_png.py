@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from regjax.data import DataError
+from regjax.data.images import decode_images
 from regjax.data.png import SIGNATURE, decode_pngs, encode_png, unfilter
 
 PIL = pytest.importorskip("PIL.Image")
@@ -26,7 +27,8 @@ def write_png(lines, *, depth=8, color=0, split=1, extra=b""):
     """Return a PNG file of filtered scan lines [height, 1 + width], its data in `split` chunks."""
     data = zlib.compress(lines.tobytes())
     size = -(-len(data) // split)
-    header = struct.pack(">IIBBBBB", lines.shape[1] - 1, lines.shape[0], depth, color, 0, 0, 0)
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[color]
+    header = struct.pack(">IIBBBBB", (lines.shape[1] - 1) // channels, lines.shape[0], depth, color, 0, 0, 0)
     pieces = [chunk(b"IDAT", data[at : at + size]) for at in range(0, len(data), size)]
     return SIGNATURE + chunk(b"IHDR", header) + extra + b"".join(pieces) + chunk(b"IEND", b"")
 
@@ -50,7 +52,7 @@ def test_each_filter(kind):
     lines = make_lines(np.random.default_rng(kind), np.full((20, HEIGHT), kind))
     expected = np.stack([read_with_pillow(write_png(image)) for image in lines])
 
-    np.testing.assert_array_equal(expected, unfilter(lines))
+    np.testing.assert_array_equal(expected[..., None], unfilter(lines))
 
 
 @settings(derandomize=True, deadline=None, max_examples=30)
@@ -61,7 +63,64 @@ def test_mixed_filters(kinds, seed):
     images = [write_png(image, split=1 + index, extra=chunk(b"tEXt", b"a")) for index, image in enumerate(lines)]
     expected = np.stack([read_with_pillow(image) for image in images])
 
-    np.testing.assert_array_equal(expected, decode_pngs(images, HEIGHT, WIDTH))
+    np.testing.assert_array_equal(expected[..., None], decode_pngs(images, (HEIGHT, WIDTH, 1)))
+
+
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(
+    arrays(np.uint8, (4, HEIGHT), elements=st.integers(0, 4)), st.sampled_from([(4, 2), (2, 3), (6, 4)]),
+    st.integers(0, 99),
+)  # fmt: skip
+def test_colours(kinds, kind, seed):
+    """Images with two to four channels, any filters in any row, are decoded as by pillow."""
+    color, channels = kind
+    rng = np.random.default_rng(seed)
+    lines = rng.integers(0, 256, (4, HEIGHT, 1 + WIDTH * channels), dtype=np.uint8)
+    lines[:, :, 0] = kinds
+    images = [write_png(image, color=color) for image in lines]
+    expected = np.stack([read_with_pillow(image) for image in images])
+
+    np.testing.assert_array_equal(expected, decode_pngs(images, (HEIGHT, WIDTH, channels)))
+    np.testing.assert_array_equal(expected, decode_images(images, (HEIGHT, WIDTH, channels)))
+
+
+def encode(image, kind, **options):
+    """Return an image as pillow writes it."""
+    written = BytesIO()
+    PIL.fromarray(image).save(written, kind, **options)
+    return written.getvalue()
+
+
+def test_other_images_are_left_to_pillow():
+    """JPEG, palette and grey images among plain ones become RGB as pillow reads them."""
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    palette = BytesIO()
+    PIL.fromarray(image).quantize(16).save(palette, "png")
+    images = [encode(image, "png"), encode(image, "jpeg"), palette.getvalue(), encode(image[..., 0], "png")]
+    found = decode_images(images, (HEIGHT, WIDTH, 3))
+
+    np.testing.assert_array_equal(image, found[0])
+    for index, encoded in enumerate(images):
+        with PIL.open(BytesIO(encoded)) as file:
+            np.testing.assert_array_equal(np.asarray(file.convert("RGB")), found[index])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda image: encode(image[:-1], "png"), r"image 1 is PNG RGB of 6 x 5, expected L of 7 x 5"),
+        (lambda image: encode(image, "jpeg"), r"image 1 is JPEG RGB of 7 x 5, expected L of 7 x 5"),
+        (lambda image: encode(image[..., 0], "jpeg")[:-30], r"image 1 cannot be decoded"),
+        (lambda image: encode(image, "gif"), r"image 1 cannot be decoded"),
+        (lambda image: b"", r"image 1 cannot be decoded"),
+    ],
+)
+def test_images_that_do_not_fit(make, message):
+    """An image of another size, in colour where grey is expected, cut or of another format is refused by position."""
+    image = np.arange(HEIGHT * WIDTH * 3, dtype=np.uint8).reshape(HEIGHT, WIDTH, 3)
+    with pytest.raises(DataError, match=message):
+        decode_images([GOOD, make(image)], (HEIGHT, WIDTH, 1))
 
 
 def test_encoding():
@@ -71,7 +130,7 @@ def test_encoding():
         image = rng.integers(0, 256, shape, dtype=np.uint8)
 
         np.testing.assert_array_equal(image, read_with_pillow(encode_png(image)))
-        np.testing.assert_array_equal(image, decode_pngs([encode_png(image)], *shape)[0])
+        np.testing.assert_array_equal(image, decode_pngs([encode_png(image)], (*shape, 1))[0, :, :, 0])
 
 
 LINES = np.zeros((HEIGHT, 1 + WIDTH), np.uint8)
@@ -121,4 +180,4 @@ GOOD = write_png(LINES)
 def test_refusals(image, message):
     """A damaged image, or one of another kind or size, is refused with its position."""
     with pytest.raises(DataError, match=message):
-        decode_pngs([GOOD, image], HEIGHT, WIDTH)
+        decode_pngs([GOOD, image], (HEIGHT, WIDTH, 1))

@@ -18,8 +18,8 @@ from regjax.regularizers import REGULARIZERS
 # Files whose code decides the numbers of every run, beside the modules of the parts that a run uses.
 ENGINE = (
     "keys.py", "recipe.py", "tasks.py", "regularizers/base.py", "models/base.py", "models/layers.py", "models/conv.py",
-    "data/splits.py", "data/scaling.py", "train/inputs.py", "train/records.py", "train/state.py", "train/step.py",
-    "train/evaluate.py", "train/population.py", "train/stream.py",
+    "models/norms.py", "models/pool.py", "data/splits.py", "data/scaling.py", "train/inputs.py", "train/records.py",
+    "train/state.py", "train/step.py", "train/evaluate.py", "train/population.py", "train/stream.py",
 )  # fmt: skip
 
 

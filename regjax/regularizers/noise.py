@@ -85,8 +85,8 @@ class Dropout(Regularizer):
     input: float | None = hyper(off=0.0, range="[0, 1)", help="drop probability of input features")
 
     def site(self, site: Site, x: jax.Array, now: Now) -> jax.Array:
-        """Return `x` with units dropped at the rate of this site; `x` itself where that is None."""
-        given = self.input if site.kind == "input" else self.hidden
+        """Return `x` with units dropped at the rate of this site; `x` itself where that is None, or of other kinds."""
+        given = {"input": self.input, "hidden": self.hidden}.get(site.kind)
         if given is None:
             return x
         rate = jnp.asarray(given)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from regjax.models.conv import CHUNK_BYTES, convolve, max_pool
+from regjax.models.conv import CHUNK_BYTES, convolve
+from regjax.models.pool import max_pool
 
 # 110 images of 9 x 8 x 4 are more than one chunk, and do not fill the last.
 BATCH, HEIGHT, WIDTH, CHANNELS, OUTPUTS = 110, 9, 8, 4, 6

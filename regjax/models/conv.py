@@ -104,7 +104,12 @@ def _find(g: Geometry, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> tupl
 
     @sequential_vmap
     def pooled(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-        return _map_chunks(lambda chunk: find_largest(_multiply(g, chunk, kernel, bias), g.window), x, x, kernel, g)
+        return map_chunks(
+            lambda chunk: find_largest(_multiply(g, chunk, kernel, bias), g.window),
+            x,
+            _chunk_size(x, kernel, g),
+            len(x),
+        )
 
     return pooled(x, kernel, bias)
 
@@ -119,7 +124,7 @@ def _choose_places(g: Geometry, x: jax.Array, kernel: jax.Array, bias: jax.Array
             images, places = chunk
             return pick(_multiply(g, images, kernel, bias), places, g.window)
 
-        return _map_chunks(one, (x, place), x, kernel, g)
+        return map_chunks(one, (x, place), _chunk_size(x, kernel, g), len(x))
 
     return picked(x, kernel, bias, place)
 
@@ -134,7 +139,7 @@ def _image_gradient(g: Geometry, slope: jax.Array, kernel: jax.Array, place: Any
             slopes, places = chunk
             return _multiply_back(g, put_back(slopes, places, g.window, *_map_size(g)), kernel)
 
-        return _map_chunks(one, (slope, place), slope, kernel, g)
+        return map_chunks(one, (slope, place), _chunk_size(slope, kernel, g), len(slope))
 
     return gradient(slope, kernel, place)
 
@@ -263,7 +268,7 @@ def _split(tree: Any, size: int) -> Any:
     return jax.tree.map(split, tree)
 
 
-def _map_chunks(function: Any, tree: Any, x: jax.Array, kernel: jax.Array, g: Geometry) -> Any:
-    """Return `function` of arrays [batch, ...], computed for a chunk of as many examples as `x` has at a time."""
-    chunks = lax.map(function, _split(tree, _chunk_size(x, kernel, g)))
-    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[: len(x)], chunks)
+def map_chunks(function: Any, tree: Any, size: int, batch: int) -> Any:
+    """Return `function` of arrays [batch, ...], computed for `size` examples at a time."""
+    chunks = lax.map(function, _split(tree, size))
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:batch], chunks)

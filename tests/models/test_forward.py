@@ -132,7 +132,9 @@ class Norm(nn.Module):
         """Return the normed values."""
         if self.linen is None:
             return Between(self.settings, train, "float32").normalise(x, "norm", "before")
-        return self.linen(**dict(self.options), epsilon=self.settings.norm_epsilon, name="norm")(x)
+        return self.linen(
+            **dict(self.options), use_fast_variance=False, epsilon=self.settings.norm_epsilon, name="norm"
+        )(x)
 
 
 def apply_norm(settings, x, train, linen=None, stats=None, **options):
@@ -157,9 +159,9 @@ def agree(found, expected):
 
 @pytest.mark.parametrize("x", [Z, Z[:, 0, 0]], ids=["images", "units"])
 def test_layer_and_group_norm_equal_linen(x):
-    """The norm "layer" is Linen's group norm of one group, "group" that of so many; on units "layer" is Linen's layer norm."""
-    settings = {norm: MLP((6,), norm=norm, groups=3) for norm in ("layer", "group")}
-    agree(apply_norm(settings["group"], x, True), apply_norm(settings["group"], x, True, nn.GroupNorm, num_groups=3))
+    """The norm "group" is Linen's group norm, "layer" that of one group, on units Linen's layer norm."""
+    settings = {norm: MLP((6,), norm=norm, groups=2) for norm in ("layer", "group")}
+    agree(apply_norm(settings["group"], x, True), apply_norm(settings["group"], x, True, nn.GroupNorm, num_groups=2))
     one = apply_norm(settings["layer"], x, True)
     agree(one, apply_norm(settings["layer"], x, True, nn.GroupNorm, num_groups=1))
     if x.ndim == 2:

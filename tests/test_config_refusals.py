@@ -40,7 +40,7 @@ REFUSED = [
     ({"model": {"widths": []}}, "model.widths: got [], expected a list"),
     ({"model": {"widths": [8, 0]}}, "model.widths: got [8, 0]"),
     ({"model": {"widths": None}}, "model.widths: got nothing"),
-    ({"model": {"name": "mpl"}}, 'model.name: got "mpl", expected "linear", "mlp", "cnn", "resnet" or "vit"; did you mean "mlp"?'),
+    ({"model": {"name": "mpl"}}, 'got "mpl", expected "linear", "mlp", "cnn", "resnet" or "vit"; did you mean "mlp"?'),
     ({"model": {"norm": "batsch"}}, 'did you mean "batch"?'),
     ({"model": {"nrm": "batch"}}, 'model.nrm: unknown key "nrm"; did you mean "norm"? (model has: name, activation'),
     ({"model": {"norm_momentum": 1}}, "model.norm_momentum: got 1, expected a number in [0, 1)"),

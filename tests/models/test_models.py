@@ -176,8 +176,10 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_study(name, tmp_path):
+def test_a_study(name, tmp_path, monkeypatch):
     """A study names the model and its settings, and is trained to the end."""
+    if name == "resnet":  # as above, for the time to compile
+        monkeypatch.setattr("regjax.models.conv.choose_form", lambda form: "native")
     study = tiny(model={"name": name, **TABLES[name]}, factors={"l2.strength": [0.0, 0.01]}, seeds__count=1)
     study |= {"training": {"steps": 4, "batch_size": 32, "evaluate_every": {"steps": 4}}}
     results = regjax.run(study, tmp_path, progress=Progress(), report=False)

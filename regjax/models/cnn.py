@@ -6,18 +6,17 @@ from typing import Literal
 import jax
 from flax import linen as nn
 
-from regjax.models.base import Misfit, Model, Settings, Tap
-from regjax.models.conv import convolve, max_pool
-from regjax.models.layers import ACTIVATIONS, INITS, make_dense, make_model, normalise
+from regjax.models.base import Misfit, Model, Tap
+from regjax.models.layers import Convolution, make_dense, make_model, name_sites
+from regjax.models.norms import Between, LayerSettings
 from regjax.parts import part, setting
-from regjax.regularizers.base import Site
 
 
 @part
-class CNN(Settings):
+class CNN(LayerSettings):
     """Settings of a convolutional network: convolutions with max pooling, dense layers, then a linear output layer.
 
-        h_l = activation(pool(norm(kernel_l * h_{l-1} + b_l)))     for every convolution, * at stride 1
+        h_l = activation(pool(norm(kernel_l * h_{l-1} + b_l)))     for every convolution
         h_l = activation(norm(W_l flatten(h_{l-1}) + b_l))         for every dense layer
         outputs = W flatten(h_L) + b
 
@@ -32,12 +31,8 @@ class CNN(Settings):
         does not fill a square is left out.
       padding: "same" keeps height and width by zeros around the images, "valid" loses `kernel - 1` of each.
       dense: units of each dense layer after the convolutions.
-      activation: applied after norm and pooling.
-      norm: "none" or "batch"; a channel's statistics are over the batch and all places.
-      init: distribution of the initial weights, fans counted over a whole patch; biases start at zero. The weights of
-        a layer depend on the key and the layer's name only.
-      norm_momentum: weight of the OLD value in the running statistics of batch norm, in [0, 1).
-      norm_epsilon: added to the variance.
+
+    The others are described at `LayerSettings`; a kernel's fans are counted over a whole patch.
 
     Reference: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition" (1998).
     Departure: max pooling without weights, every map reads all maps of the layer before.
@@ -49,11 +44,6 @@ class CNN(Settings):
     pool: tuple[int, ...] = setting(default=(2,), range="[1, 11]")
     padding: Literal["same", "valid"] = "same"
     dense: tuple[int, ...] = setting(default=(), range="[1, inf)")
-    activation: Literal["relu", "tanh", "sigmoid", "gelu", "elu"] = "relu"
-    norm: Literal["none", "batch"] = "none"
-    init: Literal["glorot_uniform", "he_normal", "lecun_normal"] = "glorot_uniform"
-    norm_momentum: float = setting(default=0.9, range="[0, 1)")
-    norm_epsilon: float = setting(default=1e-5, range="(0, inf)")
 
     @property
     def num_hidden(self) -> int:
@@ -71,6 +61,8 @@ class CNN(Settings):
         >>> CNN((8, 8), pool=(4,)).find_misfits((8, 8, 1))[0].got
         '4 after convolution 1, whose maps are 2 x 2'
         """
+        if misfits := self.find_group_misfits((*self.channels, *self.dense)):
+            return misfits
         if len(self.windows) != len(self.channels):
             return [Misfit("pool", f"{len(self.pool)} values", f"{len(self.channels)}, one per convolution, or one")]
         if shape is None:
@@ -102,23 +94,6 @@ class CNN(Settings):
         return _make(self, num_outputs, dtype)
 
 
-class _Convolution(nn.Module):
-    """One convolution with norm and pooling; its parameters are those of a Linen `Conv` of the same name."""
-
-    settings: CNN
-    channels: int
-    window: int
-    dtype: str
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        s = self.settings
-        shape = (s.kernel, s.kernel, x.shape[-1], self.channels)
-        kernel = self.param("kernel", INITS[s.init](), shape, self.dtype)
-        bias = self.param("bias", nn.initializers.zeros, (self.channels,), self.dtype)
-        return convolve(x, kernel, bias, self.window, s.padding)
-
-
 class _Network(nn.Module):
     """The Linen module behind `CNN`. Layers are named: Linen seeds a parameter by its path."""
 
@@ -129,19 +104,19 @@ class _Network(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, tap: Tap | None, train: bool) -> jax.Array:
         s = self.settings
-        tap = tap or (lambda site, h: h)
-        x = tap(Site("input", "input", 0), x[..., None] if x.ndim == 3 else x)
+        between = Between(s, train, self.dtype)
+        site = name_sites(tap, {"input": 1, "hidden": s.num_hidden})
+        # A norm before the pooling needs all values, so that the pooling cannot be done within the convolution.
+        apart = s.norm != "none" and s.norm_place == "before"
+        x = site("input", 0, x[..., None] if x.ndim == 3 else x)
         for index, width in enumerate((*s.channels, *s.dense)):
-            name = f"hidden_{index}"
+            name, window = f"hidden_{index}", 1
             if index < len(s.channels):
-                # Batch norm needs all values before the pooling, so that it cannot be done within the convolution.
-                window, after = (s.windows[index], 1) if s.norm == "none" else (1, s.windows[index])
-                x = _Convolution(s, width, window, self.dtype, name=name)(x)
-                x = max_pool(normalise(s, x, train, self.dtype, f"norm_{index}"), after)
+                window, within = (s.windows[index], 1) if apart else (1, s.windows[index])
+                x = Convolution(s, width, s.kernel, self.dtype, 1, within, s.padding, name=name)(x)
             else:
                 x = make_dense(s, width, self.dtype, name)(x.reshape(x.shape[0], -1))
-                x = normalise(s, x, train, self.dtype, f"norm_{index}")
-            x = tap(Site(name, "hidden", index), ACTIVATIONS[s.activation](x))
+            x = site("hidden", index, between.activate(x, f"norm_{index}", window))
         return make_dense(s, self.num_outputs, self.dtype, "output")(x.reshape(x.shape[0], -1))
 
 

@@ -1,17 +1,30 @@
-"""What the networks share: activations, initial weights, norms, and a Linen module as two pure functions."""
+"""What the networks share: activations, initial weights, layers, and a Linen module as two pure functions."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import jax
 from flax import linen as nn
 
 from regjax.models.base import Forward, Model, Params, Stats, Tap
+from regjax.models.conv import Padding, convolve
+from regjax.regularizers.base import Site
 
-ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh, "sigmoid": nn.sigmoid, "gelu": nn.gelu, "elu": nn.elu}
+Activation = Literal["relu", "tanh", "sigmoid", "gelu", "elu", "selu"]
+ACTIVATIONS = {
+    "relu": nn.relu,
+    "tanh": nn.tanh,
+    "sigmoid": nn.sigmoid,
+    "gelu": nn.gelu,
+    "elu": nn.elu,
+    "selu": nn.selu,
+}
+Init = Literal["glorot_uniform", "he_normal", "lecun_normal"]
 INITS = {
     "glorot_uniform": nn.initializers.glorot_uniform,
     "he_normal": nn.initializers.he_normal,
     "lecun_normal": nn.initializers.lecun_normal,
+    "zeros": nn.initializers.zeros_init,
 }
 
 
@@ -37,10 +50,11 @@ def _multiply_back(saved: tuple[jax.Array, jax.Array], slope: jax.Array) -> tupl
 multiply.defvjp(_multiply, _multiply_back)
 
 
-def make_dense(settings: Any, width: int, dtype: str, name: str) -> nn.Dense:
-    """Return a linear layer with the settings' initial weights."""
+def make_dense(settings: Any, width: int, dtype: str, name: str, bias: bool = True) -> nn.Dense:
+    """Return a linear layer with the settings' initial weights; it takes [batch, inputs]."""
     return nn.Dense(
         width,
+        use_bias=bias,
         kernel_init=INITS[settings.init](),
         param_dtype=dtype,
         dot_general=lambda x, kernel, *_, **__: multiply(x, kernel),
@@ -48,17 +62,45 @@ def make_dense(settings: Any, width: int, dtype: str, name: str) -> nn.Dense:
     )
 
 
-def normalise(settings: Any, x: jax.Array, train: bool, dtype: str, name: str) -> jax.Array:
-    """Return `x` [batch, ..., channels] as the settings' `norm` leaves it: "batch" is over every axis but the last."""
-    if settings.norm == "none":
-        return x
-    return nn.BatchNorm(
-        use_running_average=not train,
-        momentum=settings.norm_momentum,
-        epsilon=settings.norm_epsilon,
-        param_dtype=dtype,
-        name=name,
-    )(x)
+class Convolution(nn.Module):
+    """A convolution, pooled where `window` is more than 1; its parameters are those of a Linen `Conv` of the same name.
+
+    Attributes:
+      settings: their `init` is the distribution of the initial weights.
+      channels: of the result.
+      kernel, stride, window, padding: as for `convolve`.
+      dtype: of the parameters.
+    """
+
+    settings: Any
+    channels: int
+    kernel: int
+    dtype: str
+    stride: int = 1
+    window: int = 1
+    padding: Padding = "same"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Return the maps of images [batch, height, width, channels]."""
+        shape = (self.kernel, self.kernel, x.shape[-1], self.channels)
+        kernel = self.param("kernel", INITS[self.settings.init](), shape, self.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,), self.dtype)
+        return convolve(x, kernel, bias, self.window, self.padding, stride=self.stride)
+
+
+def name_sites(tap: Tap | None, counts: dict[str, int]) -> Callable[[str, int, jax.Array], jax.Array]:
+    """Return (kind, index, activations) -> what the tap makes of them.
+
+    Args:
+      tap: as `Model.apply` is given it; None for none.
+      counts: {kind of site: how many there are in the model}.
+    """
+    if tap is None:
+        return lambda kind, index, h: h
+    return lambda kind, index, h: tap(
+        Site(kind if kind == "input" else f"{kind}_{index}", kind, index, counts[kind]), h
+    )
 
 
 def make_model(network: nn.Module) -> Model:

@@ -91,7 +91,7 @@ class Dropout(Regularizer):
         return sum(size for site, size in sites if site.kind == key)
 
     def site(self, site: Site, x: jax.Array, now: Now) -> jax.Array:
-        """Return `x` with units dropped at the rate of this site; `x` itself where that is None."""
+        """Return `x` with units dropped at the rate of this site; `x` itself where that is None, or of other kinds."""
         given = {"input": self.input, "hidden": self.hidden}.get(site.kind)
         if given is None:
             return x

@@ -98,10 +98,10 @@ def test_sites():
 
     assert SMALL.num_hidden == 3
     assert seen == [
-        (Site("input", "input", 0), (16, 9, 8, 2)),
-        (Site("hidden_0", "hidden", 0), (16, 4, 4, 3)),
-        (Site("hidden_1", "hidden", 1), (16, 2, 2, 4)),
-        (Site("hidden_2", "hidden", 2), (16, 5)),
+        (Site("input", "input", 0, 1), (16, 9, 8, 2)),
+        (Site("hidden_0", "hidden", 0, 3), (16, 4, 4, 3)),
+        (Site("hidden_1", "hidden", 1, 3), (16, 2, 2, 4)),
+        (Site("hidden_2", "hidden", 2, 3), (16, 5)),
     ]
     zero = jax.jit(lambda: model.apply(params, stats, X, lambda site, h: 0 * h, True).outputs)()
     assert (zero == 0).all()

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from regjax.models.conv import CHUNK_BYTES, convolve, max_pool
+from regjax.models.conv import CHUNK_BYTES, convolve
+from regjax.models.pool import max_pool
 
 # 110 images of 9 x 8 x 4 are more than one chunk, and do not fill the last.
 BATCH, HEIGHT, WIDTH, CHANNELS, OUTPUTS = 110, 9, 8, 4, 6
@@ -21,12 +22,12 @@ def make_inputs(rows, dtype=np.float32):
     return [generator.normal(size=shape).astype(dtype) for shape in shapes]
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4, 5))
-def values_and_gradients(x, kernel, bias, window, padding, form):
+@functools.partial(jax.jit, static_argnums=(3, 4, 5, 6))
+def values_and_gradients(x, kernel, bias, window, padding, form, stride=1):
     """Return the outputs, and the gradients of a sum of their squares weighted by position."""
 
     def total(x, kernel, bias):
-        y = convolve(x, kernel, bias, window, padding, form)
+        y = convolve(x, kernel, bias, window, padding, form, stride)
         return jnp.mean(jnp.cos(jnp.arange(y.size, dtype=y.dtype).reshape(y.shape)) * y**2), y
 
     (_, y), gradients = jax.value_and_grad(total, (0, 1, 2), has_aux=True)(x, kernel, bias)
@@ -108,3 +109,42 @@ def test_unused_input_gradient_is_left_out():
         return text.count(" dot(")
 
     assert (count(1), count((0, 1))) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "window", "padding"), [(3, 1, "same"), (1, 1, "same"), (3, 2, "same"), (2, 1, "valid")]
+)
+def test_forms_agree_at_stride_two(rows, window, padding):
+    """At stride 2 outputs and gradients are those of XLA's convolution, at an odd and an even size, for 1 x 1 too."""
+    inputs = make_inputs(rows)
+    patches, native = (values_and_gradients(*inputs, window, padding, form, 2) for form in ("patches", "native"))
+
+    for ours, theirs in zip(patches, native, strict=True):
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(("rows", "window", "stride"), [(3, 2, 1), (2, 1, 2)])
+def test_gradients_of_gradients_agree(rows, window, stride):
+    """In float64 the third derivatives of the forms agree, by reverse mode over reverse mode, under vmap as well."""
+    generator = np.random.default_rng(0)
+    inputs = [generator.normal(size=shape) for shape in ((3, 5, 4, 2), (rows, rows, 2, 3), (3,))]
+
+    def first(form, *args):
+        return jnp.sum(jnp.sin(convolve(*args, window, "same", form, stride)))
+
+    def second(form, *args):
+        return sum(jnp.sum(jnp.sin(slope)) for slope in jax.grad(first, (1, 2, 3))(form, *args))
+
+    def third(form, *args):
+        return sum(jnp.sum(jnp.sin(slope)) for slope in jax.grad(second, (1, 2, 3))(form, *args))
+
+    with jax.enable_x64(True):
+        args = [jnp.asarray(a)[None] * jnp.asarray([1.0, -0.5]).reshape(2, *[1] * a.ndim) for a in inputs]
+        found, expected = (
+            jax.jit(jax.vmap(functools.partial(jax.grad(third, (1, 2, 3)), form)))(*args)
+            for form in ("patches", "native")
+        )
+    for ours, theirs in zip(found, expected, strict=True):
+        assert np.abs(theirs).max() > 0.1
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9 * np.abs(theirs).max())

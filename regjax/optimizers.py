@@ -69,8 +69,8 @@ class SGD:
         return optax.trace(self.momentum, self.nesterov) if self.momentum else optax.identity()
 
     def metric(self, state: Any, params: Any) -> Any:
-        """Return by what each coordinate of an update was scaled: one."""
-        return jax.tree.map(jnp.ones_like, params)
+        """Return by what each coordinate of a steady gradient is scaled: 1 / (1 - momentum)."""
+        return jax.tree.map(lambda w: jnp.full_like(w, 1 / (1 - self.momentum)), params)
 
 
 @part

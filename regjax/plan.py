@@ -170,6 +170,7 @@ def _make_runs(
     steps = [resolve_steps(c.training, sizes[c.data["train_size"]]["train"] // c.training.batch_size) for c in cells]
     moments = choose_moments(cells, resolve_primary(study, steps)["at"] if study.measure.predictions else None, steps)
     check_warmup(cells, steps)
+    check_snapshots(cells, steps)
     recipes = make_recipes(cells, steps, find_setting(study, dataset), moments, study.seeds.count)
     for recipe in {recipe.decay_on: recipe for recipe in recipes}.values():
         check_patterns(recipe, dataset)
@@ -257,6 +258,21 @@ def check_warmup(cells: Sequence[CellSettings], steps: Sequence[Steps]) -> None:
         if warmup >= course.steps:
             expected = f"less than the {course.steps} updates of the training"
             raise ConfigError([Problem("optimizer.schedule.warmup_steps", str(warmup), expected)])
+
+
+def check_snapshots(cells: Sequence[CellSettings], steps: Sequence[Steps]) -> None:
+    """Refuse snapshots whose cycles do not end at evaluations, where they are taken.
+
+    Raises:
+      ConfigError: names the count and the evaluations.
+    """
+    for cell, course in zip(cells, steps, strict=True):
+        count = int(cell.observers.get("snapshots", {}).get("count", 1))
+        evaluations = course.steps // course.evaluate_steps
+        if evaluations % count:
+            expected = f"a divisor of the {evaluations} evaluations of the training"
+            hint = "each cycle must end at an evaluation; change it or training.evaluate_every"
+            raise ConfigError([Problem("snapshots.count", str(count), expected, hint)])
 
 
 def check_patterns(recipe: Recipe, dataset: Dataset) -> None:

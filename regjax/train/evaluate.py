@@ -17,6 +17,8 @@ from regjax.train.step import make_noise
 
 # Examples of one forward pass: large enough for matmuls to be efficient, small enough to stay in cache.
 EVALUATION_BATCH = 1000
+# A power of two beside which any batch's statistics are lost.
+LARGE = 2.0**60
 
 Record = dict[str, jax.Array]
 
@@ -68,7 +70,8 @@ def sample(
 def estimate_stats(recipe: Recipe, params: Params, stats: Any, data: Data, seed: Seed) -> Any:
     """Return batch statistics of `params` on the training examples: the mean over batches, without noise.
 
-    Running statistics are m old + (1 - m) batch: two old values, 0 and 1, tell m and the batch's own.
+    Running statistics are m old + (1 - m) batch: two old values, 0 and one so large that the batch's own is lost beside
+    it, tell m and the batch's own to the last bits.
     """
     rows = seed.rows.train[: recipe.train_examples]
     batches, size = count_batches(len(rows))
@@ -77,9 +80,9 @@ def estimate_stats(recipe: Recipe, params: Params, stats: Any, data: Data, seed:
 
     def own(picked: jax.Array) -> Any:
         x = seed.scale.apply(data.x[picked])
-        olds = (jax.tree.map(jnp.zeros_like, stats), jax.tree.map(jnp.ones_like, stats))
-        news = [recipe.forward(params, old, x, no_tap, True).stats for old in olds]
-        return jax.tree.map(lambda zero, one: zero / (1 - (one - zero)), *news)
+        olds = [jax.tree.map(lambda leaf, value=value: jnp.full_like(leaf, value), stats) for value in (0.0, LARGE)]
+        none, large = [recipe.forward(params, old, x, no_tap, True).stats for old in olds]
+        return jax.tree.map(lambda z, m: z / (1 - m / LARGE), none, large)
 
     each = jax.lax.map(own, rows[: batches * size].reshape(batches, size))
     return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), each)
@@ -138,7 +141,7 @@ def sum_batch(
         return {name: jnp.sum(jnp.where(member, value[None], 0.0), axis=1) for name, value in metrics.items()}
 
     if recipe.observer.looks:
-        return jax.vmap(one)(recipe.observer, seen)
+        return jax.lax.map(lambda pair: one(*pair), (recipe.observer, seen))
     first = jax.tree.map(lambda leaf: leaf[0], (recipe.observer, seen))
     return jax.tree.map(lambda total: total[None], one(*first))
 
@@ -176,9 +179,13 @@ def predict(
 
 @jax.jit
 def predict_kept(recipe: Recipe, params: Params, stats: Any, x: jax.Array, seed: Seed) -> jax.Array:
-    """Return the predictions [examples, outputs] of a run's kept network, at the matmul precision of training."""
+    """Return the predictions [examples, outputs] of a run's kept network, at the matmul precision of training.
+
+    They are made in batches as those of the test set are: noise that is sampled is the same then.
+    """
+    rows = jnp.arange(len(x), dtype=jnp.int32)
     with jax.default_matmul_precision(MATMULS[recipe.precision]):
-        return recipe.task.predict(forward(recipe, recipe.observer, params, stats, x, seed))
+        return predict(recipe, recipe.observer, params, stats, Data(x, rows), rows, seed)
 
 
 def observe(

@@ -1,6 +1,6 @@
 """NumPy oracles of what looks at other weights than those of the update: SAM, lookahead, stopping criteria."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from reference import Oracle, loss_and_gradients

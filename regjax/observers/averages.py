@@ -154,6 +154,4 @@ class MCDropout:
     the comparison with weight scaling.
     """
 
-    samples: float = hyper(
-        off=0.0, range="[0, 1000]", integer=True, help="forward passes with noise that are averaged"
-    )
+    samples: float = hyper(off=0.0, range="[0, 1000]", integer=True, help="forward passes with noise that are averaged")

@@ -231,17 +231,21 @@ def measure_weights(recipe: Recipe, state: State, seen: tuple[Params, Any]) -> R
 
     Of an ensemble of snapshots they are those of its last network.
     """
-    params = seen[0] if recipe.observer.looks else jax.tree.map(lambda leaf: leaf[None], state.params)
+    mask = jax.tree.leaves(make_mask(state.params, recipe.decay_on))
+
+    def one(params: Params) -> Record:
+        weights = [w for w, chosen in zip(jax.tree.leaves(params), mask, strict=True) if chosen]
+        size, none = max(sum(w.size for w in weights), 1), jnp.zeros(())
+        squares, zeros = [jnp.sum(jnp.square(w)) for w in weights], [jnp.sum(w == 0) for w in weights]
+        return {"weight_norm": jnp.sqrt(sum(squares, none)), "zero_fraction": sum(zeros, none) / size}
+
+    if not recipe.observer.looks:
+        return {name: value[None] for name, value in one(state.params).items()}
+    params = seen[0]
     if recipe.observer.snapshots is not None:
         params = jax.tree.map(lambda leaf: leaf[:, -1], params)
-    mask = jax.tree.leaves(make_mask(state.params, recipe.decay_on))
-    weights = [w for w, chosen in zip(jax.tree.leaves(params), mask, strict=True) if chosen]
-    axes = [tuple(range(1, w.ndim)) for w in weights]
-    squares = [jnp.sum(jnp.square(w), axis) for w, axis in zip(weights, axes, strict=True)]
-    zeros = [jnp.sum(w == 0, axis) for w, axis in zip(weights, axes, strict=True)]
-    size = max(sum(w[0].size for w in weights), 1)
-    none = jnp.zeros(1)
-    return {"weight_norm": jnp.sqrt(sum(squares, none)), "zero_fraction": sum(zeros, none) / size}
+    # One after the other: the sum over a network would depend in its last bit on how many there are.
+    return jax.lax.map(one, params)
 
 
 def all_finite(tree: Any) -> jax.Array:

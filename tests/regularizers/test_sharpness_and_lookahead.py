@@ -8,7 +8,7 @@ import pytest
 import small_runs as small
 
 from regjax.optimizers import SGD, Adam
-from regjax.regularizers import SAM, L2, Lookahead, Scheduled
+from regjax.regularizers import L2, SAM, Lookahead, Scheduled
 
 STEPS = 30
 

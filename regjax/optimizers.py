@@ -14,22 +14,26 @@ class Schedule:
     """Course of the learning rate: a factor in [0, 1] of the study's `learning_rate`, after a linear warm-up.
 
         warm-up: factor = (t + 1) / warmup_steps for t < warmup_steps
-        constant: 1;   cosine: (1 + cos(pi s)) / 2 with s = (t - warmup) / (steps - warmup);
-        step: decay ** floor(t / every)
+        constant: 1;   step: decay ** floor(t / every)
+        cosine: (1 + cos(pi s)) / 2,   s = frac(cycles (t - warmup) / (steps - warmup)), 1 at the end
 
     Attributes:
       name: "constant", "cosine" or "step".
       warmup_steps: updates over which the rate rises linearly; 0 for none.
       every: for "step": updates between two drops.
       decay: for "step": factor of a drop.
+      cycles: for "cosine": equal cycles, each of which begins at the full rate; 1 for no restart.
 
-    Reference: Loshchilov, Hutter, "SGDR" (2017), for the cosine (without restarts).
+    Reference: Loshchilov, Hutter, "SGDR: stochastic gradient descent with warm restarts" (2017). Departure: cycles are
+    equally long (T_mult = 1) and reach 0; with the averages over cycles this is the course of Huang, Li, Pleiss, Liu,
+    Hopcroft, Weinberger, "Snapshot ensembles: train 1, get M for free" (2017).
     """
 
     name: Literal["constant", "cosine", "step"] = "constant"
     warmup_steps: int = setting(default=0, range="[0, inf)")
     every: int = setting(default=0, range="[0, inf)")
     decay: float = setting(default=0.1, range="(0, 1]")
+    cycles: int = setting(default=1, range="[1, 1000]")
 
     def factor(self, step: jax.Array, steps: int) -> jax.Array:
         """Return the factor at update `step` (from 0) of `steps` in all.
@@ -40,7 +44,10 @@ class Schedule:
         t = jnp.asarray(step, jnp.float32)
         rising = (t + 1) / max(self.warmup_steps, 1)
         if self.name == "cosine":
-            share = jnp.clip((t - self.warmup_steps) / max(steps - self.warmup_steps, 1), 0.0, 1.0)
+            # Whole numbers: where a cycle begins no rounding decides.
+            total = max(steps - self.warmup_steps, 1)
+            done = jnp.clip(jnp.asarray(step) - self.warmup_steps, 0, total) * self.cycles
+            share = (done - total * jnp.minimum(done // total, self.cycles - 1)) / total
             course = 0.5 * (1 + jnp.cos(jnp.pi * share))
         elif self.name == "step":
             course = jnp.float32(self.decay) ** jnp.floor(t / self.every)

@@ -47,12 +47,13 @@ class Interval(NamedTuple):
 
 
 class Hyper(NamedTuple):
-    """What is known of a traced field: its off value, its range, whether it may be one value per hidden layer."""
+    """What is known of a traced field: its off value, its range, and what kind of value a study writes."""
 
     off: float | None
     range: Interval
     per_layer: bool
     flag: bool
+    integer: bool
     help: str
 
 
@@ -63,6 +64,7 @@ def hyper(
     default: Any = dataclasses.MISSING,
     per_layer: bool = False,
     flag: bool = False,
+    integer: bool = False,
     help: str,
 ) -> Any:
     """Return a dataclass field for a traced float32 scalar.
@@ -73,9 +75,10 @@ def hyper(
       default: value where the study says nothing, for a field without off value.
       per_layer: whether a list with one value per hidden layer is admitted as well.
       flag: whether the study writes true or false (traced as 1 and 0).
+      integer: whether it is a count, so that only whole numbers (and infinity, where the range has it) are admitted.
       help: one line for tables and error messages.
     """
-    metadata = {"hyper": Hyper(off, Interval.parse(range), per_layer, flag, help)}
+    metadata = {"hyper": Hyper(off, Interval.parse(range), per_layer, flag, integer, help)}
     return dataclasses.field(default=default if off is None else off, metadata=metadata)
 
 

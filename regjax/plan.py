@@ -176,6 +176,7 @@ def _make_runs(
     check_warmup(cells, steps)
     setting = Setting(study.parts.regularizers, task, dataset.x.shape[1:])
     check_needs(cells, setting)
+    check_snapshots(cells, steps)
     recipes = make_recipes(cells, steps, setting, moments, study.seeds.count)
     for recipe in {recipe.decay_on: recipe for recipe in recipes}.values():
         check_patterns(recipe, dataset)
@@ -289,6 +290,21 @@ def check_warmup(cells: Sequence[CellSettings], steps: Sequence[Steps]) -> None:
         if warmup >= course.steps:
             expected = f"less than the {course.steps} updates of the training"
             raise ConfigError([Problem("optimizer.schedule.warmup_steps", str(warmup), expected)])
+
+
+def check_snapshots(cells: Sequence[CellSettings], steps: Sequence[Steps]) -> None:
+    """Refuse snapshots whose cycles do not end at evaluations, where they are taken.
+
+    Raises:
+      ConfigError: names the count and the evaluations.
+    """
+    for cell, course in zip(cells, steps, strict=True):
+        count = int(cell.observers.get("snapshots", {}).get("count", 1))
+        evaluations = course.steps // course.evaluate_steps
+        if evaluations % count:
+            expected = f"a divisor of the {evaluations} evaluations of the training"
+            hint = "each cycle must end at an evaluation; change it or training.evaluate_every"
+            raise ConfigError([Problem("snapshots.count", str(count), expected, hint)])
 
 
 def check_patterns(recipe: Recipe, dataset: Dataset) -> None:

@@ -1,6 +1,7 @@
 """Results of a study, read from its run directory."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping
 from functools import cached_property
@@ -86,15 +87,28 @@ class Results:
           cell: its index, its name, or a level of each factor.
           seed: number of the replicate.
 
+        Returns:
+          Of an average what it has averaged; of a snapshot ensemble arrays [snapshots.count, ...].
+
         Raises:
           KeyError: there is no such cell or seed.
           StoreError: the run is not done or has diverged, or the study keeps no parameters.
         """
-        return self._kept(cell, seed)["params"]
+        return self._ensemble(cell, self._kept(cell, seed)["params"])
 
     def stats(self, cell: int | str | Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Return the batch statistics that belong to `params`; empty for a network without batch norm."""
-        return self._kept(cell, seed).get("stats", {})
+        return self._ensemble(cell, self._kept(cell, seed).get("stats", {}))
+
+    def _ensemble(self, cell: int | str | Mapping[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
+        """Return those networks of a kept tree that are a cell's own; the others are room for larger ensembles."""
+        runs, index = self._runs(), self._cell(cell)
+        counts = [int(json.loads(text).get("snapshots", {}).get("count", 1)) for text in runs["hypers"]]
+        if max(counts) == 1:
+            return kept
+        count = counts[list(runs["cell"]).index(index)]
+        own = [*range(count - 1), -1] if count > 1 else -1
+        return _pick(kept, own)
 
     def predict(self, cell: int | str | Mapping[str, Any], seed: int, x: np.ndarray) -> np.ndarray:
         """Return predictions [examples, outputs] of a run's kept network.
@@ -220,6 +234,11 @@ def _written(levels: Mapping[str, Any]) -> dict[str, Any]:
         path: "off" if value == float("inf") else list(value) if isinstance(value, tuple) else value
         for path, value in levels.items()
     }
+
+
+def _pick(tree: dict[str, Any], index: Any) -> dict[str, Any]:
+    """Return nested dicts of arrays with these entries of the first axis of each."""
+    return {key: _pick(leaf, index) if isinstance(leaf, dict) else leaf[index] for key, leaf in tree.items()}
 
 
 def load_results(out: str | Path, model: Any = None, regularizers: Any = None) -> Results:

@@ -97,7 +97,7 @@ def test_off_never_stops_and_best_is_the_first_minimum(values):
 
 
 def test_default_is_off():
-    """Early stopping without settings never stops, and is the one row of the observers."""
+    """Early stopping without settings never stops, and is a row of the observers."""
     assert EarlyStopping().patience == INF
     assert OBSERVERS["early_stopping"] is EarlyStopping
 

@@ -131,6 +131,19 @@ def test_schedules_equal_optax(case):
     assert (found >= 0).all()
 
 
+def test_cosine_cycles_restart():
+    """Each of three cycles after the warm-up is a cosine of its own from 1 towards 0; past the last the factor is 0."""
+    steps = jnp.arange(4 + 36 + 2, dtype=jnp.int32)
+    found = jax.vmap(lambda t: Schedule("cosine", warmup_steps=4, cycles=3).factor(t, 40))(steps)
+    cycle = [0.5 * (1 + np.cos(np.pi * t / 12)) for t in range(12)]
+
+    np.testing.assert_allclose(found, [0.25, 0.5, 0.75, 1, *cycle, *cycle, *cycle, 0, 0], rtol=1e-5, atol=1e-6)
+    for total, cycles in ((1000, 7), (49, 7), (3000, 1000)):  # no restart is missed by rounding
+        factors = jax.vmap(lambda t, n=cycles, m=total: Schedule("cosine", cycles=n).factor(t, m))(jnp.arange(total))
+        starts = [-(-i * total // cycles) for i in range(cycles)]
+        assert (np.flatnonzero(np.diff(factors, prepend=0) > 0) == starts).all()
+
+
 def test_learning_rate_is_traced():
     """Learning rates are a member axis: one program, and each member's rate is its own times the factor."""
     rates = jnp.array([0.1, 0.01])

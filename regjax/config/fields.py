@@ -82,7 +82,10 @@ def check_hyper(value: Any, hyper: Hyper, expected: str) -> Any:
         return value
     if hyper.per_layer and isinstance(value, (list, tuple)) and value:
         return tuple(check_float32(v, hyper.range, expected) for v in value)
-    return check_float32(value, hyper.range, expected)
+    number = check_float32(value, hyper.range, expected)
+    if hyper.integer and math.isfinite(number) and number != round(number):
+        raise UnfitError(expected)
+    return number
 
 
 def check_float32(value: Any, interval: Interval, expected: str) -> float:
@@ -164,7 +167,8 @@ def switched_fields(part_class: type) -> dict[str, Field]:
 
 
 def _hyper_field(hyper: Hyper, default: Any) -> Field:
-    expected = "true or false" if hyper.flag else describe(hyper.range, "a number")
+    kind = "an integer" if hyper.integer else "a number"
+    expected = "true or false" if hyper.flag else describe(hyper.range, kind)
     if hyper.per_layer:
         expected += " or a list of them, one per hidden layer"
     if hyper.off is not None:

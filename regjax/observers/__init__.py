@@ -68,7 +68,7 @@ class Observer:
         if self.ema is not None:
             network = memory["ema"]
         if self.swa is not None:
-            memory["swa"] = self.swa.collect(memory["swa"], network[0], step / steps)
+            memory["swa"] = self.swa.collect(memory["swa"], network[0], step, steps)
             network = self.swa.of(memory["swa"], network, estimate)
         if self.snapshots is not None:
             memory["snapshots"] = self.snapshots.collect(memory["snapshots"], network, step, steps)

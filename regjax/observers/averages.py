@@ -33,7 +33,8 @@ class EMA:
 
     def follow(self, average: Network, network: Network, step: jax.Array) -> Network:
         """Return the average after update `step` (from 0)."""
-        share = (1 - self.decay) / (1 - self.decay ** (step + 1))
+        # By expm1: of a decay near 1 the power's last bit would be the first of the difference.
+        share = (1 - self.decay) / -jnp.expm1((step + 1) * jnp.log(self.decay))
         return jax.tree.map(lambda a, w: (1 - share) * a + share * w, average, network)
 
 
@@ -65,9 +66,10 @@ class SWA:
         """Return the average before the first update."""
         return SWAMemory(jnp.float32(0), params)
 
-    def collect(self, memory: SWAMemory, params: Any, progress: jax.Array) -> SWAMemory:
-        """Return the average with the weights of this evaluation; `progress` is the share of updates made."""
-        taken = (progress >= self.start).astype(memory.averaged.dtype)
+    def collect(self, memory: SWAMemory, params: Any, step: jax.Array, steps: int) -> SWAMemory:
+        """Return the average with the weights of this evaluation, after `step` of `steps` updates."""
+        # A little less than start * steps: the rounding of float32 must not leave an evaluation out.
+        taken = (step >= (1 - 1e-6) * steps * self.start).astype(memory.averaged.dtype)
         count = memory.averaged + taken
         share = taken / jnp.maximum(count, 1)
         average = jax.tree.map(lambda a, w: (1 - share) * a + share * w, memory.params, params)
@@ -104,7 +106,7 @@ class Snapshots:
     Reference: Huang, Li, Pleiss, Liu, Hopcroft, Weinberger, "Snapshot ensembles: train 1, get M for free" (2017).
     """
 
-    count: float = hyper(off=1.0, range="[1, 64]", help="networks of the ensemble, one per cycle")
+    count: float = hyper(off=1.0, range="[1, 64]", integer=True, help="networks of the ensemble, one per cycle")
     room: int = derived(1)
 
     def init(self, network: Network) -> SnapshotMemory:
@@ -152,4 +154,4 @@ class MCDropout:
     the comparison with weight scaling.
     """
 
-    samples: float = hyper(off=0.0, range="[0, 1000]", help="forward passes with noise that are averaged")
+    samples: float = hyper(off=0.0, range="[0, 1000]", integer=True, help="forward passes with noise that are averaged")

@@ -57,8 +57,10 @@ class EarlyStopping:
     patience: float = hyper(off=float("inf"), range="[1, inf]", help="evaluations without improvement before the stop")
     gl: float = hyper(off=float("inf"), range="[0, inf]", help="percent above the lowest value that stop (GL)")
     pq: float = hyper(off=float("inf"), range="[0, inf]", help="quotient of GL and training progress that stops (PQ)")
-    up: float = hyper(off=float("inf"), range="[1, inf]", help="strips in a row with a rise that stop (UP)")
-    strip: float = hyper(range="[1, inf)", default=5.0, help="evaluations of a strip, for pq and up")
+    up: float = hyper(
+        off=float("inf"), range="[1, inf]", integer=True, help="strips in a row with a rise that stop (UP)"
+    )
+    strip: float = hyper(range="[1, inf)", default=5.0, integer=True, help="evaluations of a strip, for pq and up")
     min_delta: float = hyper(range="[0, inf)", default=0.0, help="smallest decrease that counts as improvement")
     restore: float = hyper(range="[0, 1]", default=1.0, flag=True, help="end in the best state instead of the last")
 

@@ -17,6 +17,8 @@ from regjax.train.step import make_noise
 
 # Examples of one forward pass: large enough for matmuls to be efficient, small enough to stay in cache.
 EVALUATION_BATCH = 1000
+# A power of two beside which any batch's statistics are lost.
+LARGE = 2.0**60
 
 # A weight nearer to zero than this counts as next to nothing in `near_zero_fraction`.
 NEAR_ZERO = 1e-3
@@ -72,7 +74,8 @@ def sample(
 def estimate_stats(recipe: Recipe, params: Params, stats: Any, data: Data, seed: Seed) -> Any:
     """Return batch statistics of `params` on the training examples: the mean over batches, without noise.
 
-    Running statistics are m old + (1 - m) batch: two old values, 0 and 1, tell m and the batch's own.
+    Running statistics are m old + (1 - m) batch: two old values, 0 and one so large that the batch's own is lost beside
+    it, tell m and the batch's own to the last bits.
     """
     rows = seed.rows.train[: recipe.train_examples]
     batches, size = count_batches(len(rows))
@@ -81,9 +84,9 @@ def estimate_stats(recipe: Recipe, params: Params, stats: Any, data: Data, seed:
 
     def own(picked: jax.Array) -> Any:
         x = seed.scale.apply(data.x[picked])
-        olds = (jax.tree.map(jnp.zeros_like, stats), jax.tree.map(jnp.ones_like, stats))
-        news = [recipe.forward(params, old, x, no_tap, True).stats for old in olds]
-        return jax.tree.map(lambda zero, one: zero / (1 - (one - zero)), *news)
+        olds = [jax.tree.map(lambda leaf, value=value: jnp.full_like(leaf, value), stats) for value in (0.0, LARGE)]
+        none, large = [recipe.forward(params, old, x, no_tap, True).stats for old in olds]
+        return jax.tree.map(lambda z, m: z / (1 - m / LARGE), none, large)
 
     each = jax.lax.map(own, rows[: batches * size].reshape(batches, size))
     return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), each)
@@ -146,7 +149,7 @@ def sum_batch(
         return jnp.sum(jnp.where(mine, value[None], 0.0), axis=1)
 
     if recipe.observer.looks:
-        return jax.vmap(one)(recipe.observer, seen)
+        return jax.lax.map(lambda pair: one(*pair), (recipe.observer, seen))
     first = jax.tree.map(lambda leaf: leaf[0], (recipe.observer, seen))
     return jax.tree.map(lambda total: total[None], one(*first))
 
@@ -184,9 +187,13 @@ def predict(
 
 @jax.jit
 def predict_kept(recipe: Recipe, params: Params, stats: Any, x: jax.Array, seed: Seed) -> jax.Array:
-    """Return the predictions [examples, outputs] of a run's kept network, at the matmul precision of training."""
+    """Return the predictions [examples, outputs] of a run's kept network, at the matmul precision of training.
+
+    They are made in batches as those of the test set are: noise that is sampled is the same then.
+    """
+    rows = jnp.arange(len(x), dtype=jnp.int32)
     with jax.default_matmul_precision(MATMULS[recipe.precision]):
-        return recipe.task.predict(forward(recipe, recipe.observer, params, stats, x, seed), seed.fit)
+        return predict(recipe, recipe.observer, params, stats, Data(x, rows), rows, seed)
 
 
 def observe(
@@ -232,22 +239,26 @@ def measure_weights(recipe: Recipe, state: State, seen: tuple[Params, Any]) -> R
 
     Of an ensemble of snapshots they are those of its last network.
     """
-    params = seen[0] if recipe.observer.looks else jax.tree.map(lambda leaf: leaf[None], state.params)
+    mask = jax.tree.leaves(make_mask(state.params, recipe.decay_on))
+
+    def one(params: Params) -> Record:
+        weights = [w for w, chosen in zip(jax.tree.leaves(params), mask, strict=True) if chosen]
+        size, none = max(sum(w.size for w in weights), 1), jnp.zeros(())
+        squares, zeros = [jnp.sum(jnp.square(w)) for w in weights], [jnp.sum(w == 0) for w in weights]
+        near = [jnp.sum(jnp.abs(w) < NEAR_ZERO) for w in weights]
+        return {
+            "weight_norm": jnp.sqrt(sum(squares, none)),
+            "zero_fraction": sum(zeros, none) / size,
+            "near_zero_fraction": sum(near, none) / size,
+        }
+
+    if not recipe.observer.looks:
+        return {name: value[None] for name, value in one(state.params).items()}
+    params = seen[0]
     if recipe.observer.snapshots is not None:
         params = jax.tree.map(lambda leaf: leaf[:, -1], params)
-    mask = jax.tree.leaves(make_mask(state.params, recipe.decay_on))
-    weights = [w for w, chosen in zip(jax.tree.leaves(params), mask, strict=True) if chosen]
-    axes = [tuple(range(1, w.ndim)) for w in weights]
-    squares = [jnp.sum(jnp.square(w), axis) for w, axis in zip(weights, axes, strict=True)]
-    zeros = [jnp.sum(w == 0, axis) for w, axis in zip(weights, axes, strict=True)]
-    near = [jnp.sum(jnp.abs(w) < NEAR_ZERO, axis) for w, axis in zip(weights, axes, strict=True)]
-    size = max(sum(w[0].size for w in weights), 1)
-    none = jnp.zeros(1)
-    return {
-        "weight_norm": jnp.sqrt(sum(squares, none)),
-        "zero_fraction": sum(zeros, none) / size,
-        "near_zero_fraction": sum(near, none) / size,
-    }
+    # One after the other: the sum over a network would depend in its last bit on how many there are.
+    return jax.lax.map(one, params)
 
 
 def all_finite(tree: Any) -> jax.Array:

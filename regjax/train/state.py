@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from regjax.keys import stream_key
-from regjax.observers import Watch
+from regjax.observers import Observer, Watch
 from regjax.recipe import Recipe
 from regjax.regularizers.base import Params
 from regjax.tasks import NO_FIT, Fit
@@ -107,6 +107,11 @@ def see(
       step: updates made so far.
       estimate: parameters -> batch statistics on the training examples.
     """
-    return jax.vmap(lambda observer, memory: observer.look(memory, (params, stats), step, recipe.steps, estimate))(
-        recipe.observer, views
-    )
+
+    def look(pair: tuple[Observer, Any]) -> tuple[Any, tuple[Params, Any]]:
+        observer, memory = pair
+        return observer.look(memory, (params, stats), step, recipe.steps, estimate)
+
+    # One after the other: estimates would depend in their last bits on how many are made at once.
+    over = jax.lax.map if recipe.observer.looks else lambda function, pairs: jax.vmap(function)(pairs)
+    return over(look, (recipe.observer, views))

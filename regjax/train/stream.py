@@ -103,14 +103,15 @@ class Streamed(Trainer):
         self.zero = place(mesh, zero, batched=True)
         updates, batch, self.batches = block_shapes(program, self.block)
 
+        # Traced before anything is compiled: what cannot be streamed is refused at once.
+        looks = over_members(mesh, look, MEMBER, MEMBER, ROW, donate=(1,))
+        seen = self._shapes(jax.eval_shape(looks, recipe, state, first)[1])
         self.renew = compile_quickly(program, program.population.renew.lower(recipe, seed, data, state, fresh))
         self.order = make_order(program, self.stretch).lower(seed, first).compile()
         before = runtime.COMPILATIONS.cached_here()
         trains = over_members(mesh, train_block, MEMBER, seeds, MEMBER, MEMBER, ROW, ROW, ROW, ROW, ALL, donate=(2,))
         self.train_block = trains.lower(recipe, seed, state, self.zero, *updates, first, count).compile()
         self.cached = runtime.COMPILATIONS.cached_here() > before
-        looks = over_members(mesh, look, MEMBER, MEMBER, ROW, donate=(1,))
-        seen = self._shapes(jax.eval_shape(looks, recipe, state, first)[1])
         self.look = looks.lower(recipe, state, first).compile()
         evaluates = over_members(mesh, evaluate_batch, MEMBER, seeds, MEMBER, examples, examples, ALL)
         sums = self._shapes(jax.eval_shape(evaluates, recipe, seed, seen, *batch[:2], count))

@@ -178,7 +178,7 @@ def course():
 
         def update(state, t):
             take = lambda index: (data.x[batches[t]], data.y[batches[t]], batches[t])  # noqa: E731
-            state, _ = train_batches(recipe, seed, (state, zero_sums(seed)), t, jnp.int32(1), take)
+            state, _ = train_batches(recipe, seed, (state, zero_sums(recipe, seed)), t, jnp.int32(1), take)
             return state, (state.params, state.stats)
 
         return jax.lax.scan(update, init_state(recipe, seed, data), jnp.arange(12, dtype=jnp.int32))[1]

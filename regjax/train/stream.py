@@ -1,8 +1,8 @@
 """Training on examples that stay on the host, for data larger than the devices: the same course, block by block.
 
-What `Compiled` does in one program is cut here into five that the host calls in turn (start a slot, order of a stretch,
-a block of updates, a batch of an evaluation, the record), and one for predictions. They are made of the same functions
-as the resident program, from the same keys: equal examples in equal order, equal arithmetic.
+What `Compiled` does in one program is cut here into six that the host calls in turn (start a slot, order of a stretch,
+a block of updates, what is evaluated, a batch of an evaluation, the record), and one for predictions. They are made of
+the same functions as the resident program, from the same keys: equal examples in equal order, equal arithmetic.
 
 Blocks are loaded by Grain: threads gather rows of the stored array, place them on the devices, and stay a bounded
 number of blocks ahead of the training. A pool of threads by hand was measured beside it and is no faster.

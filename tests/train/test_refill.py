@@ -119,7 +119,7 @@ def test_an_observer_sees_the_beginning_of_the_whole_course() -> None:
     seen = ["best_step", "stopped", "run"]
     ends = set()
     for (trajectory,) in rows:
-        (whole,) = (run for run in trajectory.runs if np.isinf(run.recipe.stop.patience))
+        (whole,) = (run for run in trajectory.runs if np.isinf(run.recipe.observer.stop.patience))
         for run in (run for run in trajectory.runs if run is not whole):
             records = done[run.id].records
             ends.add(len(records))
@@ -137,8 +137,8 @@ def test_trajectories_with_other_numbers_of_observers_train_together() -> None:
     program, functions = compiled(1, WATCHED, **STOPPING)
     runs = unique(program.group.runs)
     full = train(program, functions, make_rows(runs, 1)).runs
-    restoring = [run for run in runs if run.recipe.stop.restore or np.isinf(run.recipe.stop.patience)]
-    chosen = [run for run in restoring if run.cell % 2 == 0 or np.isinf(run.recipe.stop.patience)]
+    restoring = [run for run in runs if run.recipe.observer.stop.restore or np.isinf(run.recipe.observer.stop.patience)]
+    chosen = [run for run in restoring if run.cell % 2 == 0 or np.isinf(run.recipe.observer.stop.patience)]
     rows = make_rows(chosen, 1)
     few = train(program, functions, rows).runs
 

@@ -87,16 +87,16 @@ class EarlyStopping:
         # Off equals absent: without a patience the best point is the plain minimum.
         least = jnp.where(jnp.isinf(self.patience), 0.0, self.min_delta)
         improved = running & (value < watch.best - least)
-        wait = jnp.where(improved, 0, watch.wait + running)
+        wait = jnp.where(improved, 0, watch.wait + 1)
         lowest = jnp.fmin(watch.lowest, value)
-        judged = watch.judged + running
-        ended = running & (judged % self.strip == 0)
+        judged = watch.judged + 1
+        ended = judged % self.strip == 0
         total, smallest = watch.strip_sum + loss, jnp.minimum(watch.strip_min, loss)
         rises = jnp.where(ended, jnp.where(value > watch.strip_last, watch.rises + 1, 0), watch.rises)
         # Quotients are multiplied out: nothing is divided by a lowest value or a progress of zero.
         rise = 100 * (value - lowest)
         progress = 1000 * (total / (self.strip * smallest) - 1)
-        stop = running & (
+        stop = (
             (wait >= self.patience)
             | (jnp.isfinite(self.gl) & (rise > self.gl * lowest))
             | (jnp.isfinite(self.pq) & ended & (rise > self.pq * progress * lowest))
@@ -114,5 +114,5 @@ class EarlyStopping:
             strip_last=jnp.where(ended, value, watch.strip_last),
             rises=rises,
         )
-        # A run that is over remembers what it knew at its end, however long its course of training goes on.
-        return jax.tree.map(lambda found, old: jnp.where(running, found, old), new, watch), improved
+        # After its stop a run stays as it was, however long others go on with its course of training.
+        return jax.tree.map(lambda now, was: jnp.where(running, now, was), new, watch), improved

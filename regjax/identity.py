@@ -17,7 +17,7 @@ from regjax.regularizers.schedule import TIMES
 
 # Files whose code decides the numbers of every run, beside the modules of the parts that a run uses.
 ENGINE = (
-    "keys.py", "recipe.py", "tasks.py", "regularizers/base.py", "regularizers/schedule.py",
+    "keys.py", "recipe.py", "tasks.py", "regularizers/base.py", "regularizers/draws.py", "regularizers/schedule.py",
     "observers/__init__.py", "observers/averages.py", "models/base.py", "models/layers.py", "models/conv.py",
     "data/splits.py", "data/scaling.py", "train/inputs.py", "train/records.py", "train/state.py", "train/step.py",
     "train/evaluate.py", "train/population.py", "train/stream.py",

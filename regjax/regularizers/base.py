@@ -17,13 +17,15 @@ class Site:
 
     Attributes:
       name: unique in the model, e.g. "hidden_0".
-      kind: "input" or "hidden".
-      index: number of the hidden layer from 0; 0 for the input.
+      kind: "input"; "hidden", what the next layer reads; "residual", a branch before it is added to its shortcut.
+      index: number among the sites of this kind in the model, from 0; of a hidden site that of the hidden layer.
+      count: how many sites of this kind the model has.
     """
 
     name: str
     kind: str
     index: int
+    count: int = 0
 
 
 class Batch(NamedTuple):

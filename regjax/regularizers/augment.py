@@ -54,7 +54,7 @@ def shift_images(x: jax.Array, down: jax.Array, right: jax.Array) -> jax.Array:
     """
 
     def move(x: jax.Array, by: jax.Array, axis: int) -> jax.Array:
-        source = jnp.arange(x.shape[axis], dtype=jnp.int32) - by[:, None]
+        source = jnp.arange(x.shape[axis], dtype=jnp.int32)[None] - by[:, None]
         shape = [1] * x.ndim
         shape[0], shape[axis] = source.shape
         inside = (source >= 0) & (source < x.shape[axis])

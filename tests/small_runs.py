@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from regjax.keys import hash_name, stream_key
+from regjax.keys import STREAMS, hash_name, stream_key
 from regjax.models import MLP
 from regjax.observers import EarlyStopping, Observer
 from regjax.optimizers import SGD, Optimizer
 from regjax.recipe import Recipe
 from regjax.regularizers import Regularizer, Seen
-from regjax.regularizers.noise import drop
+from regjax.regularizers.draws import drop
 from regjax.tasks import Classification
 from regjax.train.inputs import stack_recipes
 from regjax.train.state import Data, Rows, Scale, Seed, State, Sums, init_state
@@ -70,7 +70,7 @@ def make_seed(number: int = 0, dtype: str = "float32") -> Seed:
     """Return the streams of a seed, without rows, inputs unscaled."""
     none: Any = np.zeros(0, np.int32)
     scale = Scale(np.zeros((), dtype), np.ones((), dtype))  # type: ignore[arg-type]
-    streams: Any = {name: np.uint32(number) for name in ("init", "order", "dropout")}
+    streams: Any = {name: np.uint32(number) for name in STREAMS}
     return Seed(streams, Rows(none, none, none), scale)
 
 

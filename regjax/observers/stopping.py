@@ -114,5 +114,5 @@ class EarlyStopping:
             strip_last=jnp.where(ended, value, watch.strip_last),
             rises=rises,
         )
-        # After its stop a run stays as it was, however long others go on with its course of training.
-        return jax.tree.map(lambda now, was: jnp.where(running, now, was), new, watch), improved
+        # A run that is over remembers what it knew at its end, however long its course of training goes on.
+        return jax.tree.map(lambda found, old: jnp.where(running, found, old), new, watch), improved

@@ -1,65 +1,22 @@
-"""Regularizers that act by noise in the forward pass."""
+"""Dropout of hidden units and inputs, and its relatives."""
 
-import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jax.extend.random import threefry_2x32
 
 from regjax.parts import hyper, part
 from regjax.regularizers.base import Now, Regularizer, Site
+from regjax.regularizers.draws import NORMAL_DRAWS, draw_normal, drop
 
-# One block of the generator serves four draws: on a CPU the draws are all that dropout costs. A rate is thereby rounded
-# to a multiple of 2**-16 (error at most 8e-6), and the scale is the reciprocal of the rounded rate: no bias is left.
-GRID = 2**16
-
-
-def draw_half_words(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Return independent uniform draws of 16 bits, as uint32 in [0, 2**16).
-
-    The generator is Threefry-2x32 with 20 rounds in counter mode: a block enciphers the counts (i, i + blocks) under
-    the key and gives two words, a word gives its low and its high half. All four halves are used.
-
-    Args:
-      key: threefry key; consumed.
-      shape: [batch, ...]; the batch is drawn in whole blocks, four rows at a time.
-
-    Reference: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011). Departure: none, but
-    `jax.random.bits` follows a flag of jax, and by its default XORs the two words of each block into one.
-    """
-    rows = -(-shape[0] // 4)
-    counts = jnp.arange(2 * rows * math.prod(shape[1:]), dtype=jnp.uint32).reshape(2, rows, *shape[1:])
-    words = threefry_2x32(jax.random.key_data(key), counts)
-    # Halves by a shift along a new axis would save a copy, but XLA then fuses the draws with the layers around them:
-    # beside batch norm the last bits of a run with dropout off were seen to differ from those of one without dropout.
-    halves = jnp.concatenate([words & 0xFFFF, words >> 16])
-    return halves.reshape(4 * rows, *shape[1:])[: shape[0]]
+# The negative limit of SELU, to which alpha dropout sets a unit: -lambda alpha of Klambauer et al. (2017).
+SELU_LIMIT = -1.7580993408473766
 
 
-def drop(key: jax.Array, x: jax.Array, rate: jax.Array) -> jax.Array:
-    """Return `x` with each element zeroed with probability `rate` and the others divided by `1 - rate`.
-
-        y_i = m_i x_i / (1 - rate),   m_i ~ Bernoulli(1 - rate)
-
-    For one key the masks of different rates are nested: what survives a high rate survives every lower one.
-
-    Args:
-      key: threefry key; consumed.
-      x: activations [batch, ...].
-      rate: drop probability in [0, 1], may be traced; rounded to a multiple of 2**-16.
-
-    Returns:
-      Array like `x`. At rate 0 it is `x` bit for bit; at rate 1 it is zero, with zero (finite) gradients.
-
-    >>> x = jnp.ones(3)
-    >>> bool((drop(jax.random.key(0), x, 0.0) == x).all())
-    True
-    """
-    threshold = jnp.round((1.0 - jnp.asarray(rate)) * GRID)
-    kept = draw_half_words(key, x.shape) < threshold.astype(jnp.uint32)
-    scale = jnp.where(threshold > 0, GRID / jnp.maximum(threshold, 1.0), 0.0).astype(x.dtype)
-    return jnp.where(kept, x * scale, jnp.zeros((), x.dtype))
+def pick(rate: Any, site: Site) -> jax.Array:
+    """Return the rate of a hidden layer, of one rate for all or a list with one for each."""
+    rate = jnp.asarray(rate)
+    return rate[site.index] if rate.ndim else rate
 
 
 @part
@@ -95,5 +52,102 @@ class Dropout(Regularizer):
         given = {"input": self.input, "hidden": self.hidden}.get(site.kind)
         if given is None:
             return x
-        rate = jnp.asarray(given)
-        return drop(now.draw("dropout", site.name), x, rate[site.index] if rate.ndim else rate)
+        return drop(now.draw("dropout", site.name), x, pick(given, site))
+
+
+@part
+class GaussianDropout(Regularizer):
+    """Multiplicative Gaussian noise with the mean and the variance of dropout.
+
+        h_i <- h_i (1 + sqrt(rate / (1 - rate)) z_i),   z_i ~ N(0, 1), drawn anew for each example and update
+
+    Applied where dropout is; a rate p has the noise variance p / (1 - p) of dropout at rate p, with no unit ever zero.
+
+    Reference: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple way to prevent neural
+    networks from overfitting" (2014), section 10. Departure: stated by the DROP probability; the normal draws are
+    those of `draw_normal`.
+    """
+
+    costly: ClassVar[tuple[str, ...]] = ("hidden", "input")
+    streams: ClassVar[tuple[str, ...]] = ("dropout",)
+
+    hidden: float | None = hyper(
+        off=0.0, range="[0, 1)", per_layer=True, help="drop probability with the same variance, after each hidden layer"
+    )
+    input: float | None = hyper(off=0.0, range="[0, 1)", help="the same, of input features")
+
+    @classmethod
+    def count_draws(cls, key: str, sites: list[tuple[Site, int]], num_params: int, num_inputs: int) -> float:
+        """Return one normal draw per activation of the sites that the hyper acts on."""
+        return NORMAL_DRAWS * sum(size for site, size in sites if site.kind == key)
+
+    def site(self, site: Site, x: jax.Array, now: Now) -> jax.Array:
+        """Return `x` times the noise of this site; `x` itself where the rate is None."""
+        given = {"input": self.input, "hidden": self.hidden}.get(site.kind)
+        if given is None:
+            return x
+        rate = pick(given, site)
+        z = draw_normal(now.draw("dropout", f"gaussian_{site.name}"), x.shape, x.dtype)
+        return x * (1 + jnp.sqrt(rate / (1 - rate)).astype(x.dtype) * z)
+
+
+@part
+class AlphaDropout(Regularizer):
+    """Dropout for self-normalising networks: it keeps the mean and the variance of standardised activations.
+
+        h_i <- a (m_i h_i + (1 - m_i) c) + b,   m_i ~ Bernoulli(q), q = 1 - rate,   c = SELU(-inf) = -1.7581
+        a = (q + c^2 q (1 - q))^(-1/2),   b = -a (1 - q) c
+
+    Mean 0 and variance 1 stay what they are. Applied after the activation of every hidden layer, which is to be SELU.
+
+    Reference: Klambauer, Unterthiner, Mayr, Hochreiter, "Self-normalizing neural networks" (2017). Departure: rates
+    are rounded to 2**-16.
+    """
+
+    costly: ClassVar[tuple[str, ...]] = ("rate",)
+    streams: ClassVar[tuple[str, ...]] = ("dropout",)
+
+    rate: float | None = hyper(
+        off=0.0, range="[0, 1)", per_layer=True, help="probability to set a hidden unit to SELU's negative limit"
+    )
+
+    @classmethod
+    def count_draws(cls, key: str, sites: list[tuple[Site, int]], num_params: int, num_inputs: int) -> float:
+        """Return one draw per hidden unit."""
+        return sum(size for site, size in sites if site.kind == "hidden")
+
+    def site(self, site: Site, x: jax.Array, now: Now) -> jax.Array:
+        """Return `x` with units set to SELU's limit, shifted and scaled; `x` itself where the rate is None."""
+        if site.kind != "hidden" or self.rate is None:
+            return x
+        rate = pick(self.rate, site)
+        # What survives at one in place of `x`: the mask, and nothing of its scale.
+        kept = drop(now.draw("dropout", f"alpha_{site.name}"), jnp.ones_like(x), rate) > 0
+        a = 1 / jnp.sqrt((1 - rate) * (1 + SELU_LIMIT**2 * rate))
+        noisy = a * jnp.where(kept, x, SELU_LIMIT) - a * rate * SELU_LIMIT
+        return jnp.where(rate > 0, noisy, x)
+
+
+@part
+class SpatialDropout(Regularizer):
+    """Dropout of whole channels of convolutional layers.
+
+        h[:, :, c] <- m_c h[:, :, c] / (1 - rate),   m_c ~ Bernoulli(1 - rate), anew for each example and update
+
+    Neighbouring places of a map are alike, so that dropping single ones leaves their content. Acts on hidden
+    activations [batch, height, width, channels] and on no others.
+
+    Reference: Tompson, Goroshin, Jain, LeCun, Bregler, "Efficient object localization using convolutional networks"
+    (2015). Departure: inverted scaling, rates rounded to 2**-16.
+    """
+
+    streams: ClassVar[tuple[str, ...]] = ("dropout",)
+
+    rate: float = hyper(off=0.0, range="[0, 1)", per_layer=True, help="drop probability of a hidden channel")
+
+    def site(self, site: Site, x: jax.Array, now: Now) -> jax.Array:
+        """Return `x` with channels dropped, `x` itself where it has no places."""
+        if site.kind != "hidden" or x.ndim != 4:
+            return x
+        ones = jnp.ones((x.shape[0], 1, 1, x.shape[3]), x.dtype)
+        return x * drop(now.draw("dropout", f"spatial_{site.name}"), ones, pick(self.rate, site))

@@ -1,8 +1,8 @@
 """Training on examples that stay on the host, for data larger than the devices: the same course, block by block.
 
 What `Compiled` does in one program is cut here into six that the host calls in turn (start a slot, order of a stretch,
-a block of updates, what is evaluated, a batch of an evaluation, the record), and one for predictions. They are made of
-the same functions as the resident program, from the same keys: equal examples in equal order, equal arithmetic.
+a block of updates, the averages, a batch of an evaluation, the record), and one for predictions. They are made of the
+same functions as the resident program, from the same keys: equal examples in equal order, equal arithmetic.
 
 Blocks are loaded by Grain: threads gather rows of the stored array, place them on the devices, and stay a bounded
 number of blocks ahead of the training. A pool of threads by hand was measured beside it and is no faster.
@@ -34,6 +34,7 @@ from regjax.train.population import (
     place,
     seed_kind,
     train_batches,
+    zero_sums,
 )
 from regjax.train.program import Compiled, Program, Trainer, argument_shapes, compile_quickly, count_memory, shape_of
 from regjax.train.state import Data, Seed, State, Sums, see
@@ -97,8 +98,9 @@ class Streamed(Trainer):
         first = shape_of(mesh, np.zeros(program.layout.rows, np.int32), batched=True)
         fresh = shape_of(mesh, np.zeros(program.layout.rows, bool), batched=True)
         count = shape_of(mesh, np.int32(0), batched=False)
-        zeros: Any = [np.zeros(program.layout[:2], seed.scale.factor.dtype)] * len(Sums._fields)
-        self.zero = place(mesh, Sums(*zeros), batched=True)
+        zero = jax.eval_shape(zero_sums, self.static, seed)
+        zero = jax.tree.map(lambda leaf: np.zeros(program.layout[:2], leaf.dtype), zero)
+        self.zero = place(mesh, zero, batched=True)
         updates, batch, self.batches = block_shapes(program, self.block)
 
         # Traced before anything is compiled: what cannot be streamed is refused at once.
@@ -191,7 +193,7 @@ class Streamed(Trainer):
         return Block(x, y, numbers, host)
 
     def finish(self, recipe: Recipe, seed: Seed, data: Data, state: State, moment: int) -> np.ndarray:
-        """Return predictions [rows, columns, observers, test rows, classes] of a kept moment."""
+        """Return predictions [rows, columns, observers, test rows, outputs] of a kept moment."""
         states = self.program.population.end(recipe, state, moment)
         test = np.asarray(seed.rows.test)
         cut = cut_batches(test)
@@ -261,7 +263,7 @@ def predict_batch(recipe: Recipe, seed: Seed, states: tuple[Any, Any], x: jax.Ar
 
     def one(seen: tuple[Any, tuple[Any, Any]]) -> jax.Array:
         observer, (params, stats) = seen
-        return recipe.task.predict(evaluate.forward(recipe, observer, params, stats, x, seed))
+        return recipe.task.predict(evaluate.forward(recipe, observer, params, stats, x, seed), seed.fit)
 
     return jax.lax.map(one, (recipe.observer, states))
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from regjax.keys import stream_key
 from regjax.optimizers import Adam
 from regjax.regularizers import L2, Dropout, Site
-from regjax.regularizers.noise import GRID, draw_half_words, drop
+from regjax.regularizers.draws import GRID, draw_half_words, drop
 from regjax.train.evaluate import evaluate, no_tap
 from regjax.train.state import Data, Rows
 from regjax.train.step import make_now

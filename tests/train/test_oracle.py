@@ -10,7 +10,7 @@ from reference import ORACLES, KerasAdam, Sgd, train_step
 from regjax.keys import hash_name, stream_key
 from regjax.optimizers import SGD, Adam
 from regjax.regularizers import REGULARIZERS
-from regjax.regularizers.noise import drop
+from regjax.regularizers.draws import drop
 
 STEPS = 200
 KERAS = Adam(1e-2, epsilon=1e-7, epsilon_style="keras")

@@ -185,7 +185,7 @@ def test_blocks_that_exist_at_once_are_bounded() -> None:
             furthest[0] = max(furthest[0], started[0] - taken[0])
             most[0] = max(most[0], sum(reference() is not None for reference in alive))
             changed.notify()
-        return Block(*[jnp.zeros(1)] * 3, (host, host, host))
+        return Block(jnp.zeros(1), jnp.zeros(1), jnp.zeros(1), (host, host, host))
 
     feed = Feed(load, 20)
     for _ in range(20):

@@ -206,3 +206,8 @@ def early_stopping(values: Sequence[float], patience: float, min_delta: float = 
         elif index - (improved[-1] if improved else -1) >= patience:
             return (improved[-1] if improved else -1), index
     return (improved[-1] if improved else -1), -1
+
+
+from reference_penalties import PENALTY_ORACLES  # noqa: E402  (it needs what is defined above)
+
+ORACLES |= PENALTY_ORACLES

@@ -70,7 +70,7 @@ def make_seed(number: int = 0, dtype: str = "float32") -> Seed:
     """Return the streams of a seed, without rows, inputs unscaled."""
     none: Any = np.zeros(0, np.int32)
     scale = Scale(np.zeros((), dtype), np.ones((), dtype))  # type: ignore[arg-type]
-    streams: Any = {name: np.uint32(number) for name in ("init", "order", "dropout")}
+    streams: Any = {name: np.uint32(number) for name in ("init", "order", "dropout", "noise")}
     return Seed(streams, Rows(none, none, none), scale)
 
 

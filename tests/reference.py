@@ -211,5 +211,6 @@ def early_stopping(values: Sequence[float], patience: float, min_delta: float = 
 # The oracles of other files are made of what stands above.
 from reference_averages import AVERAGES  # noqa: E402
 from reference_noise import NOISE_ORACLES  # noqa: E402
+from reference_penalties import PENALTY_ORACLES  # noqa: E402
 
-ORACLES |= AVERAGES | NOISE_ORACLES
+ORACLES |= AVERAGES | NOISE_ORACLES | PENALTY_ORACLES

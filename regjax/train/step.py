@@ -64,9 +64,10 @@ def step(
         return compute_objective(recipe, acting, batch, params, state.stats, fit)
 
     (loss, forward), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    gradients = settle(gradients, recipe)
     for part, when in acting:
         place = part.ascend(state.params, gradients, when)
-        gradients = gradients if place is None else jax.grad(objective, has_aux=True)(place)[0]
+        gradients = gradients if place is None else settle(jax.grad(objective, has_aux=True)(place)[0], recipe)
     for part, when in acting:
         gradients = part.gradient(gradients, when)
     updates, opt = recipe.optimizer.direction().update(gradients, state.opt, state.params)
@@ -139,3 +140,15 @@ def own(x: jax.Array, recipe: Recipe) -> jax.Array:
     operands cost more than it saves; so `x` is multiplied by a one that only the program knows to be one.
     """
     return x * jnp.where(recipe.optimizer.learning_rate < 0, 0.0, 1.0).astype(x.dtype)
+
+
+def settle(gradients: Params, recipe: Recipe) -> Params:
+    """Return the gradient bit for bit, rounded before anything is done with it.
+
+    The gradient of a norm's scale ends in a product, which the compiler fuses with the optimizer's sums, unrounded,
+    where nothing stands between: what alters gradients would then change last bits at its off value. A bound that only
+    the program knows to be infinite keeps them apart (a choice does not: LLVM makes a loop of each of its branches).
+    Gradients of matrices come rounded from their products.
+    """
+    bound = jnp.where(recipe.optimizer.learning_rate < 0, 0.0, jnp.inf)
+    return jax.tree.map(lambda g: g if g.ndim >= 2 else jnp.minimum(g, bound.astype(g.dtype)), gradients)

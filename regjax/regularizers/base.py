@@ -69,7 +69,7 @@ class Now(NamedTuple):
 
     Attributes:
       step: number of updates made so far, an unbatched int32.
-      progress: share of the planned updates that were made, in [0, 1).
+      steps: number of planned updates, a Python int.
       lr: learning rate of this update.
       seeds: {stream: uint32 seed} of this run.
       before: parameters before this update.
@@ -80,7 +80,7 @@ class Now(NamedTuple):
     """
 
     step: jax.Array
-    progress: jax.Array
+    steps: int
     lr: jax.Array
     seeds: dict[str, jax.Array]
     before: Params
@@ -150,11 +150,11 @@ class Regularizer:
         return batch
 
     def weights(self, params: Params, now: Now) -> Params:
-        """Return the parameters that the forward pass uses."""
+        """Return the parameters that the forward pass uses; sampled by `mc_dropout` too, then without a memory."""
         return params
 
     def site(self, site: Site, x: jax.Array, now: Now) -> jax.Array:
-        """Return the activations `x` [batch, ...] of a site in training mode."""
+        """Return the activations `x` [batch, ...] of a site with noise; sampled by `mc_dropout` too, without a memory."""
         return x
 
     def penalty(self, seen: Seen, now: Now) -> jax.Array | None:

@@ -13,7 +13,7 @@ from regjax.regularizers.base import Now, Params, Regularizer
 class Scheduled(Regularizer):
     """A regularizer that acts in a part of the training only, and is off before and after.
 
-        hyper_t = hyper where begin <= t / T < end (or end = 1), else its off value;   t updates made of T planned
+        hyper_t = hyper where round(begin T) <= t < round(end T), else its off value;   t updates made of T planned
 
     A study writes `begin` and `end` beside the hypers of any regularizer: `"l1.begin" = 0.9` adds L1 for the last
     tenth of the updates, `"decay.end" = 0.5` drops the decay for the second half.
@@ -28,7 +28,9 @@ class Scheduled(Regularizer):
 
     def at(self, now: Now) -> Regularizer:
         """Return the regularizer, with every hyper that has an off value there outside of its time."""
-        active = (now.progress >= self.begin) & ((now.progress < self.end) | (self.end >= 1))
+        # Steps are compared, not shares: XLA rounds a quotient in more than one way.
+        begin, end = (jnp.round(jnp.asarray(share) * now.steps) for share in (self.begin, self.end))
+        active = (now.step >= begin) & ((now.step < end) | (self.end >= 1))
         switches = {name: h.off for name, h in hypers(type(self.part)).items() if h.off is not None}
         given = {name: getattr(self.part, name) for name in switches}
         return dataclasses.replace(  # type: ignore[type-var]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from regjax.parts import hyper, part, setting
 from regjax.regularizers.base import Now, Regularizer, Seen
-from regjax.regularizers.noise import GRID, draw_half_words
+from regjax.regularizers.draws import GRID, draw_half_words
 
 
 @part

@@ -60,11 +60,14 @@ def sample(
 ) -> jax.Array:
     """Return the outputs whose predictions are the mean over samples with noise; `plain` where samples is 0."""
     count = jnp.round(observer.mc_dropout.samples).astype(jnp.int32)  # type: ignore[union-attr]
+    mask = make_mask(params, recipe.decay_on)
+    end = Now(jnp.int32(recipe.steps), recipe.steps, jnp.float32(0), seed.streams, params, mask)
+    parts = [part.at(end._replace(step=end.step - 1)) for part in recipe.regularizers]
 
     def add(index: jax.Array, total: jax.Array) -> jax.Array:
         # Steps below zero: no update draws this noise.
-        now = Now(-1 - index, jnp.float32(1), jnp.float32(0), seed.streams, params, make_mask(params, recipe.decay_on))
-        used, tap = make_noise(params, [(part.at(now), now) for part in recipe.regularizers])
+        now = end._replace(step=-1 - index)
+        used, tap = make_noise(params, [(part, now) for part in parts])
         return total + recipe.task.predict(recipe.forward(used, stats, inputs, tap, False).outputs, seed.fit)
 
     total = jax.lax.fori_loop(0, count, add, jnp.zeros_like(plain))

@@ -27,7 +27,7 @@ def make_now(recipe: Recipe, seed: Seed, state: State, step: jax.Array) -> Now:
     """Return the moment of update `step` (from 0) that regularizers are given."""
     return Now(
         step=step,
-        progress=step / recipe.steps,
+        steps=recipe.steps,
         lr=learning_rate(recipe.optimizer, step, recipe.steps),
         seeds=seed.streams,
         before=state.params,

@@ -20,7 +20,7 @@ LABELS = np.arange(64) % 4
 
 def make_now(seed=0, step=0):
     """Return a moment that has nothing but draws."""
-    return Now(jnp.int32(step), jnp.float32(0), jnp.float32(0), small.make_seed(seed).streams, {}, {})
+    return Now(jnp.int32(step), 100, jnp.float32(0), small.make_seed(seed).streams, {}, {})
 
 
 def apply(part, x=IMAGES, rows=None, seed=0, step=0):

@@ -30,7 +30,7 @@ MASK = {"layer": {"kernel": True, "bias": False}}
 
 def moment(seed=0, step=0):
     """Return a moment that has nothing but draws and a mask."""
-    return Now(jnp.int32(step), jnp.float32(0), jnp.float32(0), small.make_seed(seed).streams, PARAMS, MASK)
+    return Now(jnp.int32(step), 100, jnp.float32(0), small.make_seed(seed).streams, PARAMS, MASK)
 
 
 def at_site(part, x, site=HIDDEN, **when):

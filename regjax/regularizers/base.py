@@ -154,7 +154,7 @@ class Regularizer:
         return params
 
     def site(self, site: Site, x: jax.Array, now: Now) -> jax.Array:
-        """Return the activations `x` [batch, ...] of a site with noise; sampled by `mc_dropout` too, without a memory."""
+        """Return the noisy activations of a site from `x` [batch, ...]; sampled by `mc_dropout` too, without a memory."""
         return x
 
     def penalty(self, seen: Seen, now: Now) -> jax.Array | None:

@@ -7,7 +7,7 @@ import numpy as np
 from reference import Oracle, Params, central_gradient, loss_and_gradients
 
 from regjax.keys import hash_name, stream_key
-from regjax.regularizers.noise import draw_half_words
+from regjax.regularizers.draws import draw_half_words
 
 
 def run_network(params: Params, x: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:

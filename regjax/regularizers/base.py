@@ -150,11 +150,11 @@ class Regularizer:
         return batch
 
     def weights(self, params: Params, now: Now) -> Params:
-        """Return the parameters that the forward pass uses; sampled by `mc_dropout` too, then without a memory."""
+        """Return the parameters that the forward pass uses; `mc_dropout` samples them too, without memory."""
         return params
 
     def site(self, site: Site, x: jax.Array, now: Now) -> jax.Array:
-        """Return the noisy activations of a site from `x` [batch, ...]; sampled by `mc_dropout` too, without a memory."""
+        """Return the noisy activations of a site from `x` [batch, ...]; `mc_dropout` samples them too, without memory."""
         return x
 
     def penalty(self, seen: Seen, now: Now) -> jax.Array | None:

@@ -18,8 +18,9 @@ from regjax.files import StoreError, canonical, digest
 from regjax.harvest import Harvest, gather
 from regjax.plan import Group, Plan, Run
 from regjax.progress import Progress
+from regjax.queue import checkpoint_path, describe_queue, find_checkpoints, flat_ids, read_queue
 from regjax.train import checkpoint
-from regjax.train.layout import Layout, Row, Trajectory, halve, make_rows
+from regjax.train.layout import Layout, Row, halve, make_rows
 from regjax.train.program import Program, Trainer, argument_shapes, make_program, place_data
 from regjax.train.records import Place, make_records
 from regjax.train.seats import Live, Seats, begin, empty_seats, look, refill, take_seats
@@ -202,36 +203,6 @@ def train_runs(
         train_queue(work, name, rows)
 
 
-def describe_queue(program: Program, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return what `queue.json` says: the runs in order, and all that their bits depend on besides."""
-    return {
-        "rows": [[[run.id for run in trajectory.runs] for trajectory in row] for row in rows],
-        "layout": list(program.layout),
-        "asked": list(program.asked or program.layout),
-        "devices": program.devices,
-        "room": program.room,
-        "segment": program.segment,
-        "data": "streamed" if program.streamed else "resident",
-    }
-
-
-def flat_ids(queue: Mapping[str, Any]) -> list[str]:
-    """Return the identities of all runs of a `queue.json`."""
-    return [run for row in queue["rows"] for trajectory in row for run in trajectory]
-
-
-def read_queue(queue: Mapping[str, Any], program: Program, left: Mapping[str, Run]) -> tuple[Row, ...]:
-    """Return the rows of a stored queue that this program can go on with; none where it cannot or nothing is left."""
-    known = {run.id: run for run in program.group.runs}
-    ids = flat_ids(queue)
-    if not set(ids) <= set(known) or not set(ids) & set(left):
-        return ()
-    rows = tuple(
-        tuple(Trajectory(tuple(known[run] for run in trajectory)) for trajectory in row) for row in queue["rows"]
-    )
-    return rows if describe_queue(program, rows) == dict(queue) else ()
-
-
 def train_queue(work: Work, name: str, rows: Sequence[Row]) -> None:
     """Train a queue to its end, storing records, what has ended and a checkpoint after every segment."""
     program, progress = work.program, work.progress
@@ -382,14 +353,3 @@ def count_trained(program: Program, live: Live) -> float:
             if not seats.ended[row, column]:
                 whole -= len(trajectory.runs) * (steps.steps - int(seats.step[row]))
     return whole / steps.steps_per_epoch
-
-
-def checkpoint_path(out: Path, name: str, segments: int) -> Path:
-    """Return the folder of the checkpoint after so many segments."""
-    return store.chunk_folder(out, name) / "checkpoint" / f"{segments:06d}"
-
-
-def find_checkpoints(out: Path, name: str) -> list[Path]:
-    """Return the complete checkpoints of a queue, the newest first."""
-    folder = checkpoint_path(out, name, 0).parent
-    return sorted((path for path in folder.glob("[0-9]*") if path.name.isdigit()), reverse=True)

@@ -12,22 +12,22 @@ from regjax.config import (
     Problem,
     Steps,
     Study,
-    find_model_problems,
     plain,
     resolve_at,
     resolve_cell,
     resolve_steps,
 )
 from regjax.data import DataError, Dataset, Rows, split_rows
+from regjax.demands import check_inputs, check_needs, check_patterns, check_snapshots, check_warmup
 from regjax.design import Cell, full_factorial, make_cells, make_contrasts, match_cells
 from regjax.files import canonical, digest
-from regjax.grouping import Setting, make_recipes, measure, off
+from regjax.grouping import Setting, make_recipes
 from regjax.identity import describe_run
 from regjax.keys import STREAMS
 from regjax.labels import count_targets, resolve_task
 from regjax.observers import OBSERVERS
 from regjax.parts import is_off
-from regjax.recipe import Recipe, make_mask
+from regjax.recipe import Recipe
 from regjax.tasks import Task
 
 
@@ -234,94 +234,6 @@ def restores_best(cell: CellSettings) -> bool:
     """Return whether runs of a cell end in their best state: early stopping is on and restores."""
     stopping = cell.observers.get("early_stopping", {})
     return not is_off(OBSERVERS["early_stopping"], stopping) and stopping["restore"] > 0
-
-
-def check_inputs(cells: Sequence[CellSettings], dataset: Dataset) -> None:
-    """Refuse models that cannot take the inputs of the data.
-
-    Raises:
-      ConfigError: names every setting that does not fit.
-    """
-    shape = dataset.x.shape[1:]
-    problems = [problem for cell in cells for problem in find_model_problems(cell.model, shape)]
-    if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
-
-
-def check_needs(cells: Sequence[CellSettings], setting: Setting) -> None:
-    """Refuse regularizers that data, task or network have nothing for.
-
-    Raises:
-      ConfigError: names every such regularizer, and what it needs.
-    """
-    problems: dict[Problem, None] = {}
-    for cell in cells:
-        for name, part_class in setting.regularizers.items():
-            for need in part_class.needs if not off(setting, cell, name) else ():
-                got, expected = find_lack(need, cell, setting)
-                if got:
-                    problems[Problem(name, got, expected)] = None
-    if problems:
-        raise ConfigError(list(problems))
-
-
-def find_lack(need: str, cell: CellSettings, setting: Setting) -> tuple[str, str]:
-    """Return what there is in place of what a regularizer needs, and what it needs; two empty texts where it is."""
-    shape = setting.input_shape
-    if need == "images":
-        lacks, got = len(shape) not in (2, 3), f"inputs of shape {list(shape)}"
-        return (got, "images [height, width] or [height, width, channels]") if lacks else ("", "")
-    if need == "classes":
-        return ("", "") if setting.task.has_classes else ("targets that are numbers", 'task.name = "classification"')
-    if need == "residual":
-        found = any(site.kind == "residual" for site, _ in measure(cell, setting).sites)
-        return ("", "") if found else ("a network without residual branches", 'model.name = "resnet" or "vit"')
-    raise ValueError(f'got need {need!r}, expected "images", "classes" or "residual"')
-
-
-def check_warmup(cells: Sequence[CellSettings], steps: Sequence[Steps]) -> None:
-    """Refuse a warm-up that does not end before the training does.
-
-    Raises:
-      ConfigError: names both lengths.
-    """
-    for cell, course in zip(cells, steps, strict=True):
-        warmup = cell.optimizer.schedule.warmup_steps
-        if warmup >= course.steps:
-            expected = f"less than the {course.steps} updates of the training"
-            raise ConfigError([Problem("optimizer.schedule.warmup_steps", str(warmup), expected)])
-
-
-def check_snapshots(cells: Sequence[CellSettings], steps: Sequence[Steps]) -> None:
-    """Refuse snapshots whose cycles do not end at evaluations, where they are taken.
-
-    Raises:
-      ConfigError: names the count and the evaluations.
-    """
-    for cell, course in zip(cells, steps, strict=True):
-        count = int(cell.observers.get("snapshots", {}).get("count", 1))
-        evaluations = course.steps // course.evaluate_steps
-        if evaluations % count:
-            expected = f"a divisor of the {evaluations} evaluations of the training"
-            hint = "each cycle must end at an evaluation; change it or training.evaluate_every"
-            raise ConfigError([Problem("snapshots.count", str(count), expected, hint)])
-
-
-def check_patterns(recipe: Recipe, dataset: Dataset) -> None:
-    """Refuse patterns of `model.decay_on` that name no parameter: every penalty would silently do nothing.
-
-    Raises:
-      ConfigError: names the patterns, and the parameters that there are.
-    """
-    if isinstance(recipe.decay_on, str):
-        return
-    example = jax.ShapeDtypeStruct((1, *dataset.x.shape[1:]), "float32")
-    params, _ = jax.eval_shape(recipe.model.init, jax.eval_shape(lambda: jax.random.key(0)), example)
-    idle = [pattern for pattern in recipe.decay_on if not any(jax.tree.leaves(make_mask(params, (pattern,))))]
-    if idle:
-        paths = jax.tree_util.tree_flatten_with_path(params)[0]
-        names = ", ".join(jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths)
-        raise ConfigError([Problem("model.decay_on", ", ".join(idle), f"patterns that match one of: {names}")])
 
 
 def _make_groups(runs: Sequence[Run], steps: Sequence[Steps], study: Study, dataset: Dataset) -> tuple[Group, ...]:

@@ -20,6 +20,7 @@ from regjax.execute import choose_program, train_group, train_runs, unique
 from regjax.files import StoreError
 from regjax.plan import Plan, make_plan
 from regjax.progress import Progress
+from regjax.queue import flat_ids
 from regjax.train import checkpoint
 from regjax.train import program as engine_program
 from regjax.train.layout import Layout, Row
@@ -220,7 +221,7 @@ def test_a_study_that_grows_goes_on_with_its_queue(
     (new,) = (value for key, value in queues.items() if key != name)
 
     assert queues[name] == queue
-    assert set(execute.flat_ids(new)) == {run.id for run in grown.runs} - set(execute.flat_ids(queue))
+    assert set(flat_ids(new)) == {run.id for run in grown.runs} - set(flat_ids(queue))
     assert set(store.done_runs(tmp_path)) == {run.id for run in grown.runs}
     assert {part: told for part, told in published(tmp_path).items() if part.chunk == name} == published(whole)
     assert_same_numbers(tmp_path, whole)
@@ -239,7 +240,7 @@ def test_a_queue_of_another_machine_is_abandoned(
     new = {key: value for key, value in store.iter_queues(tmp_path) if key != name}
 
     assert len(new) == 1
-    assert set(execute.flat_ids(*new.values())) == set(execute.flat_ids(queue)) - finished
+    assert set(flat_ids(*new.values())) == set(flat_ids(queue)) - finished
     assert {run for run, part in store.done_runs(tmp_path).items() if part.chunk == name} == finished
     assert sorted(store.chunk_folder(tmp_path, name).rglob("*")) == before
     assert_same_numbers(tmp_path, whole)

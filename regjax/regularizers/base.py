@@ -154,7 +154,7 @@ class Regularizer:
         return params
 
     def site(self, site: Site, x: jax.Array, now: Now) -> jax.Array:
-        """Return the noisy activations of a site from `x` [batch, ...]; `mc_dropout` samples them too, without memory."""
+        """Return the noisy activations of a site from `x` [batch, ...]; `mc_dropout` samples them, without memory."""
         return x
 
     def penalty(self, seen: Seen, now: Now) -> jax.Array | None:

@@ -1,0 +1,51 @@
+"""Queues in a run directory: which runs are in one, what their bits depend on besides, where its checkpoints lie."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from regjax import store
+from regjax.plan import Run
+from regjax.train.layout import Row, Trajectory
+from regjax.train.program import Program
+
+
+def describe_queue(program: Program, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return what `queue.json` says: the runs in order, and all that their bits depend on besides."""
+    return {
+        "rows": [[[run.id for run in trajectory.runs] for trajectory in row] for row in rows],
+        "layout": list(program.layout),
+        "asked": list(program.asked or program.layout),
+        "devices": program.devices,
+        "room": program.room,
+        "segment": program.segment,
+        "data": "streamed" if program.streamed else "resident",
+    }
+
+
+def flat_ids(queue: Mapping[str, Any]) -> list[str]:
+    """Return the identities of all runs of a `queue.json`."""
+    return [run for row in queue["rows"] for trajectory in row for run in trajectory]
+
+
+def read_queue(queue: Mapping[str, Any], program: Program, left: Mapping[str, Run]) -> tuple[Row, ...]:
+    """Return the rows of a stored queue that this program can go on with; none where it cannot or nothing is left."""
+    known = {run.id: run for run in program.group.runs}
+    ids = flat_ids(queue)
+    if not set(ids) <= set(known) or not set(ids) & set(left):
+        return ()
+    rows = tuple(
+        tuple(Trajectory(tuple(known[run] for run in trajectory)) for trajectory in row) for row in queue["rows"]
+    )
+    return rows if describe_queue(program, rows) == dict(queue) else ()
+
+
+def checkpoint_path(out: Path, name: str, segments: int) -> Path:
+    """Return the folder of the checkpoint after so many segments."""
+    return store.chunk_folder(out, name) / "checkpoint" / f"{segments:06d}"
+
+
+def find_checkpoints(out: Path, name: str) -> list[Path]:
+    """Return the complete checkpoints of a queue, the newest first."""
+    folder = checkpoint_path(out, name, 0).parent
+    return sorted((path for path in folder.glob("[0-9]*") if path.name.isdigit()), reverse=True)

@@ -62,6 +62,8 @@ class GaussianDropout(Regularizer):
         h_i <- h_i (1 + sqrt(rate / (1 - rate)) z_i),   z_i ~ N(0, 1), drawn anew for each example and update
 
     Applied where dropout is; a rate p has the noise variance p / (1 - p) of dropout at rate p, with no unit ever zero.
+    Off, in one program with other noise that is off and with batch norm, last bits may differ from those of a program
+    without (2e-7 after 100 updates); alone they do not.
 
     Reference: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple way to prevent neural
     networks from overfitting" (2014), section 10. Departure: stated by the DROP probability; the normal draws are
@@ -99,6 +101,7 @@ class AlphaDropout(Regularizer):
         a = (q + c^2 q (1 - q))^(-1/2),   b = -a (1 - q) c
 
     Mean 0 and variance 1 stay what they are. Applied after the activation of every hidden layer, which is to be SELU.
+    For last bits beside batch norm see `GaussianDropout`.
 
     Reference: Klambauer, Unterthiner, Mayr, Hochreiter, "Self-normalizing neural networks" (2017). Departure: rates
     are rounded to 2**-16.

@@ -30,7 +30,8 @@ class DropConnect(Regularizer):
 
         W_ij <- m_ij W_ij / (1 - rate),   m_ij ~ Bernoulli(1 - rate), drawn anew for each update
 
-    Acts on the weights that penalties act on (`model.decay_on`), so by default on no bias.
+    Acts on the weights that penalties act on (`model.decay_on`), so by default on no bias. For last
+    bits beside batch norm see `GaussianDropout`.
 
     Reference: Wan, Zeiler, Zhang, LeCun, Fergus, "Regularization of neural networks using DropConnect" (2013).
     Departure: one mask serves all examples of an update, theirs is drawn for each example; inference uses the mean

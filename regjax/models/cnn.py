@@ -113,9 +113,9 @@ class _Network(nn.Module):
             name, window = f"hidden_{index}", 1
             if index < len(s.channels):
                 window, within = (s.windows[index], 1) if apart else (1, s.windows[index])
-                x = Convolution(s, width, s.kernel, self.dtype, 1, within, s.padding, name=name)(x)
+                x = Convolution(s, width, s.kernel, self.dtype, 1, within, s.padding, s.has_bias, name=name)(x)
             else:
-                x = make_dense(s, width, self.dtype, name)(x.reshape(x.shape[0], -1))
+                x = make_dense(s, width, self.dtype, name, s.has_bias)(x.reshape(x.shape[0], -1))
             x = site("hidden", index, between.activate(x, f"norm_{index}", window))
         return make_dense(s, self.num_outputs, self.dtype, "output")(x.reshape(x.shape[0], -1))
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from regjax.models.base import Forward, Model, Params, Stats, Tap
@@ -70,6 +71,7 @@ class Convolution(nn.Module):
       channels: of the result.
       kernel, stride, window, padding: as for `convolve`.
       dtype: of the parameters.
+      has_bias: whether a bias is added.
     """
 
     settings: Any
@@ -79,13 +81,16 @@ class Convolution(nn.Module):
     stride: int = 1
     window: int = 1
     padding: Padding = "same"
+    has_bias: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the maps of images [batch, height, width, channels]."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.channels)
         kernel = self.param("kernel", INITS[self.settings.init](), shape, self.dtype)
-        bias = self.param("bias", nn.initializers.zeros, (self.channels,), self.dtype)
+        zeros = nn.initializers.zeros
+        bias = self.param("bias", zeros, (self.channels,), self.dtype) if self.has_bias else jnp.zeros(self.channels)
+        bias = bias.astype(x.dtype)
         return convolve(x, kernel, bias, self.window, self.padding, stride=self.stride)
 
 

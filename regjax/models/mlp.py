@@ -67,7 +67,7 @@ class _Network(nn.Module):
         site = name_sites(tap, {"input": 1, "hidden": s.num_hidden})
         x = site("input", 0, x.reshape(x.shape[0], -1))
         for index, width in enumerate(s.widths):
-            h = make_dense(s, width, self.dtype, f"hidden_{index}")(x)
+            h = make_dense(s, width, self.dtype, f"hidden_{index}", s.has_bias)(x)
             h = between.activate(h, f"norm_{index}")
             if s.skip:
                 equal = x.shape[-1] == width

@@ -33,7 +33,8 @@ class LayerSettings(Settings):
       norm_momentum: weight of the OLD value in the running averages of "batch" and "ghost", in [0, 1).
       norm_epsilon: added to the variance.
       init: distribution of the initial weights; biases start at zero. The weights of a layer depend on the key and the
-        layer's name only, so that they are equal with and without norm.
+        layer's name only, so that they are equal with and without norm. Layers right before "batch" or "ghost" have no
+        bias: the norm's own takes its place.
 
     Reference: Ioffe, Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
     shift" (2015); Hoffer, Hubara, Soudry, "Train longer, generalize better: closing the generalization gap in large
@@ -50,6 +51,14 @@ class LayerSettings(Settings):
     norm_momentum: float = setting(default=0.9, range="[0, 1)")
     norm_epsilon: float = setting(default=1e-5, range="(0, inf)")
     init: Init = "glorot_uniform"
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether a layer before a norm has a bias: a norm over the batch that follows it at once would take it away.
+
+        Its gradient would be rounding alone, of which Adam makes steps of full size.
+        """
+        return self.norm not in ("batch", "ghost") or self.norm_place == "after"
 
     def find_group_misfits(self, widths: Sequence[int]) -> list[Misfit]:
         """Return what is wrong with `groups` where layers have these units or channels."""

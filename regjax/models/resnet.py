@@ -93,14 +93,14 @@ class _Network(nn.Module):
         between = Between(s, train, dtype)
         site = name_sites(tap, {"input": 1, "hidden": blocks, "residual": blocks})
         x = site("input", 0, x[..., None] if x.ndim == 3 else x)
-        x = between.activate(Convolution(s, s.width, 3, dtype, name="stem")(x), "norm_stem")
+        x = between.activate(Convolution(s, s.width, 3, dtype, has_bias=s.has_bias, name="stem")(x), "norm_stem")
         for index in range(blocks):
             stage, place = divmod(index, blocks // STAGES)
             channels, stride = s.width * 2**stage, 2 if stage and not place else 1
             first, second = f"conv_{2 * index}", f"conv_{2 * index + 1}"
-            h = Convolution(s, channels, 3, dtype, stride, name=first)(x)
+            h = Convolution(s, channels, 3, dtype, stride, has_bias=s.has_bias, name=first)(x)
             h = between.activate(h, f"norm_{2 * index}")
-            h = Convolution(s, channels, 3, dtype, name=second)(h)
+            h = Convolution(s, channels, 3, dtype, has_bias=s.has_bias, name=second)(h)
             h = site("residual", index, between.normalise(h, f"norm_{2 * index + 1}", "before"))
             h = ACTIVATIONS[s.activation](h + _shorten(s, between, x, stride, index))
             x = site("hidden", index, between.normalise(h, f"norm_{2 * index + 1}", "after"))
@@ -114,7 +114,7 @@ def _shorten(s: ResNet, between: Between, x: jax.Array, stride: int, index: int)
     channels = x.shape[-1]
     if s.shortcut == "pad":
         return jnp.pad(x[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), (0, channels)))
-    x = Convolution(s, 2 * channels, 1, between.dtype, stride, name=f"skip_{index}")(x)
+    x = Convolution(s, 2 * channels, 1, between.dtype, stride, has_bias=s.has_bias, name=f"skip_{index}")(x)
     return between.normalise(x, f"norm_skip_{index}", "before")
 
 

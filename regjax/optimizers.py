@@ -127,7 +127,7 @@ class RMSProp:
 
     def direction(self) -> optax.GradientTransformation:
         """Return the transformation of gradients into u."""
-        return optax.scale_by_rms(self.rho, self.epsilon, eps_in_sqrt=False)
+        return _scale_by_rms(self.rho, self.epsilon)
 
     def metric(self, state: Any, params: Any) -> Any:
         """Return by what each coordinate of an update was scaled: 1 / (sqrt(v) + epsilon)."""
@@ -155,6 +155,17 @@ def _scale_by_adam(b1: float, b2: float, epsilon: float, before_correction: bool
         return jax.tree.map(lambda m, v: scale * m / (jnp.sqrt(v) + added), state.mu, state.nu), state
 
     return optax.GradientTransformation(optax.scale_by_adam(b1, b2).init, update)
+
+
+def _scale_by_rms(rho: float, epsilon: float) -> optax.GradientTransformation:
+    """Return RMSprop; its moment has one product, for the reason that Adam's have."""
+
+    def update(updates: Any, state: optax.ScaleByRmsState, params: Any = None) -> tuple[Any, Any]:
+        nu = jax.tree.map(lambda v, g: v + (1 - rho) * (jnp.square(g) - v), state.nu, updates)
+        scaled = jax.tree.map(lambda v, g: g / (jnp.sqrt(v) + epsilon), nu, updates)
+        return scaled, optax.ScaleByRmsState(nu)
+
+    return optax.GradientTransformation(optax.scale_by_rms().init, update)
 
 
 def learning_rate(optimizer: "Optimizer", step: jax.Array, steps: int) -> jax.Array:

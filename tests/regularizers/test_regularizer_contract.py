@@ -34,9 +34,9 @@ VALUES = {
     ("cutmix", "alpha"): (0.25, 0.75, 8.0),
 }
 # Beside batch norm XLA compiles a network with several of these, all off, with other last bits than one with none: each
-# multiplication by one is exact, but sums are fused and associated anew. Their hypers are costly, so that the planner
-# can leave them out; of all the others, and of each of these without batch norm, the bits are held.
-INEXACT = ("dropconnect", "gaussian_dropout", "alpha_dropout", "fgsm")
+# multiplication by one is exact, but sums are fused and associated anew. Most of their hypers are costly, so that the
+# planner can leave them out; of all the others, and of each of these without batch norm, the bits are held.
+INEXACT = ("dropconnect", "gaussian_dropout", "alpha_dropout", "fgsm", "activation_l2")
 EACH_SWITCH = pytest.mark.parametrize(("name", "field"), SWITCHES, ids=[f"{n}.{f}" for n, f in SWITCHES])
 EACH = pytest.mark.parametrize("name", REGULARIZERS)
 
@@ -173,6 +173,15 @@ def test_all_off_beside_batch_norm_is_close_to_none():
     found = small.flat(with_off[0].params)
     for path, leaf in small.flat(without[0].params).items():
         np.testing.assert_allclose(found[path], leaf, rtol=0, atol=1e-5, err_msg=path)
+
+
+@pytest.mark.parametrize("name", ["activation_l2", "dropconnect", "gaussian_dropout", "alpha_dropout"])
+def test_off_equals_absent_beside_batch_norm(name):
+    """Of those that are not exact together, these are so alone: off beside batch norm leaves every bit."""
+    model = MLP(small.WIDTHS, norm="batch")
+    without, with_off = trained((), "adam", model), trained((name,), "adam", model)
+
+    assert small.same_bits(without[0].params, with_off[0].params)
 
 
 @EACH_SWITCH

@@ -1,0 +1,79 @@
+"""Schedules: every regularizer may begin late and end early, and is off before and after."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import small_runs as small
+
+from regjax.optimizers import SGD
+from regjax.parts import hypers
+from regjax.regularizers import REGULARIZERS, Scheduled
+from regjax.train.step import make_now
+
+STEPS = 20
+SWITCHES = [(n, f) for n, cls in REGULARIZERS.items() for f, h in hypers(cls).items() if h.off is not None]
+# Bounds that small gradients reach; any other switch is on at a quarter.
+VALUES = {("clip_norm", "bound"): 0.1, ("clip_value", "bound"): 0.01}
+
+
+def make_member(switch, begin=None, end=None):
+    """Return a recipe with all regularizers, one switch on; scheduled where begin and end are given."""
+    parts = []
+    for name, part_class in REGULARIZERS.items():
+        part = part_class(**({switch[1]: VALUES.get(switch, 0.25)} if switch and switch[0] == name else {}))
+        parts.append(part if begin is None else Scheduled(part, begin, end))
+    return small.make_recipe(*parts, optimizer=SGD(0.05, momentum=0.9), steps=STEPS)
+
+
+@functools.cache
+def trainer():
+    """Return recipes [members] -> parameters after every update, flat [members, updates, parameters]."""
+    x, labels = small.make_batches(STEPS)
+    seed = small.make_seed()
+
+    def follow(recipe):
+        def update(state, batch):
+            now = make_now(recipe, seed, state, batch[0])
+            state = small.step(recipe, state, batch[1], batch[2], jnp.arange(16), now)[0]
+            return state, jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(state.params)])
+
+        begin = small.init_state(recipe, seed, small.Data(x[0], labels[0]))
+        return jax.lax.scan(update, begin, (jnp.arange(STEPS, dtype=jnp.int32), x, labels))[1]
+
+    return jax.jit(jax.vmap(follow))
+
+
+@functools.cache
+def trace(begin=None, end=None):
+    """Return the parameters after every update of a member per switch, and of one with all off at the end."""
+    return np.asarray(trainer()(small.stack(*(make_member(s, begin, end) for s in (*SWITCHES, None)))))
+
+
+def test_a_schedule_over_the_whole_training_changes_no_bit():
+    """From 0 to 1 every scheduled regularizer trains the very network of the plain one."""
+    whole, plain = trace(0.0, 1.0), trace()
+
+    assert [s for s, a, b in zip(SWITCHES, whole, plain, strict=False) if a.tobytes() != b.tobytes()] == []
+
+
+def test_off_before_its_begin():
+    """With begin = 0.5 the first half is that of a training with all off, bit for bit, and the second is not."""
+    found, half = trace(0.5, 1.0), STEPS // 2
+
+    for switch, member in zip(SWITCHES, found, strict=False):
+        assert member[:half].tobytes() == found[-1][:half].tobytes(), switch
+        # l2_sp remembers where the training began, not where it was when the regularizer did.
+        assert member[half].tobytes() != found[-1][half].tobytes(), switch
+
+
+def test_off_after_its_end():
+    """With end = 0.5 the first half is that of the plain regularizer; a begin of 1 is off throughout."""
+    found, half = trace(0.0, 0.5), STEPS // 2
+    plain, never = trace(0.0, 1.0), trace(1.0, 1.0)
+
+    for switch, member, other in zip(SWITCHES, found, plain, strict=False):
+        assert member[:half].tobytes() == other[:half].tobytes(), switch
+        assert member[half].tobytes() != other[half].tobytes(), switch
+    assert all(member.tobytes() == plain[-1].tobytes() for member in never)

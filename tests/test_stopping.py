@@ -58,6 +58,7 @@ BY_HAND = [
     ([4, 2, 3, 3, 1, 1], [9, 9, 1, 2, 1, 1], {"pq": 0.11, "strip": 2}, -1),
     ([4, 2, 3, 2, 3, 2], [9, 9, 1, 1, 1, 1], {"pq": 5, "strip": 2}, -1),  # no progress, but no GL either
     ([4, 2, 3, 3, 3, 2], [9, 9, 1, 1, 1, 1], {"pq": 5, "strip": 2}, 4),  # GL without progress
+    ([4, 3, 2, 1], [1, -2, -3, -4], {"pq": 1, "strip": 2}, -1),  # an objective below zero, and the model gets better
     ([NAN, 2, NAN, 4, 1, 1], None, {"gl": 10}, 4),
     ([4, 2, 2.5, 3, 1, 5], None, {"gl": 40, "patience": 1}, 3),  # patience is first
     ([4, 2, 2.5, 3, 1, 5], None, {"gl": 10, "patience": 2}, 3),  # GL is first

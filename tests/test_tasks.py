@@ -224,12 +224,18 @@ def test_a_tie_goes_to_the_lower_class():
 
 @pytest.mark.parametrize(("task", "outputs", "labels", "fit"), CASES, ids=IDS)
 def test_link_undoes_predict(task, outputs, labels, fit):
-    """Outputs made of predictions give these predictions, also where a class is certain."""
+    """Outputs made of what is averaged give the same predictions, also where a class is certain."""
     for given in (outputs, 100 * outputs):
         predictions = task.predict(jnp.asarray(given), fit)
-        again = task.link(predictions, fit)
+        again = task.link(task.averaged(jnp.asarray(given), fit), fit)
         assert jnp.isfinite(again).all()
         np.testing.assert_allclose(task.predict(again, fit), predictions, rtol=1e-4, atol=1e-5)
+
+
+def test_link_keeps_the_odds_of_certain_predictions():
+    """A logit whose probability float32 cannot tell from 1 comes back as it was, so that being wrong costs no more."""
+    task, logits = Binary(), jnp.array([[-40.0], [-20.0], [20.0], [40.0]])
+    np.testing.assert_allclose(task.link(task.averaged(logits)), logits, rtol=1e-5)
 
 
 def test_monitored_values_are_errors():

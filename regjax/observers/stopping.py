@@ -42,7 +42,7 @@ class EarlyStopping:
         patience: `patience` evaluations in a row without v_t < best - min_delta
         GL: GL_t = 100 (v_t / o_t - 1) > gl
         PQ: at the end of a strip of k evaluations, GL_t / P_t > pq,
-            P_t = 1000 (mean of l in the strip / min of l in the strip - 1)
+            P_t = 1000 (mean of l in the strip / min of l in the strip - 1), where that min is positive
         UP: `up` strips in a row at whose end v_t > v_{t-k}
 
     The best point moves on an improvement only. Off is never. With `restore` the run ends in its best state, else in
@@ -51,7 +51,8 @@ class EarlyStopping:
 
     Reference: Prechelt, "Early stopping - but when?" (1998), for GL, PQ and UP; patience and its strict inequality are
     those of Keras' EarlyStopping. Departure: all count evaluations of the study, not epochs; the training loss is the
-    mean objective of the updates, penalties and noise included.
+    mean objective of the updates, penalties and noise included; a strip where that falls to zero or below, as with
+    `confidence_penalty`, has no progress by which PQ could judge, and stops nothing.
     """
 
     patience: float = hyper(off=float("inf"), range="[1, inf]", help="evaluations without improvement before the stop")
@@ -99,7 +100,7 @@ class EarlyStopping:
         stop = (
             (wait >= self.patience)
             | (jnp.isfinite(self.gl) & (rise > self.gl * lowest))
-            | (jnp.isfinite(self.pq) & ended & (rise > self.pq * progress * lowest))
+            | (jnp.isfinite(self.pq) & ended & (smallest > 0) & (rise > self.pq * progress * lowest))
             | (ended & (rises >= self.up))
         )
         new = Watch(

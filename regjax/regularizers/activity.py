@@ -14,7 +14,7 @@ FLOOR = 1e-4
 
 def find_hidden(seen: Seen) -> list[jax.Array]:
     """Return the activations [batch, ...] of every hidden site, without noise, in the dtype of the outputs."""
-    return [h.astype(seen.outputs.dtype) for name, h in seen.activations.items() if name != "input"]
+    return [h.astype(seen.outputs.dtype) for site, h in seen.activations.items() if site.kind == "hidden"]
 
 
 @part

@@ -58,7 +58,7 @@ class Seen(NamedTuple):
     params: Params
     batch: Batch
     outputs: jax.Array
-    activations: dict[str, jax.Array]
+    activations: dict[Site, jax.Array]
     network: Callable[[jax.Array], jax.Array]
     loss: Callable[[jax.Array, jax.Array], jax.Array]
     predict: Callable[[jax.Array], jax.Array]

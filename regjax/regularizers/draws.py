@@ -76,14 +76,16 @@ def draw_normal(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax
     Args:
       key: threefry key; consumed.
       shape: [batch, ...].
-      dtype: of the result.
+      dtype: of the result; the quantiles are computed in float32 at least.
 
     >>> draw_normal(jax.random.key(0), (2, 3), jnp.dtype("float32")).shape
     (2, 3)
     """
 
     def quantile(words: jax.Array) -> jax.Array:
-        return math.sqrt(2) * jax.lax.erf_inv((2 * words.astype(dtype) + 1) / GRID - 1)
+        # In bfloat16 the ends of the grid would round to -1 and 1, whose quantiles are infinite.
+        wide = words.astype(jnp.promote_types(dtype, jnp.float32))
+        return (math.sqrt(2) * jax.lax.erf_inv((2 * wide + 1) / GRID - 1)).astype(dtype)
 
     # Within the draws, not after them: XLA fuses what comes after with the layers around, see above.
     return draw_half_words(key, shape, quantile)

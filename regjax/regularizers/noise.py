@@ -128,7 +128,8 @@ class AlphaDropout(Regularizer):
         kept = drop(now.draw("dropout", f"alpha_{site.name}"), jnp.ones_like(x), rate) > 0
         a = 1 / jnp.sqrt((1 - rate) * (1 + SELU_LIMIT**2 * rate))
         noisy = a * jnp.where(kept, x, SELU_LIMIT) - a * rate * SELU_LIMIT
-        return jnp.where(rate > 0, noisy, x)
+        # Of the dtype of `x`: under bfloat16 later layers would else compute in float32, at rate 0 too.
+        return jnp.where(rate > 0, noisy.astype(x.dtype), x)
 
 
 @part

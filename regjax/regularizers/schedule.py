@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from regjax.parts import child, hyper, hypers, part
@@ -35,7 +36,12 @@ class Scheduled(Regularizer):
         given = {name: getattr(self.part, name) for name in switches}
         return dataclasses.replace(  # type: ignore[type-var]
             self.part,
-            **{name: jnp.where(active, v, switches[name]) for name, v in given.items() if v is not None},
+            **{
+                # a tree: a hyper with one value per layer is a tuple
+                name: jax.tree.map(lambda level, off=switches[name]: jnp.where(active, level, off), value)
+                for name, value in given.items()
+                if value is not None
+            },
         )
 
     def init(self, params: Params) -> Any:

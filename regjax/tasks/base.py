@@ -82,9 +82,13 @@ class Task(abc.ABC):
     def predict(self, outputs: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
         """Return predictions [batch, outputs]."""
 
+    def averaged(self, outputs: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
+        """Return what is averaged over several networks, [batch, k]: the predictions, unless they leave digits out."""
+        return self.predict(outputs, fit)
+
     @abc.abstractmethod
-    def link(self, predictions: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
-        """Return outputs [batch, outputs] whose predictions these are."""
+    def link(self, averaged: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
+        """Return outputs [batch, outputs] of which `averaged` gives these."""
 
     def monitor(self, name: str, sums: Sums, count: int) -> Any:
         """Return what best state and stopping judge of a metric, smaller is better.

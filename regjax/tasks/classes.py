@@ -114,9 +114,9 @@ class Classification(Task):
         """Return class probabilities [batch, num_classes]."""
         return jax.nn.softmax(outputs)
 
-    def link(self, predictions: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
+    def link(self, averaged: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
         """Return outputs [batch, num_classes] whose predictions these are: log p, finite at p = 0."""
-        return jnp.log(jnp.maximum(predictions, jnp.finfo(predictions.dtype).tiny))
+        return jnp.log(jnp.maximum(averaged, jnp.finfo(averaged.dtype).tiny))
 
 
 @part
@@ -178,7 +178,11 @@ class Binary(Task):
         """Return the probability of class 1, [batch, 1]."""
         return jax.nn.sigmoid(outputs)
 
-    def link(self, predictions: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
-        """Return the logits [batch, 1] of which these are the probabilities, finite at 0 and 1."""
-        least = jnp.finfo(predictions.dtype).tiny
-        return jnp.log(jnp.maximum(predictions, least)) - jnp.log(jnp.maximum(1 - predictions, least))
+    def averaged(self, outputs: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
+        """Return the probabilities of both classes, [batch, 2]: of one near 1 the other's digits would be lost."""
+        return jax.nn.sigmoid(jnp.concatenate([-outputs, outputs], -1))
+
+    def link(self, averaged: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
+        """Return the logits [batch, 1] of which these are the probabilities of both classes, finite at 0 and 1."""
+        log_p = jnp.log(jnp.maximum(averaged, jnp.finfo(averaged.dtype).tiny))
+        return log_p[:, 1:] - log_p[:, :1]

@@ -80,6 +80,6 @@ class Regression(Task):
         """Return values [batch, outputs] in the units of y."""
         return outputs * fit.spread + fit.shift
 
-    def link(self, predictions: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
+    def link(self, averaged: jax.Array, fit: Fit = NO_FIT) -> jax.Array:
         """Return outputs [batch, outputs] whose predictions these are."""
-        return (predictions - fit.shift) / fit.spread
+        return (averaged - fit.shift) / fit.spread

@@ -50,7 +50,7 @@ def forward(recipe: Recipe, observer: Observer, params: Params, stats: Any, x: j
     if observer.snapshots is None:
         return one((params, stats))
     every = jax.lax.map(one, (params, stats))
-    each = jax.vmap(lambda outputs: recipe.task.predict(outputs, seed.fit))(every)
+    each = jax.vmap(lambda outputs: recipe.task.averaged(outputs, seed.fit))(every)
     mean = jnp.tensordot(observer.snapshots.weights, each, 1)
     return jnp.where(observer.snapshots.count > 1, recipe.task.link(mean, seed.fit), every[-1])
 
@@ -68,9 +68,9 @@ def sample(
         # Steps below zero: no update draws this noise.
         now = end._replace(step=-1 - index)
         used, tap = make_noise(params, [(part, now) for part in parts])
-        return total + recipe.task.predict(recipe.forward(used, stats, inputs, tap, False).outputs, seed.fit)
+        return total + recipe.task.averaged(recipe.forward(used, stats, inputs, tap, False).outputs, seed.fit)
 
-    total = jax.lax.fori_loop(0, count, add, jnp.zeros_like(plain))
+    total = jax.lax.fori_loop(0, count, add, jnp.zeros_like(recipe.task.averaged(plain, seed.fit)))
     return jnp.where(count > 0, recipe.task.link(total / jnp.maximum(count, 1), seed.fit), plain)
 
 

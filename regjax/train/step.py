@@ -97,10 +97,10 @@ def compute_objective(
 ) -> tuple[jax.Array, Forward]:
     """Return the mean loss of a batch plus all penalties, and the forward pass without noise on its targets."""
     used, noisy = make_noise(params, acting)
-    activations: dict[str, jax.Array] = {}
+    activations: dict[Site, jax.Array] = {}
 
     def tap(site: Site, h: jax.Array) -> jax.Array:
-        activations[site.name] = h
+        activations[site] = h
         return noisy(site, h)
 
     forward = recipe.forward(used, stats, batch.x, tap, True)

@@ -9,10 +9,14 @@ from small_blocks import Blocks
 
 from regjax.regularizers import (
     FGSM,
+    ActivationL1,
+    ActivationL2,
     AlphaDropout,
     DropConnect,
     Dropout,
     GaussianDropout,
+    KLSparsity,
+    Scheduled,
     Site,
     SpatialDropout,
     StochasticDepth,
@@ -175,3 +179,40 @@ def test_a_perturbation_against_the_network_raises_its_loss():
         found.append(float(compute_objective(recipe, acting, batch, state.params, {})[0]))
 
     assert found[0] < found[1] < found[2]
+
+
+@pytest.mark.parametrize("make", [Dropout, GaussianDropout, AlphaDropout, SpatialDropout])
+def test_noise_in_bfloat16(make):
+    """Noise on bfloat16 activations is finite, bfloat16 and not constant; off it gives back their bits."""
+    h = jnp.asarray(np.random.default_rng(2).normal(size=(200, 4, 4, 16)), jnp.bfloat16)
+    noisy = make(jnp.float32(0.3)).site(HIDDEN, h, moment())
+
+    assert noisy.dtype == jnp.bfloat16
+    assert jnp.isfinite(noisy).all()
+    assert (noisy != h).any()
+    assert small.same_bits(make(jnp.float32(0.0)).site(HIDDEN, h, moment()), h)
+
+
+def test_rates_per_layer_may_begin_late():
+    """A scheduled regularizer with one rate per layer has all of them off before its time, and as given after it."""
+    part, now = Scheduled(Dropout(hidden=(0.1, 0.2)), begin=0.5), moment()
+    for step, expected in ((49, [0, 0]), (50, [0.1, 0.2])):
+        np.testing.assert_allclose(part.at(now._replace(step=jnp.int32(step))).hidden, expected)
+
+
+def test_activation_penalties_are_of_hidden_layers_only():
+    """In a residual network penalties on activations see what hidden layers give, not what branches add to them."""
+    x, labels = small.make_batches(1)
+    seed = small.make_seed()
+    batch = Batch(jnp.asarray(x[0]), jax.nn.one_hot(labels[0], 3), jnp.arange(16))
+    for part in (ActivationL1(1.0), ActivationL2(1.0), KLSparsity(1.0)):
+        recipe = small.traced(small.make_recipe(part, model=Blocks()))
+        state = init_state(recipe, seed, Data(jnp.asarray(x[0]), jnp.asarray(labels[0])))
+        acting = [Acting(recipe.regularizers[0], make_now(recipe, seed, state, jnp.int32(0)))]
+        other = state.params | {"branch_1": jax.tree.map(lambda w: 1 + w, state.params["branch_1"])}
+        losses = [
+            compute_objective(recipe, acting, batch, params, {})[0]
+            - compute_objective(recipe, [], batch, params, {})[0]
+            for params in (state.params, other)
+        ]
+        np.testing.assert_allclose(*losses, rtol=1e-4)

@@ -57,7 +57,7 @@ class SWA:
 
     Reference: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson, "Averaging weights leads to wider optima and better
     generalization" (2018). Departure: weights are taken at evaluations (`training.evaluate_every`); statistics are the
-    mean over batches of evaluation size.
+    mean over batches of evaluation size, without dropout and other noise.
     """
 
     start: float = hyper(off=1.0, range="[0, 1]", help="share of the updates after which weights are averaged")
@@ -150,8 +150,9 @@ class MCDropout:
     Levels of `samples` watch one course of training, so that a curve over k costs evaluations only. Sample i draws the
     same noise at every evaluation.
 
-    Reference: Gal, Ghahramani, "Dropout as a Bayesian approximation" (2016); Srivastava et al. (2014), section 7.5, for
-    the comparison with weight scaling.
+    Reference: Gal, Ghahramani, "Dropout as a Bayesian approximation: representing model uncertainty in deep learning"
+    (2016); Srivastava et al., "Dropout" (2014), section 7.5, for the comparison with weight scaling. Departure: noise
+    on the inputs by `input_noise` and augmentation are not sampled.
     """
 
     samples: float = hyper(off=0.0, range="[0, 1000]", integer=True, help="forward passes with noise that are averaged")

@@ -70,8 +70,9 @@ class KLSparsity(Regularizer):
     A unit is content at the mean activation target / (1 - target), next to the target where that is small.
 
     Reference: Lee, Ekanadham, Ng, "Sparse deep belief net model for visual area V2" (2008); Srivastava et al.,
-    "Dropout" (2014), Table 9. Departure: q_j is the mean activation itself in networks of sigmoids; a ReLU has no upper
-    end, so the mean absolute activation is brought into (0, 1) by a / (1 + a), for every kind of activation.
+    "Dropout" (2014), Table 9. Departure: the first has the squared difference from the target in place of KL; q_j is
+    the mean activation itself in networks of sigmoids; a ReLU has no upper end, so the mean absolute activation is
+    brought into (0, 1) by a / (1 + a), for every kind of activation.
     """
 
     strength: float = hyper(off=0.0, range="[0, inf)", help="coefficient of the divergences, summed over hidden units")

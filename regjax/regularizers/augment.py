@@ -16,8 +16,8 @@ class InputNoise(Regularizer):
 
         x_i <- x_i + scale z_i,   z_i ~ N(0, 1), drawn anew for each example and update
 
-    The scale is in the units of the scaled inputs. For a linear model with squared loss it is an L2 penalty of
-    strength scale^2.
+    The scale is in the units of the scaled inputs. For a linear model of K targets under this package's squared error
+    (no half, mean over targets) it is in expectation `l2` of strength 2 scale^2 / K.
 
     Reference: Bishop, "Training with noise is equivalent to Tikhonov regularization" (1995). Departure: none; the
     normal draws are those of `draw_normal`.

@@ -13,7 +13,9 @@ class Lookahead(Regularizer):
 
         where steps divides t:  w <- s + alpha (w - s),  s <- w;   t updates made, s the initial weights at first
 
-    The optimizer's own memory goes on.
+    The optimizer's own memory goes on. This comes after decays, proximal steps and constraints: between two points of
+    the ball of `max_norm` it stays in it, while a weight is zero where both points have it zero only, and lengths fall
+    short of `unit_norm`.
 
     Attributes:
       steps: updates between two of these (k).

@@ -30,8 +30,9 @@ class L1Proximal(Regularizer):
 
     Reference: Daubechies, Defrise, De Mol, "An iterative thresholding algorithm for linear inverse problems with a
     sparsity constraint" (2004); Yun, Lozano, Yang, "Adaptive proximal gradient methods for structured neural networks"
-    (2021), for the metric of the optimizer. Departure: with "euclidean" the threshold is lr * strength after adaptive
-    optimizers too.
+    (2021), for the metric of the optimizer. Departure: with "euclidean" the threshold is lr * strength after any
+    optimizer: with a momentum of SGD, whose updates of a steady gradient are 1 / (1 - momentum) times as long, the
+    minimum is that of strength * (1 - momentum).
     """
 
     strength: float = hyper(off=0.0, range="[0, inf)", help="threshold per unit of learning rate")
@@ -54,7 +55,8 @@ class ElasticNet(Regularizer):
         w_i <- sign(w_i) max(|w_i| - lr_t * strength * l1_ratio, 0) / (1 + lr_t * strength * (1 - l1_ratio))
 
     Reference: Zou, Hastie, "Regularization and variable selection via the elastic net" (2005), the naive one; Parikh,
-    Boyd, "Proximal algorithms" (2014), for the step. Departure: after any optimizer the step is Euclidean.
+    Boyd, "Proximal algorithms" (2014), for the step. Departure: after any optimizer the step is Euclidean, as that of
+    `l1_proximal`, with the same effect of momentum.
     """
 
     strength: float = hyper(off=0.0, range="[0, inf)", help="coefficient of both parts, per unit of learning rate")
@@ -74,7 +76,8 @@ class GroupLasso(Regularizer):
         strength * sum_j sqrt(p) ||w_j||_2,   w_j row j of a dense kernel: the p weights out of feature j
         w_j <- w_j * max(1 - lr_t * strength * sqrt(p) / ||w_j||_2, 0)
 
-    In the first layer a row of zeros is a feature that the network does not use; in a later one, a unit.
+    In the first layer a row of zeros is a feature that the network does not use (unless a shortcut around that layer
+    reads it, `model.skip`); in a later one, a unit.
 
     Attributes:
       layers: "first": the first selected dense kernel, in the order of the layers' names ("hidden_0", or "output" where
@@ -82,7 +85,7 @@ class GroupLasso(Regularizer):
 
     Reference: Yuan, Lin, "Model selection and estimation in regression with grouped variables" (2006); Scardapane,
     Comminiello, Hussain, Uncini, "Group sparse regularization for deep neural networks" (2017), for these groups.
-    Departure: after any optimizer the step is Euclidean.
+    Departure: after any optimizer the step is Euclidean, as that of `l1_proximal`, with the same effect of momentum.
     """
 
     strength: float = hyper(off=0.0, range="[0, inf)", help="coefficient of the rows' norms, per unit of learning rate")

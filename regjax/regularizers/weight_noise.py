@@ -19,7 +19,9 @@ def alter_drawn(function: Callable[[jax.Array, jax.Array], jax.Array], params: P
 
     def one(path: tuple, chosen: bool, leaf: jax.Array) -> jax.Array:
         place = jax.tree_util.keystr(path, simple=True, separator="/")
-        return function(now.draw("noise", f"{name}_{place}"), leaf) if chosen else leaf
+        key = now.draw("noise", f"{name}_{place}")
+        # draws come in rows, which a single number has none of
+        return function(key, jnp.atleast_1d(leaf)).reshape(leaf.shape) if chosen else leaf
 
     return jax.tree_util.tree_map_with_path(one, now.mask, params)
 

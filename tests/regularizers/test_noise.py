@@ -139,6 +139,15 @@ def test_noise_on_weights(part):
     assert (kernel != np.asarray(other["kernel"])).any()
 
 
+@pytest.mark.parametrize("part", [DropConnect(rate=0.5), WeightNoise(scale=1.0)], ids=["dropconnect", "weight_noise"])
+def test_noise_on_a_single_number(part):
+    """A parameter that is one number, as own networks may have, is noisy too."""
+    one = {"temperature": jnp.float32(3.0)}
+    found = part.weights(one, moment()._replace(mask={"temperature": True}))["temperature"]
+    assert found.shape == ()
+    assert found != 3
+
+
 def test_costly_hypers_left_out_leave_the_weights():
     """A rate, scale or share of None does nothing at all."""
     assert DropConnect(rate=None).weights(PARAMS, moment()) is PARAMS

@@ -54,7 +54,9 @@ class EarlyStopping:
     mean objective of the updates, penalties and noise included.
     """
 
-    patience: float = hyper(off=float("inf"), range="[1, inf]", help="evaluations without improvement before the stop")
+    patience: float = hyper(
+        off=float("inf"), range="[1, inf]", integer=True, help="evaluations without improvement before the stop"
+    )
     gl: float = hyper(off=float("inf"), range="[0, inf]", help="percent above the lowest value that stop (GL)")
     pq: float = hyper(off=float("inf"), range="[0, inf]", help="quotient of GL and training progress that stops (PQ)")
     up: float = hyper(

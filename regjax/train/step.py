@@ -100,7 +100,8 @@ def compute_objective(
     activations: dict[str, jax.Array] = {}
 
     def tap(site: Site, h: jax.Array) -> jax.Array:
-        activations[site.name] = h
+        if site.kind != "residual":
+            activations[site.name] = h
         return noisy(site, h)
 
     forward = recipe.forward(used, stats, batch.x, tap, True)

@@ -53,7 +53,8 @@ def find_lack(need: str, cell: CellSettings, setting: Setting) -> tuple[str, str
         lacks, got = len(shape) not in (2, 3), f"inputs of shape {list(shape)}"
         return (got, "images [height, width] or [height, width, channels]") if lacks else ("", "")
     if need == "classes":
-        return ("", "") if setting.task.has_classes else ("targets that are numbers", "labels of classes")
+        expected = 'task.name = "classification", for which labels must be classes'
+        return ("", "") if setting.task.has_classes else ("targets that are numbers", expected)
     if need not in LAYERS:
         raise ValueError(f"got need {need!r}, expected images, classes, {', '.join(LAYERS)}")
     size = measure(cell, setting)

@@ -273,10 +273,11 @@ def preview(
     seconds = sum(cost.seconds for _, _, estimates in waves for cost in estimates)
     confirmatory = sum(contrast["confirmatory"] for contrast in plan.contrasts)
     least = smallest_p(study.seeds.count)
+    margin = "no margin" if study.primary.margin is None else f"margin {study.primary.margin}"
     return "\n".join(
         [
             study.question,
-            f"primary: {study.primary.metric} at {at_label(plan.primary['at'])}, margin {study.primary.margin}",
+            f"primary: {study.primary.metric} at {at_label(plan.primary['at'])}, {margin}",
             f"data: {dataset.name}, {', '.join(f'{count} {name}' for name, count in plan.groups[0].counts.items())}, "
             f"{count_labels(dataset.num_classes, count_targets(dataset))}, "
             f"inputs {list(dataset.x.shape[1:])} {dataset.x.dtype}, scale {study.data.scale}",

@@ -9,6 +9,13 @@ from regjax.data import Dataset
 from regjax.grouping import Setting, measure, off
 from regjax.recipe import Recipe, make_mask
 
+# Need of a regularizer -> what a network without such layers is, and which one has them.
+LAYERS = {
+    "residual": ("a network without residual branches", 'model.name = "resnet" or "vit"'),
+    "hidden": ("a network without hidden layers", "one with hidden layers, such as mlp"),
+    "channels": ("a network without convolutional layers", 'model.name = "cnn" or "resnet"'),
+}
+
 
 def check_inputs(cells: Sequence[CellSettings], dataset: Dataset) -> None:
     """Refuse models that cannot take the inputs of the data.
@@ -46,11 +53,13 @@ def find_lack(need: str, cell: CellSettings, setting: Setting) -> tuple[str, str
         lacks, got = len(shape) not in (2, 3), f"inputs of shape {list(shape)}"
         return (got, "images [height, width] or [height, width, channels]") if lacks else ("", "")
     if need == "classes":
-        return ("", "") if setting.task.has_classes else ("targets that are numbers", 'task.name = "classification"')
-    if need == "residual":
-        found = any(site.kind == "residual" for site, _ in measure(cell, setting).sites)
-        return ("", "") if found else ("a network without residual branches", 'model.name = "resnet" or "vit"')
-    raise ValueError(f'got need {need!r}, expected "images", "classes" or "residual"')
+        expected = 'task.name = "classification", for which labels must be classes'
+        return ("", "") if setting.task.has_classes else ("targets that are numbers", expected)
+    if need not in LAYERS:
+        raise ValueError(f"got need {need!r}, expected images, classes, {', '.join(LAYERS)}")
+    size = measure(cell, setting)
+    found = {site.kind for site, _ in size.sites} | ({"channels"} if size.has_maps else set())
+    return ("", "") if need in found else LAYERS[need]
 
 
 def check_warmup(cells: Sequence[CellSettings], steps: Sequence[Steps]) -> None:

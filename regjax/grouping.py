@@ -145,12 +145,13 @@ def is_on(part_class: type[Regularizer], values: Mapping[str, Any], key: str) ->
 
 class Size(NamedTuple):
     """A network's size: every site with its activations per example, parameters, input features, operations of an
-    example's update."""
+    example's update; whether hidden activations are maps [height, width, channels]."""
 
     sites: list[tuple[Site, int]]
     params: int
     inputs: int
     flops: float
+    has_maps: bool
 
 
 def measure(cell: CellSettings, setting: Setting) -> Size:
@@ -158,15 +159,17 @@ def measure(cell: CellSettings, setting: Setting) -> Size:
     model = cell.model.make(setting.task.num_outputs)
     x = jax.ShapeDtypeStruct((1, *setting.input_shape), "float32")
     sites: list[tuple[Site, int]] = []
+    maps: list[Site] = []
 
     def tap(site: Site, h: jax.Array) -> jax.Array:
         sites.append((site, h.size))
+        maps.extend([site] if site.kind == "hidden" and h.ndim == 4 else [])
         return h
 
     params, stats = jax.eval_shape(model.init, jax.eval_shape(lambda: jax.random.key(0)), x)
     jax.eval_shape(lambda p, s, inputs: model.apply(p, s, inputs, tap, True).outputs, params, stats, x)
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
-    return Size(sites, count, x.size, count_flops(params, setting.input_shape))
+    return Size(sites, count, x.size, count_flops(params, setting.input_shape), bool(maps))
 
 
 def count_flops(params: Any, input_shape: tuple[int, ...]) -> float:

@@ -12,6 +12,7 @@ from regjax.config import (
     Problem,
     Steps,
     Study,
+    drawn_streams,
     plain,
     resolve_at,
     resolve_cell,
@@ -214,7 +215,9 @@ def _split(study: Study, dataset: Dataset, train_size: int | None, split_seed: i
         )
     except DataError as error:
         # What the study asks of this data cannot be had: a mistake in the study, found once the data is known.
-        raise ConfigError([Problem("data", str(error), f"parts that {dataset.name} can give")]) from error
+        place, _, rest = str(error).partition(": got ")
+        problem = Problem(place, rest) if rest else Problem("data", str(error), f"parts that {dataset.name} can give")
+        raise ConfigError([problem]) from error
 
 
 def choose_moments(
@@ -294,6 +297,7 @@ def plan_json(plan: Plan, dataset: Dataset, study_json: Mapping[str, Any]) -> di
         "cells": plain([{"index": c.index, "name": c.name, "levels": c.levels} for c in plan.cells]),
         "seeds": list(study.seeds.numbers),
         "vary": list(study.seeds.vary),
+        "drawn": list(drawn_streams(vars(study))),
         "contrasts": plan.contrasts,
         "headline": study.design.headline,
         "markers": markers,

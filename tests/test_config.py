@@ -171,7 +171,7 @@ def test_json_round_trip_of_a_full_study():
             optimizer={"name": "adamw", "schedule": {"name": "step", "every": 3}},
             training={"save_every": {"epochs": 2}, "keep": "none"},
             seeds={"first": 7},
-            fixed={"decay.strength": 0.1, "early_stopping.restore": False, "max_norm.bound": "off"},
+            fixed={"decay.strength": 0.1, "early_stopping.gl": 5, "max_norm.bound": "off"},
             factors={"dropout.hidden": [0, [0.1, 0.2]], "model.norm": ["none", "batch"], "data.train_size": [5, 9]},
             tune={"optimizer.learning_rate": [0.1, 0.2], "seeds": 2},
             contrasts=[{"name": "c", "of": {"model.norm": "batch"}, "against": {"model.norm": "none"}}],

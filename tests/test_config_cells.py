@@ -23,7 +23,12 @@ def test_a_cell_has_parts_and_plain_numbers():
     cell = resolve(
         model={"norm": "batch"},
         optimizer={"learning_rate": 1},
-        fixed={"label_smoothing.strength": "off", "l2.strength": 1, "early_stopping.restore": False},
+        fixed={
+            "label_smoothing.strength": "off",
+            "l2.strength": 1,
+            "early_stopping.restore": False,
+            "early_stopping.gl": 5,
+        },
     )
     assert cell.model == MLP((8, 8), norm="batch")
     assert cell.optimizer == Adam(learning_rate=1.0)
@@ -34,8 +39,8 @@ def test_a_cell_has_parts_and_plain_numbers():
         "l2": {"strength": 1.0},
     }
     assert list(cell.regularizers) == [name for name in REGULARIZERS if name in cell.regularizers]
-    never = dict.fromkeys(("patience", "gl", "pq", "up"), float("inf"))
-    assert cell.observers == {"early_stopping": {**never, "strip": 5.0, "min_delta": 0.0, "restore": 0.0}}
+    never = dict.fromkeys(("patience", "pq", "up"), float("inf"))
+    assert cell.observers == {"early_stopping": {**never, "gl": 5.0, "strip": 5.0, "min_delta": 0.0, "restore": 0.0}}
     assert type(cell.observers["early_stopping"]["restore"]) is float
     assert cell.data["split"] == {"train": 0.6, "validation": 0.2, "test": 0.2}
     assert cell.data["validation"] is None

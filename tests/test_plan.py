@@ -117,6 +117,41 @@ def test_rows_that_the_data_has_not_are_a_config_error() -> None:
         make_plan(study, DATA[False])
 
 
+def test_a_subset_larger_than_its_part_is_told_once() -> None:
+    """data.train_size above the training rows is a problem of that path, said in one piece."""
+    with pytest.raises(ConfigError) as caught:
+        plan_of(data__train_size=61)
+    assert str(caught.value).startswith("data.train_size: got 61, expected an integer from 1 to 60")
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "lack"),
+    [
+        ({"name": "mlp", "widths": [4]}, "spatial_dropout.rate", "a network without convolutional layers"),
+        ({"name": "linear"}, "activation_l1.strength", "a network without hidden layers"),
+        ({"name": "linear"}, "kl_sparsity.strength", "a network without hidden layers"),
+        ({"name": "mlp", "widths": [4]}, "stochastic_depth.rate", "a network without residual branches"),
+    ],
+)
+def test_what_the_network_has_no_place_for_is_refused(model: dict[str, Any], path: str, lack: str) -> None:
+    """A regularizer that the network has no place for would be compared to itself: refused with what is lacking."""
+    with pytest.raises(ConfigError, match=f"{path.split('.')[0]}: got {lack}"):
+        plan_of(model=model, factors={path: [0.0, 0.3]})
+
+
+def test_spatial_dropout_is_for_networks_with_maps() -> None:
+    """A convolutional network has what spatial dropout acts on."""
+    plan = plan_of(model={"name": "cnn", "channels": [2], "pool": [1]}, factors={"spatial_dropout.rate": [0.0, 0.3]})
+    assert len(plan.groups) == 1
+
+
+def test_the_plan_says_what_is_drawn() -> None:
+    """The stored plan names the streams beyond dropout's that the study's regularizers draw from."""
+    factors = {"mixup.alpha": [0.0, 1.0], "label_noise.rate": [0.0, 0.1]}
+    plan = plan_of(factors=factors, seeds__vary=["init", "labels"])
+    assert plan_json(plan, DATA[False], {})["drawn"] == ["augment", "labels"]
+
+
 def test_moments_follow_what_is_kept() -> None:
     """States kept beside the live one: for `keep`, for predictions, and the best where a restored end needs it."""
     patience = {"early_stopping.patience": ["off", 2]}

@@ -13,11 +13,15 @@ STREAMS = {
     "init": "initial weights",
     "order": "example order",
     "dropout": "dropout draws",
+    "noise": "noise draws",
+    "augment": "augmentation draws",
+    "labels": "label-noise draws",
     "split": "the split",
     "subset": "the training subset",
 }
 SPLITS = {"train": "training", "batch": "training-batch", GAP: "generalization gap in"}
-PLURAL = ("init", "dropout")
+PLURAL = ("init", "dropout", "noise", "augment", "labels")
+NOT_ALWAYS = ("noise", "augment", "labels", "subset")  # drawn where the study asks for it
 
 
 def verdict_sentence(table: Table, row: Mapping[str, Any]) -> str:
@@ -186,7 +190,8 @@ def _circumstances(table: Table) -> str:
     varied = f"; {listed([STREAMS[stream] for stream in vary])} {verb} by seed" if vary else "; nothing varies by seed"
     tuned = list(dict.fromkeys(path for chosen in (table.plan.get("tuned") or {}).values() for path in chosen))
     fixed = {path: value for path, value in table.plan["fixed"].items() if value != "off" and path not in tuned}
-    held = [text for stream, text in STREAMS.items() if stream not in vary and stream != "subset"]
+    drawn = [stream for stream in STREAMS if stream not in NOT_ALWAYS or stream in table.plan.get("drawn", ())]
+    held = [STREAMS[stream] for stream in drawn if stream not in vary]
     held += [f"{path} = {_level(value)}" for path, value in fixed.items()]
     return (
         varied

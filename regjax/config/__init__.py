@@ -1,6 +1,6 @@
 """Study files: what they may say, and everything that is wrong with one at once."""
 
-from regjax.config.checks import find_task_problems
+from regjax.config.checks import drawn_streams, find_task_problems
 from regjax.config.datasets import DATASETS, Data
 from regjax.config.load import load_study
 from regjax.config.parse import parse_study
@@ -36,6 +36,7 @@ __all__ = [
     "Task",
     "Training",
     "Tune",
+    "drawn_streams",
     "find_model_problems",
     "find_task_problems",
     "load_study",

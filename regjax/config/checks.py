@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from regjax.config.datasets import Data
+from regjax.config.idle import check_idle, check_left_out
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
 from regjax.config.tables import Design, Primary, Seeds, Task, Training
@@ -41,10 +42,10 @@ def resolve_defaults(found: Found) -> dict[str, Any]:
 
 def _default_streams(found: Found) -> tuple[str, ...]:
     drawn = (*(["split"] if found["data"].drawn else []), *(["subset"] if _has_subset(found) else []))
-    return ("init", "order", "dropout", *_drawn_streams(found), *drawn)
+    return ("init", "order", "dropout", *drawn_streams(found), *drawn)
 
 
-def _drawn_streams(found: Found) -> tuple[str, ...]:
+def drawn_streams(found: Found) -> tuple[str, ...]:
     """Return the streams beside dropout's from which a regularizer that the study names draws, in their order."""
     tuned = found.get("tune")
     paths = [*found["factors"], *found["fixed"], *(tuned.factors if tuned else ())]
@@ -88,7 +89,7 @@ def check_seeds(seeds: Seeds, data: Data, factors: Found, fixed: Found, tune: Tu
     if "subset" in seeds.vary and not _has_subset({"data": data, "factors": factors, "fixed": fixed}):
         yield Problem("seeds.vary", '"subset"', "only streams that are drawn", "no data.train_size is set or varied")
     named = {"factors": factors, "fixed": fixed, "tune": tune, "parts": parts}
-    for stream in sorted({"noise", "augment", "labels"} & set(seeds.vary) - set(_drawn_streams(named))):
+    for stream in sorted({"noise", "augment", "labels"} & set(seeds.vary) - set(drawn_streams(named))):
         yield Problem("seeds.vary", show(stream), "only streams that are drawn", "no regularizer here draws from it")
 
 
@@ -245,6 +246,8 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
     (("task", "primary", "training"), check_task),
     (("factors", "fixed"), check_factors),
     (("tune", "factors", "fixed"), check_tune),
+    (("factors", "fixed", "tune", "parts"), check_idle),
+    (("design", "factors", "parts"), check_left_out),
     (("optimizer", "factors", "fixed", "tune"), check_optimizer),
     (("design", "factors", "contrasts"), check_design),
     (("design", "factors", "seeds", "tune"), check_size),

@@ -56,7 +56,9 @@ def _check_weights(value: Any) -> Any:
 
 def _check_metric(value: Any) -> Any:
     if not isinstance(value, str) or value not in METRIC_NAMES:
-        raise fail(METRIC, nearest(value, METRIC_NAMES) if isinstance(value, str) else "")
+        # A name without its split is near to those of every split: the test part is what is meant.
+        whole = f"test.{value}" if isinstance(value, str) and "." not in value else value
+        raise fail(METRIC, nearest(whole, METRIC_NAMES) if isinstance(whole, str) else "")
     return value
 
 

@@ -55,7 +55,9 @@ class EarlyStopping:
     `confidence_penalty`, has no progress by which PQ could judge, and stops nothing.
     """
 
-    patience: float = hyper(off=float("inf"), range="[1, inf]", help="evaluations without improvement before the stop")
+    patience: float = hyper(
+        off=float("inf"), range="[1, inf]", integer=True, help="evaluations without improvement before the stop"
+    )
     gl: float = hyper(off=float("inf"), range="[0, inf]", help="percent above the lowest value that stop (GL)")
     pq: float = hyper(off=float("inf"), range="[0, inf]", help="quotient of GL and training progress that stops (PQ)")
     up: float = hyper(

@@ -29,6 +29,8 @@ class ActivationL1(Regularizer):
     the batch and the sum over units are those of Keras' `activity_regularizer`.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("hidden",)
+
     strength: float = hyper(off=0.0, range="[0, inf)", help="coefficient of an example's sum of absolute activations")
 
     def penalty(self, seen: Seen, now: Now) -> jax.Array:
@@ -50,6 +52,8 @@ class ActivationL2(Regularizer):
     Reference: Merity, McCann, Socher, "Revisiting activation regularization for language RNNs" (2017). Departure: of
     all hidden layers, before dropout instead of after it, the square of the norm instead of the norm, and the half.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("hidden",)
 
     strength: float = hyper(off=0.0, range="[0, inf)", help="coefficient of half an example's squared activations")
 
@@ -74,6 +78,8 @@ class KLSparsity(Regularizer):
     the mean activation itself in networks of sigmoids; a ReLU has no upper end, so the mean absolute activation is
     brought into (0, 1) by a / (1 + a), for every kind of activation.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("hidden",)
 
     strength: float = hyper(off=0.0, range="[0, inf)", help="coefficient of the divergences, summed over hidden units")
     target: float = hyper(range="(0, 1)", default=0.05, help="mean activation that hidden units are drawn to")

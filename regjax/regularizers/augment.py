@@ -86,7 +86,9 @@ class Augment(Regularizer):
     needs: ClassVar[tuple[str, ...]] = ("images",)
 
     flip: float = hyper(off=0.0, range="[0, 1]", help="probability of a horizontal flip, usually 0.5")
-    shift: float | None = hyper(off=0.0, range="[0, inf)", help="largest shift in pixels, padded with zeros")
+    shift: float | None = hyper(
+        off=0.0, range="[0, inf)", integer=True, help="largest shift in pixels, padded with zeros"
+    )
 
     @classmethod
     def count_draws(cls, key: str, sites: list[tuple[Site, int]], num_params: int, num_inputs: int) -> float:

@@ -49,7 +49,7 @@ class Seen(NamedTuple):
       params: parameters, those that are trained.
       batch: the examples.
       outputs: of the network [batch, outputs].
-      activations: {site: [batch, ...]} as they entered each site, before any noise there.
+      activations: {site: [batch, ...]} of input and hidden sites, as they entered the site, before any noise there.
       network: inputs [batch, ...] -> outputs, with the parameters, noise and batch norm of this update.
       loss: (outputs, targets) -> the task's loss [batch].
       predict: outputs -> the task's predictions [batch, outputs], such as probabilities.
@@ -117,8 +117,8 @@ class Regularizer:
         off, and what it does is left out.
       passes: forward and backward passes over the network that an update costs more when the costly hypers are there.
       streams: what it draws from.
-      needs: what of data, task or model it cannot do without: "images", "classes" or "residual" (branches that are
-        added to a shortcut).
+      needs: what of data, task or model it cannot do without: "images", "classes", "residual" (branches that are
+        added to a shortcut), "hidden" (hidden layers) or "channels" (convolutional ones).
     """
 
     costly: ClassVar[tuple[str, ...]] = ()

@@ -66,7 +66,9 @@ class Cutout(Regularizer):
     streams: ClassVar[tuple[str, ...]] = ("augment",)
     needs: ClassVar[tuple[str, ...]] = ("images",)
 
-    size: float = hyper(off=0.0, range="[0, inf)", help="side in pixels of the square that is set to zero")
+    size: float = hyper(
+        off=0.0, range="[0, inf)", integer=True, help="side in pixels of the square that is set to zero"
+    )
 
     def batch(self, batch: Batch, now: Now) -> Batch:
         """Return the batch with a square of every image set to zero."""

@@ -109,6 +109,7 @@ class AlphaDropout(Regularizer):
 
     costly: ClassVar[tuple[str, ...]] = ("rate",)
     streams: ClassVar[tuple[str, ...]] = ("dropout",)
+    needs: ClassVar[tuple[str, ...]] = ("hidden",)
 
     rate: float | None = hyper(
         off=0.0, range="[0, 1)", per_layer=True, help="probability to set a hidden unit to SELU's negative limit"
@@ -146,6 +147,7 @@ class SpatialDropout(Regularizer):
     """
 
     streams: ClassVar[tuple[str, ...]] = ("dropout",)
+    needs: ClassVar[tuple[str, ...]] = ("channels",)
 
     rate: float = hyper(off=0.0, range="[0, 1)", per_layer=True, help="drop probability of a hidden channel")
 

@@ -196,7 +196,8 @@ def design_grid(plan: Mapping[str, Any]) -> Grid:
 
 def seeds_grid(plan: Mapping[str, Any]) -> Grid:
     """Return which source of randomness a seed draws anew and which are the same for all seeds."""
-    streams = list(dict.fromkeys([*STREAM_WORDS, *plan["vary"]]))
+    idle = {"noise", "augment", "labels"} - set(plan.get("drawn", ())) - set(plan["vary"])
+    streams = [s for s in dict.fromkeys([*STREAM_WORDS, *plan["vary"]]) if s not in idle]
     rows = [
         Row(
             (

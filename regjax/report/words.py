@@ -14,6 +14,9 @@ STREAM_WORDS = {
     "init": "initial weights",
     "order": "example order",
     "dropout": "dropout draws",
+    "noise": "noise on inputs, weights and gradients",
+    "augment": "augmentation of examples",
+    "labels": "which labels are wrong",
     "split": "split into training, validation and test",
     "subset": "training subset",
 }

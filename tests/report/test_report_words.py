@@ -214,3 +214,16 @@ def test_the_headline_kind_comes_first(lattice_folder: Path) -> None:
         assert sorted(ranked["contrast"]) == sorted(plain["contrast"])
     assert plain["confirmatory"].is_monotonic_decreasing
     assert len(kinds) > 1
+
+
+def test_what_varied_names_every_stream_that_is_drawn(two_cell_folder: Path) -> None:
+    """Noise, augmentation and label noise are told as what varied by seed or was held fixed, where they are drawn."""
+    table = load_table(two_cell_folder)
+    plan = {**table.plan, "vary": ["init", "order", "noise", "labels"], "drawn": ["noise", "augment", "labels"]}
+    said = verdict_sentence(dataclasses.replace(table, plan=plan), all_effects(table).iloc[0].to_dict())
+    assert "initial weights, example order, noise draws and label-noise draws vary by seed" in said
+    assert "held fixed: dropout draws, augmentation draws, the split" in said
+    assert "noise draws" not in verdict_sentence(table, all_effects(table).iloc[0].to_dict())
+    words = {row.cells[0]: row.cells[1] for row in tables.seeds_grid(plan).rows}
+    assert words["augmentation of examples"] == "the same for all seeds"
+    assert "augmentation of examples" not in {row.cells[0] for row in tables.seeds_grid(table.plan).rows}

@@ -3,23 +3,23 @@
 import dataclasses
 from peers.workloads import Workload
 
-BATCH, EXAMPLES = 64, 1280
+BATCH, EXAMPLES = 64, 640
 TINY = {"width": 8, "depth": 1, "heads": 2, "mlp_width": 8, "widths": [8], "channels": [4], "dense": [8]}
 
 
 def make_workload(name: str, title: str, shape: tuple[int, int, int], epochs: int, model: dict) -> Workload:
-    """Return a workload on generated images, `epochs` of 1280 examples a round."""
+    """Return a workload on generated images, `epochs` of 640 examples a round."""
     return Workload(name, title, "blobs", shape, EXAMPLES, BATCH, epochs, model=model)
 
 
 MODEL_WORKLOADS = {
     workload.name: workload
     for workload in (
-        make_workload("linear", "linear, 28x28x1", (28, 28, 1), 200, {"name": "linear"}),
-        make_workload("mlp", "mlp 256-256, 28x28x1", (28, 28, 1), 20, {"name": "mlp", "widths": [256, 256]}),
-        make_workload("mlp-layer", "mlp 256-256, layer norm, 28x28x1", (28, 28, 1), 20,
+        make_workload("linear", "linear, 28x28x1", (28, 28, 1), 400, {"name": "linear"}),
+        make_workload("mlp", "mlp 256-256, 28x28x1", (28, 28, 1), 40, {"name": "mlp", "widths": [256, 256]}),
+        make_workload("mlp-layer", "mlp 256-256, layer norm, 28x28x1", (28, 28, 1), 40,
                       {"name": "mlp", "widths": [256, 256], "norm": "layer"}),
-        make_workload("cnn", "cnn 16-32, dense 128, 28x28x1", (28, 28, 1), 2,
+        make_workload("cnn", "cnn 16-32, dense 128, 28x28x1", (28, 28, 1), 4,
                       {"name": "cnn", "channels": [16, 32], "dense": [128]}),
         make_workload("resnet", "resnet depth 8, width 8, batch norm, 16x16x3", (16, 16, 3), 2,
                       {"name": "resnet", "depth": 8, "width": 8}),

@@ -3,8 +3,8 @@
     python scripts/benchmark_models.py --markdown
     python scripts/benchmark_models.py --models resnet vit --rounds 5
 
-Processes, turns and ratios are those of `scripts/benchmark.py`. PyTorch trains one run on all cores, and one run on each
-core at once. A network whose number of parameters is not regjax's is a row that says so.
+Processes, turns and ratios are those of `scripts/benchmark.py`. PyTorch trains one run on all cores, and one run on
+each core at once. A network whose number of parameters is not regjax's is a row that says so.
 """
 
 import argparse

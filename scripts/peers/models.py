@@ -1,6 +1,7 @@
 """Every model of regjax at a size that a study on a CPU has: the workloads of `scripts/benchmark_models.py`."""
 
 import dataclasses
+
 from peers.workloads import Workload
 
 BATCH, EXAMPLES = 64, 640
@@ -23,8 +24,8 @@ MODEL_WORKLOADS = {
                       {"name": "cnn", "channels": [16, 32], "dense": [128]}),
         make_workload("resnet", "resnet depth 8, width 8, batch norm, 16x16x3", (16, 16, 3), 2,
                       {"name": "resnet", "depth": 8, "width": 8}),
-        make_workload("vit", "vit patch 4, width 48, depth 3, heads 4, mlp 96, 28x28x1", (28, 28, 1), 1,
-                      {"name": "vit", "patch": 4, "width": 48, "depth": 3, "heads": 4, "mlp_width": 96}),
+        make_workload("vit", "vit patch 7, width 48, depth 3, heads 4, mlp 96, 28x28x1", (28, 28, 1), 2,
+                      {"name": "vit", "patch": 7, "width": 48, "depth": 3, "heads": 4, "mlp_width": 96}),
     )
 }  # fmt: skip
 

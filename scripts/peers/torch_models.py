@@ -1,7 +1,7 @@
 """regjax's models in PyTorch: the same layers and numbers of parameters, in the forms that are fast there.
 
-Fused query, key and value, fused attention, patches by a convolution. Zeros around images lie on both sides at stride 2,
-where regjax puts them behind: the maps are shifted by half a pixel, the work is the same.
+Fused query, key and value, fused attention, patches by a convolution. Zeros around images lie on both sides at stride
+2, where regjax puts them behind: the maps are shifted by half a pixel, the work is the same.
 """
 
 from typing import Any

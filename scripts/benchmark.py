@@ -103,7 +103,7 @@ def prepare(worker: Worker, row: dict[str, Any], workload: Workload, path: Path,
     except PeerError as error:
         fail(row, error)
         return
-    row |= {"prepare_seconds": found["seconds"], "members": found["members"], "words": found["words"]}
+    row |= {"prepare_seconds": found["seconds"]} | {name: found[name] for name in ("members", "words", "parameters")}
     say(f"  {row['system']}: {found['words']}, ready after {found['seconds']:.1f} s")
 
 

@@ -42,6 +42,7 @@ def make_study(workload: Workload, path: str) -> dict[str, Any]:
     if workload.channels:
         model = {"name": "cnn", "channels": list(workload.channels), "dense": list(workload.dense)}
     model["norm"] = "batch" if workload.norm else "none"
+    model = workload.model or model
     interval = {"steps": workload.updates}
     return {
         "question": "How fast is a population trained?",
@@ -85,7 +86,8 @@ def prepare(workload: Workload, path: str) -> Trainer:
         return layout.slots * workload.updates
 
     words = f"{layout.slots} members ({layout.rows} x {layout.columns} cells of a seed) on {found.devices}"
-    return Trainer(train, layout.slots, words)
+    parameters = sum(leaf[0, 0].size for leaf in jax.tree.leaves(live.state.params))
+    return Trainer(train, layout.slots, words, parameters)
 
 
 def matmul(size: int) -> tuple[Callable[[], Any], float]:

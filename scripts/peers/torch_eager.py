@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from peers.torch_models import make_model
 from peers.worker import fastest
 from peers.workloads import KERNEL, NUM_CLASSES, Lattice, Trainer, Workload, lattice_cells, lattice_parts, read_floats
 
@@ -57,9 +58,11 @@ def make_network(
     return nn.Sequential(*layers, nn.Linear(size, NUM_CLASSES)).to(DEVICE)
 
 
-def network_of(workload: Workload, **options: Any) -> nn.Sequential:
+def network_of(workload: Workload, **options: Any) -> nn.Module:
     """Return the network of a workload."""
     w = workload
+    if w.model:
+        return make_model(w.model, w.shape).to(DEVICE)
     return make_network(w.shape, w.channels, w.dense, w.dropout, w.norm, **options)
 
 
@@ -87,11 +90,13 @@ def train_updates(model: Any, adam: Any, x: torch.Tensor, y: torch.Tensor, size:
     return done
 
 
-def prepare(workload: Workload, path: str) -> Trainer:
-    """Return one model, with the number of threads and the memory format that are fastest on it."""
+def prepare(workload: Workload, path: str, most_threads: int | None = None) -> Trainer:
+    """Return one model, with the number of threads (by default up to all cores) and the memory format fastest on it."""
     x, y = tensors(workload, path)
-    layouts = [torch.contiguous_format, torch.channels_last] if workload.channels else [torch.contiguous_format]
-    choices = [(threads, layout) for threads in sorted({1, count_cores()}) for layout in layouts]
+    parts = list(network_of(workload).modules())
+    convolves = any(isinstance(part, nn.Conv2d) for part in parts)
+    layouts = [torch.contiguous_format, torch.channels_last] if convolves else [torch.contiguous_format]
+    choices = [(threads, layout) for threads in sorted({1, most_threads or count_cores()}) for layout in layouts]
 
     def make(choice: tuple, updates: int = min(TRIAL_UPDATES, workload.updates)) -> Callable[[], int]:
         threads, layout = choice
@@ -106,7 +111,8 @@ def prepare(workload: Workload, path: str) -> Trainer:
 
     best = fastest(choices, make)
     form = f", {name(best[1])}" if len(layouts) > 1 else ""
-    return Trainer(make(best, workload.updates), 1, f"{best[0]} thread(s), fused Adam{form}")
+    parameters = sum(part.numel() for part in parts[0].parameters())
+    return Trainer(make(best, workload.updates), 1, f"{best[0]} thread(s), fused Adam{form}", parameters)
 
 
 def name(layout: Any) -> str:

@@ -67,7 +67,9 @@ class Requests:
         begin = time.perf_counter()
         self.trainer = module.prepare(workload, path)
         self.trainer.train()
-        return {"seconds": time.perf_counter() - begin, "members": self.trainer.members, "words": self.trainer.words}
+        found = self.trainer._asdict()
+        del found["train"]
+        return {"seconds": time.perf_counter() - begin, **found}
 
 
 def timed(train: Callable[[], int], least: float = 0.0) -> dict[str, Any]:

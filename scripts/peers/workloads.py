@@ -15,11 +15,15 @@ KERNEL = 3
 
 
 class Trainer(NamedTuple):
-    """`train()` makes one round, waits for its end and returns the model-updates made; `words` say how."""
+    """`train()` makes one round, waits for its end and returns the model-updates made; `words` say how.
+
+    Of one model `parameters` are learned; 0 where nothing compares them.
+    """
 
     train: Callable[[], int]
     members: int
     words: str
+    parameters: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Workload:
       dense: widths of the hidden dense layers.
       dropout: drop probability after each hidden dense layer.
       norm: whether each hidden dense layer has batch norm before its ReLU.
+      model: settings of a regjax model, in place of the four above; for the systems of `benchmark_models.py` only.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Workload:
     dense: tuple[int, ...] = ()
     dropout: float = 0.0
     norm: bool = False
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def updates(self) -> int:

@@ -11,7 +11,7 @@ from regjax.recipe import Recipe, make_mask
 
 # Need of a regularizer -> what a network without such layers is, and which one has them.
 LAYERS = {
-    "residual": ("a network without residual branches", 'model.name = "resnet" or "vit"'),
+    "residual": ("a network without residual branches", 'model.name = "resnet", "vit", or "mlp" with skip = true'),
     "hidden": ("a network without hidden layers", "one with hidden layers, such as mlp"),
     "channels": ("a network without convolutional layers", 'model.name = "cnn" or "resnet"'),
 }

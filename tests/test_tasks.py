@@ -239,7 +239,7 @@ def test_link_keeps_the_odds_of_certain_predictions():
 
 
 def test_monitored_values_are_errors():
-    """What stopping judges falls as a model gets better: 1 - accuracy, the mse in place of r2, losses as they are."""
+    """What stopping judges falls as a model gets better: 1 - accuracy, 1 - r2, losses as they are."""
     classes, values = total(TASK, OUTPUTS, LABELS), total(Regression(2), GUESSES, VALUES, FIT)
     found = summary(TASK, OUTPUTS, LABELS)
 
@@ -247,8 +247,9 @@ def test_monitored_values_are_errors():
         assert TASK.monitor(name, classes, 50) == pytest.approx(1 - found[name])
     for name in ("nll", "brier", "ece"):
         assert TASK.monitor(name, classes, 50) == pytest.approx(found[name])
-    mse = summary(Regression(2), GUESSES, VALUES, FIT)["mse"]
-    assert [Regression(2).monitor(name, values, 50) for name in ("mse", "r2")] == pytest.approx([mse, mse])
+    found = summary(Regression(2), GUESSES, VALUES, FIT)
+    judged = [Regression(2).monitor(name, values, 50) for name in ("mse", "r2")]
+    assert judged == pytest.approx([found["mse"], 1 - found["r2"]], rel=1e-5)
 
 
 def test_direction_of_metrics():

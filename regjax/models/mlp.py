@@ -21,7 +21,8 @@ class MLP(LayerSettings):
 
     Attributes:
       widths: units of each hidden layer, at least one layer.
-      skip: whether every hidden layer is added to its input; a learned S_l is named "skip_l", l from 0.
+      skip: whether every hidden layer is added to its input; a learned S_l is named "skip_l", l from 0. What is
+        added is a residual branch, on which stochastic depth acts.
 
     The others are described at `LayerSettings`.
 
@@ -64,13 +65,14 @@ class _Network(nn.Module):
     def __call__(self, x: jax.Array, tap: Tap | None, train: bool) -> jax.Array:
         s = self.settings
         between = Between(s, train, self.dtype)
-        site = name_sites(tap, {"input": 1, "hidden": s.num_hidden})
+        site = name_sites(tap, {"input": 1, "hidden": s.num_hidden, "residual": s.num_hidden})
         x = site("input", 0, x.reshape(x.shape[0], -1))
         for index, width in enumerate(s.widths):
             h = make_dense(s, width, self.dtype, f"hidden_{index}", s.has_bias)(x)
             h = between.activate(h, f"norm_{index}")
             if s.skip:
                 equal = x.shape[-1] == width
+                h = site("residual", index, h)
                 h = h + (x if equal else make_dense(s, width, self.dtype, f"skip_{index}", bias=False)(x))
             x = site("hidden", index, h)
         return make_dense(s, self.num_outputs, self.dtype, "output")(x)

@@ -93,9 +93,7 @@ class Task(abc.ABC):
     def monitor(self, name: str, sums: Sums, count: int) -> Any:
         """Return what best state and stopping judge of a metric, smaller is better.
 
-        That is 1 - accuracy for accuracies and the MSE for r2: errors, whose ratios mean something.
+        That is 1 - accuracy for accuracies and 1 - r2 = SSE / SST for r2: errors, whose ratios mean something.
         """
         found = self.summarise(sums, count)
-        if name == "r2":
-            return found["mse"]
         return 1.0 - found[name] if METRICS[name] else found[name]

@@ -28,7 +28,7 @@ SMALL = {
 }
 SITES = {
     "linear": ["input_0/1"],
-    "mlp": ["input_0/1", "hidden_0/2", "hidden_1/2"],
+    "mlp": ["input_0/1", "residual_0/2", "hidden_0/2", "residual_1/2", "hidden_1/2"],
     "cnn": ["input_0/1", "hidden_0/2", "hidden_1/2"],
     "resnet": ["input_0/1", *(f"{kind}_{i}/3" for i in range(3) for kind in ("residual", "hidden"))],
     "vit": ["input_0/1", "residual_0/2", "hidden_0/1", "residual_1/2"],
@@ -51,7 +51,7 @@ def test_every_model_is_tested():
 
 @EACH
 def test_sites(name):
-    """Sites come in order, once each, under their kind's number and count, with examples first, in training only."""
+    """Sites come in order, once each, under their kind's number and count, with examples first, in evaluation too."""
     model, params, stats = begin(SMALL[name])
     seen = []
 
@@ -61,11 +61,11 @@ def test_sites(name):
         seen.append(f"{site.kind}_{site.index}/{site.count}")
         return 0 * h
 
-    outputs = jax.eval_shape(lambda: model.apply(params, stats, X[0], tap, True).outputs)
-    jax.eval_shape(lambda: model.apply(params, stats, X[0], None, False).outputs)
-
-    assert outputs.shape == (8, 3)
-    assert seen == SITES[name]
+    for train in (True, False):
+        seen.clear()
+        outputs = jax.eval_shape(lambda: model.apply(params, stats, X[0], tap, train).outputs)  # noqa: B023
+        assert outputs.shape == (8, 3)
+        assert seen == SITES[name]
     assert sum(text.startswith("hidden") for text in seen) == SMALL[name].num_hidden
 
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import small_runs as small
-from reference import ORACLES, Sgd, train_step
+from oracles import ORACLES
+from reference import Sgd, train_step
 from small_blocks import Blocks
 
 from regjax.models import MLP

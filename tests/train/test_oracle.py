@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import small_runs as small
-from reference import ORACLES, KerasAdam, Sgd, train_step
+from oracles import ORACLES
+from reference import KerasAdam, Sgd, train_step
 
 from regjax.keys import hash_name, stream_key
 from regjax.optimizers import SGD, Adam

@@ -39,7 +39,7 @@ class Network(nn.Module):
             x = nn.max_pool(nn.relu(nn.Conv(width, (KERNEL, KERNEL))(x)), (2, 2), strides=(2, 2))
         x = x.reshape(len(x), -1)
         for width in self.dense:
-            x = nn.Dense(width)(x)
+            x = nn.Dense(width, use_bias=not self.norm)(x)
             if self.norm:
                 x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
             x = nn.relu(x)

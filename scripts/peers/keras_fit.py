@@ -27,7 +27,7 @@ def make_model(workload: Workload, steps: int, jit: Any) -> Any:
         model.add(layers.MaxPooling2D(2))
     model.add(layers.Flatten())
     for width in workload.dense:
-        model.add(layers.Dense(width))
+        model.add(layers.Dense(width, use_bias=not workload.norm))
         if workload.norm:
             model.add(layers.BatchNormalization())
         model.add(layers.Activation("relu"))

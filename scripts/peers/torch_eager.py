@@ -51,7 +51,7 @@ def make_network(
     layers.append(nn.Flatten())
     size = height * width * depth
     for wide in dense:
-        layers.append(nn.Linear(size, wide))
+        layers.append(nn.Linear(size, wide, bias=not norm))
         layers += [nn.BatchNorm1d(wide, **options)] if norm else []
         layers += [nn.ReLU(), nn.Dropout(dropout)] if dropout else [nn.ReLU()]
         size = wide

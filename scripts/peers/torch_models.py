@@ -50,13 +50,13 @@ class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.branch = nn.Sequential(
-            nn.Conv2d(inputs, outputs, KERNEL, stride, padding=1),
+            nn.Conv2d(inputs, outputs, KERNEL, stride, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
             nn.ReLU(),
-            nn.Conv2d(outputs, outputs, KERNEL, padding=1),
+            nn.Conv2d(outputs, outputs, KERNEL, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
         )
-        project = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+        project = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
         self.shortcut = nn.Identity() if inputs == outputs else project
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -70,7 +70,7 @@ class ResNet(nn.Module):
     def __init__(self, settings: dict[str, Any], shape: Shape) -> None:
         super().__init__()
         width, blocks = settings["width"], (settings["depth"] - 2) // 6
-        layers = [nn.Conv2d(shape[2], width, KERNEL, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+        layers = [nn.Conv2d(shape[2], width, KERNEL, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
         for stage in range(3):
             channels = width * 2**stage
             first = Block(channels // 2, channels, 2) if stage else Block(channels, channels, 1)

@@ -27,6 +27,7 @@ from regjax.regularizers import (
     Now,
     Orthogonality,
     Seen,
+    Site,
     SpectralNorm,
     UnitNorm,
 )  # fmt: skip
@@ -41,7 +42,7 @@ def make_now(params, step=0, memory=(), metric=None):
     """Return a moment with learning rate 0.5."""
     seeds = {"noise": jnp.uint32(7)}
     mask = make_mask(params, "matrices")
-    return Now(jnp.int32(step), jnp.float32(0), jnp.float32(0.5), seeds, params, mask, metric, memory)
+    return Now(jnp.int32(step), 100, jnp.float32(0.5), seeds, params, mask, metric, memory)
 
 
 def see(network, x, outputs=None, **activations):
@@ -49,7 +50,8 @@ def see(network, x, outputs=None, **activations):
     nothing = None
     outputs = network(x) if outputs is None else outputs
     loss = lambda outputs, y: jnp.sum(outputs * y, axis=1)  # noqa: E731
-    return Seen({}, Batch(x, jnp.ones_like(outputs), nothing), outputs, activations, network, loss, nothing)
+    seen = {Site(name, name.split("_")[0], 0, 1): h for name, h in activations.items()}
+    return Seen({}, Batch(x, jnp.ones_like(outputs), nothing), outputs, seen, network, loss, nothing)
 
 
 def find_start():

@@ -16,7 +16,7 @@ endif
 
 help:
 	@echo "make quickstart   install into $(VENV) and run the digits study: effects and a report"
-	@echo "make test         the test suite"
+	@echo "make test         the test suite, in two processes"
 	@echo "make lint         ruff and mypy"
 	@echo "make catalogue    the table of docs/regularizers.md, from the code"
 	@echo "make clean        remove $(VENV) and out/quickstart"
@@ -35,7 +35,7 @@ quickstart: $(VENV)/.installed
 	$(BIN)/regjax run configs/quickstart.toml --out out/quickstart
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -107,7 +107,7 @@ def trained(names: tuple[str, ...], optimizer: str, model=small.PLAIN_MLP):
 def make_moment(recipe, seed):
     """Return (state, x, labels, now) of the first update."""
     x, labels = make_images(1)
-    state = small.init_state(recipe, seed, small.Data(x[0], labels[0]))
+    state = jax.jit(small.init_state)(recipe, seed, small.Data(x[0], labels[0]))
     now = make_now(recipe, seed, state, jnp.int32(0))
     now = now._replace(memory=state.memory[0], metric=lambda: jax.tree.map(jnp.ones_like, state.params))
     return state, jnp.asarray(x[0]), jnp.asarray(labels[0]), now
@@ -140,12 +140,14 @@ def test_defaults_are_off(name):
     assert is_off(REGULARIZERS[name], {})
 
 
-@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
 @EACH
-def test_off_equals_absent(name, optimizer):
-    """100 updates with a regularizer at its off value give the bits of the program without it."""
+def test_off_equals_absent(name):
+    """100 updates with a regularizer at its off value give the bits of the program without it.
+
+    Under Adam, which turns the last bit of a gradient into whole steps; under others all are off together, below.
+    """
     model = MODELS.get(name, small.PLAIN_MLP)
-    without, with_off = trained((), optimizer, model), trained((name,), optimizer, model)
+    without, with_off = trained((), "adam", model), trained((name,), "adam", model)
 
     assert small.same_bits(without[0].params, with_off[0].params)
     assert small.same_bits(without[1], with_off[1])
@@ -228,9 +230,8 @@ def test_one_step_equals_its_oracle(name, field):
         recipes = [make_recipe(name, make_on(name, field, v), dtype="float64") for v in values]
         arrays = small.stack(*recipes, dtype="float64")
         states, sums = population()(arrays, seed, x, labels)
-        begin = small.init_state(
-            small.traced(recipes[0], "float64"), seed, small.Data(jnp.asarray(x[0]), labels[0])
-        ).params
+        first = jax.jit(small.init_state)(small.traced(recipes[0], "float64"), seed, small.Data(x[0], labels[0]))
+        begin = first.params
         x = x.reshape(1, 16, -1)
         sites = {
             "input": ("input", 0, x[0].shape),
@@ -238,7 +239,8 @@ def test_one_step_equals_its_oracle(name, field):
         }
         for index, value in enumerate(values):
             oracle = ORACLES[name](**{field: value})
-            noise = {s: small.site_noise(3, 0, s, shape, oracle.rate(kind, i)) for s, (kind, i, shape) in sites.items()}
+            rates = {name: oracle.rate(kind, i) for name, (kind, i, _) in sites.items()}
+            noise = {s: small.site_noise(3, 0, s, sites[s][2], rate) for s, rate in rates.items() if rate}
             one, y = small.flat(begin), np.eye(3)[labels[0]]
             if oracle.step is not None:  # gradients by differences
                 (expected, loss), rtol, atol = oracle.step(one, x[0], y, 0.1), 1e-6, 1e-8
@@ -259,17 +261,21 @@ def test_every_hook_is_the_identity_when_off(name):
     part, batch = recipe.regularizers[0], Batch(x, jnp.eye(3)[np.arange(16) % 3], jnp.arange(16))
     moved = jax.tree.map(lambda w: w * 1.37 - 0.01, state.params)
 
-    assert small.same_bits(part.batch(batch, now)._asdict(), batch._asdict())
-    for kind, index in (("input", 0), ("hidden", 0), ("hidden", 1), ("residual", 0), ("residual", 1)):
-        for h in (x, x[..., None]):
-            assert small.same_bits(part.site(Site(f"{kind}_{index}", kind, index, 2), h, now), h)
-    assert small.same_bits(part.project(moved, now), moved)
-    assert small.same_bits(part.weights(moved, now), moved)
-    assert small.same_bits(part.gradient(moved, now), moved)
-    if penalty_of(part, recipe, batch, now)(moved) is not None:
-        value, slopes = jax.value_and_grad(penalty_of(part, recipe, batch, now))(moved)
-        assert value == 0
-        assert all((slope == 0).all() for slope in jax.tree.leaves(slopes))
+    sites = [(kind, index) for kind in ("input", "hidden", "residual") for index in range(1 + (kind != "input"))]
+    penalty = penalty_of(part, recipe, batch, now)
+
+    @jax.jit
+    def apply(x, moved, batch):
+        found = [part.site(Site(f"{kind}_{i}", kind, i, 2), h, now) for kind, i in sites for h in (x, x[..., None])]
+        weights = [hook(moved, now) for hook in (part.project, part.weights, part.gradient)]
+        slopes = None if penalty(moved) is None else jax.value_and_grad(penalty)(moved)
+        return part.batch(batch, now)._asdict(), found, weights, slopes
+
+    same, found, weights, slopes = apply(x, moved, batch)
+    assert small.same_bits(same, batch._asdict())
+    assert small.same_bits(found, [x, x[..., None]] * len(sites))
+    assert small.same_bits(weights, [moved] * 3)
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(slopes))
 
 
 @EACH
@@ -282,7 +288,7 @@ def test_penalties_have_finite_gradients_at_zero(name):
     part, batch = recipe.regularizers[0], Batch(x, jax.nn.one_hot(labels, 3), jnp.arange(16))
     penalty = penalty_of(part, recipe, batch, now)
 
-    if penalty(zero) is not None:
-        assert all(jnp.isfinite(slope).all() for slope in jax.tree.leaves(jax.grad(penalty)(zero)))
+    if jax.eval_shape(penalty, zero) is not None:
+        assert all(jnp.isfinite(slope).all() for slope in jax.tree.leaves(jax.jit(jax.grad(penalty))(zero)))
     projected = part.project(zero, now._replace(before=zero))
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(projected))

@@ -73,8 +73,7 @@ def describe_fields(name: str, part_class: type) -> str:
 def describe_hyper(hyper: Hyper, default: object) -> str:
     """Return off value (or default) and range of a hyper.
 
-    >>> from regjax.parts import Interval
-    >>> describe_hyper(Hyper(0.0, Interval.parse("[0, 1)"), False, False, "rate"), 0.0)
+    >>> describe_hyper(hypers(REGULARIZERS["dropout"])["input"], 0.0)
     'off 0, [0, 1)'
     """
     if hyper.flag:

@@ -423,12 +423,12 @@ def test_overrides_apply_to_a_checked_study(tmp_path: Path) -> None:
 
 def test_notices_say_what_would_surprise(tmp_path: Path) -> None:
     """Cells that mean the same, unscaled inputs and another study in the folder are told before the training."""
-    twins = tiny(factors={"early_stopping.restore": [True, False]}, seeds__count=1)
+    twins = tiny(factors={"dropout.hidden": [0.5, [0.5]]}, seeds__count=1)
     _, said = run(twins, tmp_path / "out")
     _, other = run(tiny(seeds__count=1, model__widths=[8]), tmp_path / "out")
     _, grown = run(tiny(seeds__count=2, model__widths=[8]), tmp_path / "out")
 
-    assert '"early_stopping.restore=false" is the same as "early_stopping.restore=true"' in said
+    assert ' is the same as "dropout.hidden=0.5"' in said
     assert "differs in factors." in other
     assert "model.widths" in other
     assert "differs" not in grown

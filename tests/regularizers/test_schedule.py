@@ -1,4 +1,4 @@
-"""Schedules: every regularizer may begin late and end early, and is off before and after."""
+"""Schedules: a regularizer may begin late and end early, and is off before and after."""
 
 import functools
 
@@ -13,7 +13,13 @@ from regjax.regularizers import REGULARIZERS, Scheduled
 from regjax.train.step import make_now
 
 STEPS = 20
-SWITCHES = [(n, f) for n, cls in REGULARIZERS.items() for f, h in hypers(cls).items() if h.off is not None]
+# The schedule is one for all rows: those of loss, gradient and weights, smoothing and dropout stand for them.
+NAMES = (
+    "label_smoothing", "dropout", "l1", "l2", "l2_sp", "orthogonality", "spectral_norm", "activation_l1",
+    "activation_l2", "kl_sparsity", "confidence_penalty", "jacobian", "gradient_penalty", "clip_norm", "clip_value",
+    "gradient_noise", "decay", "l1_proximal", "elastic_net", "group_lasso", "non_negativity", "max_norm", "unit_norm",
+)  # fmt: skip
+SWITCHES = [(n, f) for n in NAMES for f, h in hypers(REGULARIZERS[n]).items() if h.off is not None]
 # Bounds that small gradients reach; any other switch is on at a quarter.
 VALUES = {("clip_norm", "bound"): 0.1, ("clip_value", "bound"): 0.01}
 
@@ -21,8 +27,8 @@ VALUES = {("clip_norm", "bound"): 0.1, ("clip_value", "bound"): 0.01}
 def make_member(switch, begin=None, end=None):
     """Return a recipe with all regularizers, one switch on; scheduled where begin and end are given."""
     parts = []
-    for name, part_class in REGULARIZERS.items():
-        part = part_class(**({switch[1]: VALUES.get(switch, 0.25)} if switch and switch[0] == name else {}))
+    for name in NAMES:
+        part = REGULARIZERS[name](**({switch[1]: VALUES.get(switch, 0.25)} if switch and switch[0] == name else {}))
         parts.append(part if begin is None else Scheduled(part, begin, end))
     return small.make_recipe(*parts, optimizer=SGD(0.05, momentum=0.9), steps=STEPS)
 

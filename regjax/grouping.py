@@ -1,6 +1,7 @@
 """Recipes of cells: which parts a cell's program holds, so that few programs serve all cells at the least cost."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import jax
 
 from regjax.config import CellSettings, Steps
 from regjax.costs import CPU_STATE_BYTES, SECONDS_PER_DRAW, SECONDS_PER_FLOP, SECONDS_PER_PROGRAM
+from regjax.models import Settings
 from regjax.observers import OBSERVERS, EarlyStopping, Observer
 from regjax.parts import hypers, is_off
 from regjax.recipe import Recipe
@@ -156,8 +158,14 @@ class Size(NamedTuple):
 
 def measure(cell: CellSettings, setting: Setting) -> Size:
     """Return the size of a cell's network."""
-    model = cell.model.make(setting.task.num_outputs)
-    x = jax.ShapeDtypeStruct((1, *setting.input_shape), "float32")
+    return _measure(cell.model, setting.task.num_outputs, setting.input_shape)
+
+
+# Asked for every cell and regularizer, answered by tracing: once per network.
+@functools.cache
+def _measure(settings: Settings, num_outputs: int, input_shape: tuple[int, ...]) -> Size:
+    model = settings.make(num_outputs)
+    x = jax.ShapeDtypeStruct((1, *input_shape), "float32")
     sites: list[tuple[Site, int]] = []
     maps: list[Site] = []
 
@@ -169,7 +177,7 @@ def measure(cell: CellSettings, setting: Setting) -> Size:
     params, stats = jax.eval_shape(model.init, jax.eval_shape(lambda: jax.random.key(0)), x)
     jax.eval_shape(lambda p, s, inputs: model.apply(p, s, inputs, tap, True).outputs, params, stats, x)
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
-    return Size(sites, count, x.size, count_flops(params, setting.input_shape), bool(maps))
+    return Size(sites, count, x.size, count_flops(params, input_shape), bool(maps))
 
 
 def count_flops(params: Any, input_shape: tuple[int, ...]) -> float:

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import small_runs as small
 
 from regjax.optimizers import SGD
@@ -55,6 +56,23 @@ def trainer():
 def trace(begin=None, end=None):
     """Return the parameters after every update of a member per switch, and of one with all off at the end."""
     return np.asarray(trainer()(small.stack(*(make_member(s, begin, end) for s in (*SWITCHES, None)))))
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_every_row_is_off_outside_of_its_time(name):
+    """Of every row each switch is at its off value before begin and from end on, and what the study says between."""
+    switches = {field: h.off for field, h in hypers(REGULARIZERS[name]).items() if h.off is not None}
+    recipe = small.traced(small.make_recipe())
+    state = small.init_state(recipe, small.make_seed(), small.Data(jnp.ones((1, 8)), jnp.zeros(1, jnp.int32)))
+    part = REGULARIZERS[name](**dict.fromkeys(switches, jnp.float32(0.25)))
+    scheduled = Scheduled(part, jnp.float32(0.25), jnp.float32(0.75))
+
+    for step, active in ((0, False), (24, False), (25, True), (74, True), (75, False), (99, False)):
+        found = scheduled.at(make_now(recipe, small.make_seed(), state, jnp.int32(step)))
+        assert type(found) is REGULARIZERS[name]
+        assert {f: float(getattr(found, f)) for f in switches} == (
+            dict.fromkeys(switches, 0.25) if active else switches
+        )
 
 
 def test_a_schedule_over_the_whole_training_changes_no_bit():

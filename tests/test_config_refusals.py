@@ -102,6 +102,8 @@ REFUSED = [
     ({"factors": {"dropout.hiden": [0, 0.5]}},
      'unknown hyper "hiden" of dropout; did you mean "hidden"? (dropout has: hidden, input, begin, end)'),
     ({"factors": {"droput.hidden": [0, 0.5]}}, 'unknown regularizer "droput"; did you mean "dropout"?'),
+    ({"factors": {"zzz.hidden": [0, 0.5]}}, 'unknown regularizer "zzz" (a path begins with one of: ... ('),
+    ({"factors": {"mixpu.alpha": [0, 0.5]}}, 'did you mean "mixup"? (a path begins with one of: mixup, '),
     ({"factors": {"dropout": [0, 0.5]}}, "a path to one of its values: dropout.hidden, dropout.input"),
     ({"factors": {"dropout.hidden": {"low": 1}}}, "a value, a list of levels, or off, log_range and points"),
     ({"factors": {"dropout": {}}}, "factors.dropout: got an empty table"),

@@ -84,6 +84,9 @@ def _write(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
+MOST_LISTED = 24  # names in a message
+
+
 def quote(key: Any) -> str:
     """Return one key as it stands in a dotted path: bare where TOML allows, else in quotes."""
     text = str(key)[: 2 * SHOWN]
@@ -114,6 +117,10 @@ def unknown(path: str, kind: str, name: str, known: Sequence[str], owner: str) -
       kind: what is unknown, with the name, e.g. 'hyper "hiden" of dropout'.
       name: the name as written, to which the nearest is sought.
       known: names that exist.
-      owner: words before the list of known names, e.g. "dropout has".
+      owner: words before the list of known names, e.g. "dropout has". Of many names those that resemble are listed.
     """
-    return Problem(path, f"unknown {kind}", f"{owner}: {', '.join(known)}", nearest(name, known))
+    listed = list(known)
+    if len(listed) > MOST_LISTED:
+        near = difflib.get_close_matches(name[:100].lower(), sorted(known), n=5, cutoff=0.3)
+        listed = [*near, f"... ({len(listed)} in all; `regjax catalogue` lists regularizers)"]
+    return Problem(path, f"unknown {kind}", f"{owner}: {', '.join(listed)}", nearest(name, known))

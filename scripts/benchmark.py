@@ -188,12 +188,8 @@ def benchmark(chosen: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def main(arguments: list[str] | None = None) -> dict[str, Any]:
-    """Measure what the flags ask for; print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = [*WORKLOADS, LATTICE.name]
-    parser.add_argument("--workloads", nargs="+", choices=names, default=names)
-    parser.add_argument("--systems", nargs="+", choices=list(make_systems()), default=list(make_systems()))
+def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
+    """Return the flags of a benchmark: those of `parser`, and those that all benchmarks have."""
     parser.add_argument("--rounds", type=int, default=5, help="of every system (default 5)")
     parser.add_argument("--out", type=Path, help="JSON file for everything that was measured")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
@@ -201,6 +197,16 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     chosen = parser.parse_args(arguments)
     if chosen.rounds < 1:
         parser.error(f"--rounds: got {chosen.rounds}, expected at least 1")
+    return chosen
+
+
+def main(arguments: list[str] | None = None) -> dict[str, Any]:
+    """Measure what the flags ask for; print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [*WORKLOADS, LATTICE.name]
+    parser.add_argument("--workloads", nargs="+", choices=names, default=names)
+    parser.add_argument("--systems", nargs="+", choices=list(make_systems()), default=list(make_systems()))
+    chosen = parse(parser, arguments)
     result = benchmark(chosen)
     if chosen.out:
         chosen.out.write_text(json.dumps(result, indent=1) + "\n")

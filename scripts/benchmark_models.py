@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmark import begin_row, describe_machine, fail, prepare, say, train_round
+from benchmark import begin_row, describe_machine, fail, parse, prepare, say, train_round
 from peers.client import PeerError, System, Worker, make_systems
 from peers.models import MODEL_WORKLOADS, shrink_model
 from peers.table import layout, ratio_text, summarize_rows
@@ -74,13 +74,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Measure what the flags ask for; print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=list(MODEL_WORKLOADS), default=list(MODEL_WORKLOADS))
-    parser.add_argument("--rounds", type=int, default=5, help="of every system (default 5)")
-    parser.add_argument("--out", type=Path, help="JSON file for everything that was measured")
-    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: tries the benchmark, measures nothing")
-    chosen = parser.parse_args(arguments)
-    if chosen.rounds < 1:
-        parser.error(f"--rounds: got {chosen.rounds}, expected at least 1")
+    chosen = parse(parser, arguments)
     versions: dict[str, str] = {"python": platform.python_version()}
     result: dict[str, Any] = {"machine": describe_machine(), "versions": versions, "models": []}
     with tempfile.TemporaryDirectory() as name:

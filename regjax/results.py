@@ -13,6 +13,7 @@ import pandas as pd
 
 from regjax import store
 from regjax.analysis.effects import describe_cells, make_effects
+from regjax.analysis.predictions import read_predictions
 from regjax.analysis.table import Table, load_table
 from regjax.keys import STREAMS
 
@@ -68,17 +69,7 @@ class Results:
         Raises:
           StoreError: the study does not keep them (`[measure] predictions = "test"`).
         """
-        owner = store.done_runs(self.out)
-        runs = self._runs()
-        parts = sorted({owner[run] for run in runs["run"] if run in owner})
-        paths = [part.predictions(self.out) for part in parts]
-        if not any(path.exists() for path in paths):
-            raise store.StoreError(f'{self.out} holds no predictions; set [measure] predictions = "test" and run again')
-        tables = [store.read_table(path).to_pandas() for path in paths]
-        # A run that two parts hold counts once.
-        kept = [table[table["run"].map(owner) == part] for part, table in zip(parts, tables, strict=True)]
-        frame = runs[["run", "cell", "seed"]].merge(pd.concat(kept, ignore_index=True), on="run")
-        return frame.drop(columns="run")
+        return read_predictions(self.out).drop(columns="run")
 
     def params(self, cell: int | str | Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Return the parameters that a run keeps (`training.keep`), as nested dicts of NumPy arrays.

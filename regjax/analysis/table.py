@@ -36,7 +36,7 @@ class Table:
     """A study's plan and the records of its finished runs.
 
     `records` has the columns of `store.load_records` plus cell (index) and seed; `cells` are names and `seeds` numbers,
-    in the order of the axes of every array [cell, seed].
+    in the order of the axes of every array [cell, seed]. `out` is the run directory, None for numbers from elsewhere.
     """
 
     plan: dict[str, Any]
@@ -44,6 +44,7 @@ class Table:
     cells: tuple[str, ...]
     seeds: tuple[int, ...]
     status: Status
+    out: Path | None = None
 
 
 def load_table(out: Path) -> Table:
@@ -72,7 +73,7 @@ def make_table(out: Path, plan: dict[str, Any], runs: pd.DataFrame) -> Table:
     records = load_records(out, done["run"]).merge(done[["run", "cell", "seed"]], on="run", how="inner")
     if len(records):
         records = records.sort_values(["cell", "seed", "step"], ignore_index=True)
-    return Table(plan, records, cells, seeds, _make_status(runs, records, (len(cells), len(seeds)), seeds))
+    return Table(plan, records, cells, seeds, _make_status(runs, records, (len(cells), len(seeds)), seeds), out)
 
 
 def _make_status(runs: pd.DataFrame, records: pd.DataFrame, shape: tuple[int, int], seeds: tuple[int, ...]) -> Status:

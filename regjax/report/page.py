@@ -10,6 +10,7 @@ from regjax.analysis.export import save_effects
 from regjax.analysis.questions import place_markers
 from regjax.analysis.table import Table, at_label, load_table
 from regjax.report import prose, tables
+from regjax.report.extras import make_extras
 from regjax.report.gallery import make_curves, make_effect_plot, make_legend, make_strip_plot
 from regjax.report.words import clean, count, metric_words
 from regjax.store import iter_done, publish
@@ -69,6 +70,7 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
         "curve_groups": make_curves(table),
         "cells": [tables.cells_grid(describe_cells(table, at)) for at in tables.state_of(plan)],
         "effects": tables.effects_grid(effects) if len(effects) else None,
+        "extras": make_extras(table),
         "diverged_sentence": prose.diverged_sentence(table),
         "diverged": tables.diverged_grid(table),
         "missing": tables.missing_grid(table),

@@ -300,7 +300,8 @@ def preview(
             *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),
             *(f"note: {notice}" for notice in find_notices(plan, dataset)),
             *costs,
-            f"in all about {format_seconds(seconds)}{alone}, if nothing stops early (some updates of each program were timed)",
+            f"in all about {format_seconds(seconds)}{alone}, if nothing stops early "
+            "(some updates of each program were timed)",
         ]
     )
 

@@ -1,6 +1,6 @@
 """Coverage of two-stage (Stein) intervals, and of adding seeds until an interval is narrow enough, by simulation.
 
-    python scripts/simulate_stein.py --studies 20000
+python scripts/simulate_stein.py --studies 20000
 """
 
 import argparse

@@ -21,7 +21,7 @@ from regjax.results import load_results
 
 
 @pytest.mark.parametrize("num_seeds", [6, 10, 30, 200])
-@pytest.mark.parametrize("size", [0.01, 0.3, 1.0, 2.5])
+@pytest.mark.parametrize("size", [0.01, 0.3, 1.0])
 @pytest.mark.parametrize("m", [1, 4])
 def test_power_is_that_of_statsmodels(num_seeds, size, m):
     """The power of a paired t test at alpha / m agrees with statsmodels to 1e-6."""

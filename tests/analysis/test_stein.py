@@ -19,7 +19,7 @@ ACCURACY = np.array([[0.90, 0.92, 0.91, 0.93, 0.90, 0.94], [0.91, 0.935, 0.91, 0
 
 
 def covered(noise, pilot, halfwidth, num_contrasts=1, most=60):
-    """Return how many simulated studies hold all true effects, and how many of those uncapped are as narrow as asked."""
+    """Return how many simulated studies hold all true effects, and if the uncapped ones are as narrow as asked."""
     rng = np.random.default_rng(5)
     draws = SIMULATE["NOISES"][noise](rng, (REPEATS, num_contrasts, most))
     found = [SIMULATE["cover_stein"](d, pilot, most, halfwidth) for d in draws]
@@ -41,9 +41,9 @@ def test_one_contrast_is_covered_exactly():
 
 
 def test_adding_seeds_until_it_is_narrow_does_not_cover():
-    """The naive rule, a seed more until the t interval is narrow, holds the truth in clearly less than 95% of studies."""
+    """The naive rule, a seed more until the t interval is narrow, holds the truth in clearly less than 95%."""
     draws = np.random.default_rng(6).normal(size=(REPEATS, 60))
-    hits = sum(SIMULATE["cover_naive"](d, 3, 60, 1.0)[0] for d in draws)
+    hits = sum(SIMULATE["cover_naive"](d, 3, 60, 0.5)[0] for d in draws)
 
     assert hits < stats.binom.ppf(0.001, REPEATS, 0.95)
     assert hits < 0.93 * REPEATS
@@ -64,7 +64,7 @@ def test_the_formula():
 
 
 def test_a_pilot_without_an_sd():
-    """A contrast with fewer than two pilot seeds asks for none and has no finite interval; so has one without spread."""
+    """A contrast with fewer than two pilot seeds, or without spread, asks for none and has no finite interval."""
     effects = np.array([[1.0, np.nan, np.nan, 2.0], [1.0, 2.0, 3.0, 4.0], [2.0, 2.0, 2.0, 3.0], [np.nan] * 4])
     found = needed_seeds(list("abcd"), effects[:, :3], pilot=3, most=50, halfwidth=2.0)
     low, high = stein_intervals(effects, 3, np.full(4, 0.05))
@@ -78,7 +78,7 @@ def test_a_pilot_without_an_sd():
 
 
 def test_the_effects_of_a_study_in_two_stages(table):
-    """The interval has the pilot's SD and df and the mean of all seeds; there is no p-value, and the sentence says so."""
+    """The interval has the pilot's SD and df and the mean of all seeds; there is no p, and the sentence says so."""
     found = table(ACCURACY, stein={**STEIN, "needed": 9, "seeds": 6, "sd": {"dropout.hidden: 0.5 vs 0": 0.007}})
     row = make_effects(found).iloc[0]
     d = ACCURACY[1] - ACCURACY[0]
@@ -102,7 +102,7 @@ def test_the_report_says_how_the_seeds_came_about(table):
 
 
 def test_before_the_pilot_is_judged(table):
-    """While only the pilot is there, its intervals are those of the same procedure and the report says it is not done."""
+    """While only the pilot is there, intervals are of the same procedure and the report says it is not done."""
     found = table(ACCURACY[:, :4], stein=STEIN)
 
     assert np.isnan(make_effects(found)["p"]).all()

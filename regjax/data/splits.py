@@ -41,7 +41,8 @@ def split_rows(
       subset_seed: fixes subsets and replicates.
 
     Returns:
-      Disjoint parts, none empty; only rows of a bootstrap come more than once. "last" and official parts keep their order, random ones that of the draw.
+      Disjoint parts, none empty; only rows of a bootstrap come more than once. "last" and official parts keep their
+      order, random ones that of the draw.
       Without `validation` and `split`: {"fraction": 0.2, "take": "random"} of the official train part, or where there
       is none 0.6, 0.2 and 0.2 of all rows.
 

@@ -44,7 +44,9 @@ class Outcome(NamedTuple):
     divisor: int
 
 
-def make_bias_variance(table: Table, loss: str = "squared", margin: float | None = None) -> pd.DataFrame:
+def make_bias_variance(
+    table: Table, loss: str = "squared", margin: float | None = None, outcome: Outcome | None = None
+) -> pd.DataFrame:
     """Return one row per cell: risk, bias and variance on the test set, their intervals and their change.
 
     Args:
@@ -53,6 +55,7 @@ def make_bias_variance(table: Table, loss: str = "squared", margin: float | None
         (1 - `test.accuracy`).
       margin: by how much the bias may rise, in the unit of the risk; None for the study's, where its primary metric is
         that of the loss.
+      outcome: from `read_outcome`, where it is at hand.
 
     Returns:
       Columns cell, loss, source ("disjoint parts", "bootstrap" or "optimisation"), n (networks per split), units
@@ -64,7 +67,7 @@ def make_bias_variance(table: Table, loss: str = "squared", margin: float | None
     Raises:
       ValueError: there are no predictions, they are of several test sets, or the loss is not one of these labels.
     """
-    outcome = read_outcome(table)
+    outcome = outcome or read_outcome(table)
     known = list(LOSSES) if outcome.classes else ["squared"]
     if loss not in known:
         raise ValueError(f"got loss {loss!r}, expected {', '.join(map(repr, known))}")
@@ -143,11 +146,12 @@ def judge_trade(variance_low: float, variance_high: float, bias_high: float, mar
     return "variance up" if variance_low > 0 else "undecided"
 
 
-def make_variances(table: Table) -> pd.DataFrame:
+def make_variances(table: Table, outcome: Outcome | None = None) -> pd.DataFrame:
     """Return one row per cell: how much its runs differ on this test set, and on the distribution behind it.
 
     Args:
       table: loaded run directory with predictions of one test set.
+      outcome: from `read_outcome`, where it is at hand.
 
     Returns:
       Columns cell, loss ("zero_one", of values "squared"), n (runs), examples, test_variance, test_sd,
@@ -156,7 +160,7 @@ def make_variances(table: Table) -> pd.DataFrame:
     Raises:
       ValueError: there are no predictions, or they are of several test sets.
     """
-    outcome = read_outcome(table)
+    outcome = outcome or read_outcome(table)
     loss = "zero_one" if outcome.classes else "squared"
     rows = []
     for name, outputs in zip(table.cells, outcome.outputs, strict=True):

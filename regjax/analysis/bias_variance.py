@@ -5,9 +5,10 @@ What the networks of a cell differ in says what their variance is of:
 - disjoint parts (`[seeds] replicates`): independent training sets. The split is made within each permutation of the
   training rows, over its parts. Permutations cut the same rows anew, so they are the units of inference.
 - bootstrap: training sets drawn with replacement from the same rows; one split over all seeds.
-- no replicates: the training rows are the same; what varies is the luck of the optimisation.
+- no replicates, `data.train_size` drawn: overlapping subsets of the same rows; one split over all seeds.
+- neither: the training rows are the same; what varies is the luck of the optimisation.
 
-In the last two there is one split, and its standard error is the jackknife's over seeds. All intervals are Student's t,
+In the last three there is one split, and its standard error is the jackknife's over seeds. All intervals are Student's t,
 are for these rows and this test set, and are not corrected for how many are looked at.
 
 Reference: Efron, Tibshirani, "An introduction to the bootstrap" (1993), for the jackknife.
@@ -58,7 +59,7 @@ def make_bias_variance(
       outcome: from `read_outcome`, where it is at hand.
 
     Returns:
-      Columns cell, loss, source ("disjoint parts", "bootstrap" or "optimisation"), n (networks per split), units
+      Columns cell, loss, source ("disjoint parts", "bootstrap", "subsets" or "optimisation"), n (networks per split), units
       (splits that are averaged: permutations), risk, bias (of squared loss bias^2), variance, unbiased and biased (of
       0-1 loss); bias_low, bias_high, bias_effect (the cell less the first), bias_effect_low, bias_effect_high, the same
       of variance; verdict (see `judge_trade`) and left_out (seeds not used: not done or diverged in some cell). Ends
@@ -79,7 +80,8 @@ def make_bias_variance(
         raise ValueError(f"got {used.size} seeds done in all cells, expected {parts or 2} or more for a variance")
     groups = used.reshape(-1, n)
     means, (spread, paired), df = _estimate(outcome, groups, cells, loss, within=parts is not None)
-    source = "disjoint parts" if parts else "bootstrap" if replicates else "optimisation"
+    luck = "subsets" if "subset" in table.plan["vary"] else "optimisation"
+    source = "disjoint parts" if parts else "bootstrap" if replicates else luck
     frame = pd.DataFrame({"cell": table.cells, "loss": loss, "source": source, "n": n, "units": len(groups)})
     frame = frame.assign(**dict(zip(Split._fields, means.T, strict=True)))
     reach = t.ppf(1 - ALPHA / 2, df) if df > 0 else np.nan

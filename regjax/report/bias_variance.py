@@ -36,9 +36,11 @@ ENDS = ["bias_low", "bias_high", "variance_low", "variance_high"]
 WORDS = {"squared": "squared error", "kl": "negative log likelihood", "zero_one": "0-1 loss"}
 SOURCES = {
     "disjoint parts": "The networks of a split were trained on disjoint parts of the training rows: the variance is "
-    "that of training sets of that size and of all else a seed draws anew. Intervals are over permutations of the rows.",
+    "that of training sets of that size and of all else a seed draws anew. Intervals are over permutations of rows.",
     "bootstrap": "The networks were trained on bootstraps of the same rows: the variance is that of drawing them again "
     "and of all else a seed draws anew. Intervals are jackknifed over seeds.",
+    "subsets": "The networks were trained on subsets of the same rows, which overlap: the variance is that of drawing "
+    "them again and of all else a seed draws anew. Intervals are jackknifed over seeds.",
     "optimisation": "All seeds trained on the same rows: the variance is that of the optimisation alone, and what "
     "these rows do to a prediction counts as bias. Intervals are jackknifed over seeds.",
 }

@@ -185,6 +185,20 @@ def test_seeds_alone_are_variance_of_the_optimisation_with_the_jackknife(table: 
     assert found["verdict"][1] == "variance down, bias rise below the margin"
 
 
+@pytest.mark.parametrize(
+    ("plan", "source"),
+    [
+        ({"replicates": {"kind": "bootstrap"}, "vary": ["subset"]}, "bootstrap"),
+        ({"vary": ["init", "subset"]}, "subsets"),
+        ({"vary": ["init"]}, "optimisation"),
+    ],
+)
+def test_what_varies_is_named(table: Any, plan: dict[str, Any], source: str) -> None:
+    """Only where all seeds train on the same rows is it the variance of the optimisation."""
+    outputs, labels = draw_study(3)
+    assert (make_bias_variance(make_study(table, outputs, labels, **plan))["source"] == source).all()
+
+
 def test_the_jackknife_covers_the_variance_of_networks() -> None:
     """95% intervals of the variance hold the truth in about 95 of 100 simulated cells of 10 seeds."""
     from scipy.stats import t

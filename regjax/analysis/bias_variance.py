@@ -8,8 +8,8 @@ What the networks of a cell differ in says what their variance is of:
 - no replicates, `data.train_size` drawn: overlapping subsets of the same rows; one split over all seeds.
 - neither: the training rows are the same; what varies is the luck of the optimisation.
 
-In the last three there is one split, and its standard error is the jackknife's over seeds. All intervals are Student's t,
-are for these rows and this test set, and are not corrected for how many are looked at.
+In the last three there is one split, and its standard error is the jackknife's over seeds. All intervals are Student's
+t, are for these rows and this test set, and are not corrected for how many are looked at.
 
 Reference: Efron, Tibshirani, "An introduction to the bootstrap" (1993), for the jackknife.
 """
@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
 
 from regjax.analysis.decompositions import LOSSES, Split, decompose, distribution_variance, leave_out
 from regjax.analysis.effects import ALPHA
@@ -59,15 +58,17 @@ def make_bias_variance(
       outcome: from `read_outcome`, where it is at hand.
 
     Returns:
-      Columns cell, loss, source ("disjoint parts", "bootstrap", "subsets" or "optimisation"), n (networks per split), units
-      (splits that are averaged: permutations), risk, bias (of squared loss bias^2), variance, unbiased and biased (of
-      0-1 loss); bias_low, bias_high, bias_effect (the cell less the first), bias_effect_low, bias_effect_high, the same
-      of variance; verdict (see `judge_trade`) and left_out (seeds not used: not done or diverged in some cell). Ends
-      of 95% intervals are NaN for one permutation, below 3 seeds, and for 0-1 loss without permutations.
+      Columns cell, loss, source ("disjoint parts", "bootstrap", "subsets" or "optimisation"), n (networks of a split),
+      units (splits that are averaged: permutations), risk, bias (of squared loss bias^2), variance, unbiased and biased
+      (of 0-1 loss); bias_low, bias_high, bias_effect (the cell less the first), bias_effect_low, bias_effect_high, the
+      same of variance; verdict (see `judge_trade`) and left_out (seeds not used: not done or diverged in some cell).
+      Ends of 95% intervals are NaN for one permutation, below 3 seeds, and for 0-1 loss without permutations.
 
     Raises:
       ValueError: there are no predictions, they are of several test sets, or the loss is not one of these labels.
     """
+    from scipy.stats import t
+
     outcome = outcome or read_outcome(table)
     known = list(LOSSES) if outcome.classes else ["squared"]
     if loss not in known:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
 
 # Smallest normal float32: a probability that was rounded to 0 stands for some number below it.
 TINY = float(np.finfo(np.float32).tiny)
@@ -68,6 +67,8 @@ def split_squared(total: np.ndarray, n: int, right: np.ndarray) -> Split:
 
 def log_features(outputs: np.ndarray) -> np.ndarray:
     """Return log probabilities; those rounded to 0 count as `TINY`."""
+    from scipy.special import log_softmax
+
     return log_softmax(np.log(np.maximum(outputs, TINY)), axis=-1)
 
 
@@ -84,6 +85,8 @@ def split_likelihood(total: np.ndarray, n: int, right: np.ndarray) -> Split:
       n: networks.
       right: [R, K] one-hot classes.
     """
+    from scipy.special import logsumexp
+
     mean = total / n
     log_z = logsumexp(mean, axis=1)
     risk, variance = float(-(mean * right).sum(axis=1).mean()), float(-log_z.mean())

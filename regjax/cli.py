@@ -37,6 +37,11 @@ def make_parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="make report.html and effects.csv of a run directory anew")
     report.add_argument("out", type=Path, metavar="OUT", help="run directory")
 
+    export = commands.add_parser("export", help="write effects, cells, appendix or records as CSV, Parquet or LaTeX")
+    export.add_argument("out", type=Path, metavar="OUT", help="run directory")
+    export.add_argument("--to", type=read_folder, required=True, metavar="FILE", help="ends in .csv, .parquet or .tex")
+    export.add_argument("--what", choices=("effects", "records", "cells", "appendix"), default="effects")
+
     commands.add_parser("catalogue", help="every regularizer and observer: hypers, off values, references (Markdown)")
 
     data = commands.add_parser("data", help="data sets: list them, or prepare one from local files")
@@ -152,6 +157,15 @@ def run_report(chosen: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def run_export(chosen: argparse.Namespace) -> int:
+    """Write numbers of a run directory to a file; print its path."""
+    from regjax.report.numbers import export
+    from regjax.results import load_results
+
+    print(export(load_results(chosen.out).table, chosen.to, chosen.what))
+    return EXIT_OK
+
+
 def run_catalogue(chosen: argparse.Namespace) -> int:
     """Print the catalogue of regularizers and observers."""
     from regjax.catalogue import make_catalogue
@@ -177,6 +191,7 @@ COMMANDS = {
     "run": run_run,
     "status": run_status,
     "report": run_report,
+    "export": run_export,
     "catalogue": run_catalogue,
     "data": run_data,
 }

@@ -24,7 +24,7 @@ STAGES = [
     ["store"],
     ["analysis"],
     ["report"],
-    ["results"],
+    ["results", "foreign"],
     ["harvest", "queue"],
     ["execute"],
     ["conductor"],

@@ -130,9 +130,18 @@ def signed_rank(effects: np.ndarray, tie: float = 0.0) -> float:
     kept = effects[np.abs(effects) > tie]
     if not len(kept):
         return 1.0
-    size, place = np.unique(np.abs(kept), return_inverse=True)
-    first = np.maximum.accumulate(np.where(np.diff(size, prepend=-np.inf) > tie, np.arange(len(size)), 0))
-    return float(wilcoxon(np.sign(kept) * size[first][place], zero_method="wilcox").pvalue)
+    return float(wilcoxon(np.sign(kept) * join_ties(np.abs(kept), tie), zero_method="wilcox").pvalue)
+
+
+def join_ties(values: np.ndarray, tie: float) -> np.ndarray:
+    """Return values of which those that differ by `tie` at most are equal, chains of them too.
+
+    >>> join_ties(np.array([2.0, 1.0, 1.0000001]), 1e-6).tolist()
+    [2.0, 1.0, 1.0]
+    """
+    known, place = np.unique(values, return_inverse=True)
+    first = np.maximum.accumulate(np.where(np.diff(known, prepend=-np.inf) > tie, np.arange(len(known)), 0))
+    return known[first][place]
 
 
 def bca(effects: np.ndarray, tie: float = 0.0) -> tuple[float, float]:

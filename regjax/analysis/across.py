@@ -88,7 +88,7 @@ def rank_cells(tables: Mapping[str, Table]) -> Ranks:
 
 
 def _check(tables: Mapping[str, Table]) -> tuple[tuple[str, ...], str]:
-    first, *others = tables.values()
+    first, *_others = tables.values()
     cells, metric = first.cells, str(first.plan["primary"]["metric"])
     if len(set(cells)) < 2:
         raise RegjaxError("the studies have one cell only; there is nothing to rank")

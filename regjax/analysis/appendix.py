@@ -59,7 +59,9 @@ def make_appendix(table: Table, at: At | None = None, metric: str | None = None)
         seen = ~np.isnan(effects[k])
         found = {"n": int(seen.sum()), **describe(effects[k, seen], float(ties[k]), margin)}
         found.update(describe_pairing(arms[0][k, seen], arms[1][k, seen], effects[k, seen], float(ties[k])))
-        rows.append({"contrast": contrast["name"], "kind": contrast["kind"], "metric": metric, "at": at_label(at), **found})
+        rows.append(
+            {"contrast": contrast["name"], "kind": contrast["kind"], "metric": metric, "at": at_label(at), **found}
+        )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

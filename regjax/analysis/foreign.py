@@ -139,9 +139,7 @@ def _numbers(column: pd.Series, name: str, *, missing: bool) -> np.ndarray:
             numbers = np.array(texts.to_list(), dtype=object).astype(np.float64)
         except ValueError:
             row = next(i for i, text in enumerate(texts) if not _is_number(text))
-            raise RegjaxError(
-                f"got {texts.iat[row]!r} in column {name!r}, row {row + 1}, expected a number"
-            ) from None
+            raise RegjaxError(f"got {texts.iat[row]!r} in column {name!r}, row {row + 1}, expected a number") from None
     if np.isinf(numbers).any():
         row = int(np.isinf(numbers).argmax())
         raise RegjaxError(

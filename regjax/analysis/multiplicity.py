@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 
 def holm(p: npt.ArrayLike) -> np.ndarray:
-    """Return p-values adjusted so that the chance of any wrong rejection stays below the level, whatever the dependence.
+    """Return p-values adjusted so that the chance of any wrong rejection stays below the level under any dependence.
 
         p~_(i) = max over j <= i of min(1, (m - j + 1) p_(j))
 

@@ -54,17 +54,26 @@ def pooled_grid(tables: Mapping[str, Table]) -> Grid:
 
 def ranks_grid(ranks: Ranks) -> Grid:
     """Return the cells by average rank, the best first."""
-    columns = (Column("Cell"), Column("Average rank", True), Column("Wilcoxon p vs baseline", True), Column("Holm", True))
+    columns = (
+        Column("Cell"),
+        Column("Average rank", True),
+        Column("Wilcoxon p vs baseline", True),
+        Column("Holm", True),
+    )
     rows = [
         Row((clean(ranks.cells[c]), f"{ranks.ranks[c]:.2f}", format_p(ranks.p[c]), format_p(ranks.p_holm[c])))
         for c in np.argsort(ranks.ranks, kind="stable")
     ]
-    return Grid(f"Ranks over {count(len(ranks.sets), 'data set')} by {metric_words(ranks.metric)}", columns, tuple(rows))
+    return Grid(
+        f"Ranks over {count(len(ranks.sets), 'data set')} by {metric_words(ranks.metric)}", columns, tuple(rows)
+    )
 
 
 def _ranks_sentence(ranks: Ranks) -> str:
     shown = format_p(ranks.friedman_p)
-    friedman = "" if shown == MISSING else f"Friedman test that all rank alike: p {'' if shown[0] == '<' else '= '}{shown}. "
+    friedman = (
+        "" if shown == MISSING else f"Friedman test that all rank alike: p {'' if shown[0] == '<' else '= '}{shown}. "
+    )
     if math.isnan(ranks.distance):
         return f"{friedman}A critical difference needs {LEAST_SETS} data sets, here are {len(ranks.sets)}."
     return f"{friedman}Average ranks that differ by less than {ranks.distance:.2f} are not shown to differ (Nemenyi)."

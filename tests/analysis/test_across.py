@@ -1,11 +1,11 @@
 """Several studies: adjusted p-values and ranks of cells over data sets."""
 
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_folder
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -17,7 +17,7 @@ from regjax.files import RegjaxError
 RNG = np.random.default_rng(5)
 
 
-def studies(root: Path, num_sets: int, num_cells: int = 4) -> dict[str, Table]:
+def studies(folder: Callable[..., Path], num_sets: int, num_cells: int = 4) -> dict[str, Table]:
     """Return studies of equal cells on different data; later cells are better."""
     tables = {}
     for i in range(num_sets):
@@ -27,7 +27,8 @@ def studies(root: Path, num_sets: int, num_cells: int = 4) -> dict[str, Table]:
              "weights": [-1.0, *(float(j == c) for j in range(1, num_cells))]}
             for c in range(1, num_cells)
         ]  # fmt: skip
-        out = write_folder(root / f"s{i}", accuracy, data={"digest": str(i)}, contrasts=contrasts)
+        out = folder(accuracy, data={"digest": str(i)}, contrasts=contrasts)
+        out = out.rename(out.with_name(f"s{num_cells}-{i}"))
         tables[str(out)] = load_table(out)
     return tables
 
@@ -47,7 +48,8 @@ def test_ranks_worked_by_hand_and_friedman_by_scipy() -> None:
     by_hand = np.mean([[3, 1, 2], [1.5, 1.5, 3], [3, 1.5, 1.5], [2, 2, 2]], axis=0)
 
     ranks, p = rank_rows(means, 1)
-    assert np.allclose(ranks, by_hand) and np.allclose(rank_rows(means, -1)[0], 4 - by_hand)
+    assert np.allclose(ranks, by_hand)
+    assert np.allclose(rank_rows(means, -1)[0], 4 - by_hand)
     assert p == pytest.approx(stats.friedmanchisquare(*means.T).pvalue)
     assert rank_rows(np.full((3, 3), 0.5), 1)[1] == 1.0
     assert np.isnan(rank_rows(means[:, :2], 1)[1])
@@ -59,9 +61,9 @@ def test_groups_are_the_largest_and_open_at_the_critical_difference() -> None:
     assert find_groups(np.array([1.0, 2.0]), 1.0) == []
 
 
-def test_p_values_are_adjusted_over_all_studies(tmp_path: Path) -> None:
+def test_p_values_are_adjusted_over_all_studies(folder: Callable[..., Path]) -> None:
     """All confirmatory rows of all studies make one family."""
-    tables = studies(tmp_path, 2)
+    tables = studies(folder, 2)
     pooled = pool_p(tables)
 
     assert len(pooled) == 6
@@ -69,9 +71,11 @@ def test_p_values_are_adjusted_over_all_studies(tmp_path: Path) -> None:
     assert np.allclose(pooled["p_bh"], multipletests(pooled["p"], method="fdr_bh")[1])
 
 
-def test_studies_alike_are_ranked_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_studies_alike_are_ranked_and_drawn(
+    folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     """Six data sets give ranks, Wilcoxon and Friedman tests and a diagram that is a whole SVG file of plain colours."""
-    tables = studies(tmp_path, 6)
+    tables = studies(folder, 6)
     ranks = rank_cells(tables)
     assert ranks.ranks.tolist() == [4, 3, 2, 1]
     assert ranks.p[1] == stats.wilcoxon(ranks.means[:, 1] - ranks.means[:, 0]).pvalue == 2 / 64
@@ -80,18 +84,24 @@ def test_studies_alike_are_ranked_and_drawn(tmp_path: Path, capsys: pytest.Captu
     svg = tmp_path / "cd.svg"
     assert cli.main(["across", *tables, "--diagram", str(svg)]) == 0
     text = capsys.readouterr().out
-    assert "Friedman" in text and "Ranks over 6 data sets by test accuracy" in text and "Holm" in text
+    assert "Friedman" in text
+    assert "Ranks over 6 data sets by test accuracy" in text
+    assert "Holm" in text
     assert ET.parse(svg).getroot().tag == "{http://www.w3.org/2000/svg}svg"
-    assert "var(" not in svg.read_text() and "cell 3" in svg.read_text()
+    assert "var(" not in svg.read_text()
+    assert "cell 3" in svg.read_text()
 
 
-def test_unlike_or_few_studies_are_not_ranked(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_unlike_or_few_studies_are_not_ranked(
+    folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     """Other cells or the same data give no ranks but p-values still; five sets give no diagram."""
-    tables = studies(tmp_path, 5)
+    tables = studies(folder, 5)
     assert cli.main(["across", *tables, "--diagram", str(tmp_path / "x.svg")]) == 2
     found = capsys.readouterr()
-    assert "needs 6 data sets" in found.err and "here are 5" in found.out
-    other = {**tables, **studies(tmp_path / "other", 1, num_cells=3)}
+    assert "needs 6 data sets" in found.err
+    assert "here are 5" in found.out
+    other = {**tables, **studies(folder, 1, num_cells=3)}
     with pytest.raises(RegjaxError, match="other cells"):
         rank_cells(other)
     assert cli.main(["across", *other]) == 0

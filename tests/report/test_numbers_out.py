@@ -38,7 +38,9 @@ def test_latex_writes_what_the_report_writes(two_cell_folder: Path, tmp_path: Pa
 
     assert escape(grid.rows[0].cells[labels.index("95% interval")]) in text
     assert escape(grid.rows[0].cells[labels.index("Adjusted p")]) in text
-    assert r"Effect (pp)" in text and r"\toprule" in text and r"\caption{Effects on test accuracy" in text
+    assert r"Effect (pp)" in text
+    assert r"\toprule" in text
+    assert r"\caption{Effects on test accuracy" in text
     assert text.count("{") == text.count("}")
     widths = {line.replace(r"\&", "").count("&") for line in text.splitlines() if line.endswith(r"\\")}
     assert len(widths) == 1
@@ -51,7 +53,9 @@ def test_hostile_names_are_text_to_latex_and_spreadsheets(hostile_folder: Path, 
         assert cli.main(["export", str(hostile_folder), "--to", str(tmp_path / f"x.{form}"), "--what", what]) == 0
     text = (tmp_path / "x.tex").read_text()
 
-    assert text.replace(r"\{", "").replace(r"\}", "").count("{") == text.replace(r"\{", "").replace(r"\}", "").count("}")
+    assert text.replace(r"\{", "").replace(r"\}", "").count("{") == text.replace(r"\{", "").replace(r"\}", "").count(
+        "}"
+    )
     frame = pd.DataFrame({"=1+1": ["@x", "y"], "n": [-1.0, 2.0]})
     assert protect(frame).to_dict("list") == {"'=1+1": ["'@x", "y"], "n": [-1.0, 2.0]}
     assert escape(r"\input{a}_%") == r"\textbackslash{}input\{a\}\_\%"

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from regjax import store
+from regjax.analysis.appendix import make_appendix
 from regjax.analysis.bias_variance import make_bias_variance, make_variances
 from regjax.analysis.effects import describe_cells, make_effects
 from regjax.analysis.power import make_power
@@ -21,6 +22,8 @@ from regjax.keys import STREAMS
 
 # Models whose first layer has weights for each input.
 DENSE_FIRST = ("mlp", "linear")
+# Kinds of contrasts that are differences of differences.
+INTERACTIONS = ("two_way", "three_way", "interaction_gap")
 
 
 class Results:
@@ -77,6 +80,15 @@ class Results:
     def variance(self) -> pd.DataFrame:
         """Return one row per cell: how much runs differ on this test set and on the distribution behind it."""
         return make_variances(self.table)
+
+    def interactions(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
+        """Return the rows of `effects` that ask whether parts together do more or less than apart."""
+        effects = self.effects(at, metric)
+        return effects[effects["kind"].isin(INTERACTIONS)].reset_index(drop=True)
+
+    def appendix(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
+        """Return other statistics of the same effects, exploratory: see `regjax.analysis.appendix.make_appendix`."""
+        return make_appendix(self.table, at, metric)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return every record of every finished run: cell, level of each factor, seed, step, metrics."""

@@ -40,7 +40,7 @@ def verdict_sentence(table: Table, row: Mapping[str, Any]) -> str:
         yet = "" if table.status.done.all() else " yet"
         return f"{name}: no seed has a result for {where}{yet}{_seeds(table, row)}."
     margin = table.plan["primary"].get("margin") if row["metric"] == table.plan["primary"]["metric"] else None
-    split = "" if "split" in table.plan["vary"] else ", on this split"
+    split = "" if "split" in table.plan["vary"] or table.out is None else ", on this split"
     claim = f"{_claim(row, name, where)}{split}{_meaning(row)}{_margin_text(row, margin)}"
     return f"{claim}{_seeds(table, row)}{_circumstances(table)}."
 
@@ -188,7 +188,9 @@ def _seeds(table: Table, row: Mapping[str, Any]) -> str:
 
 
 def _circumstances(table: Table) -> str:
-    """Return what varied by seed, what was tuned and what was held fixed."""
+    """Return what varied by seed, what was tuned and what was held fixed; of numbers from elsewhere it is not known."""
+    if table.out is None:
+        return ""
     vary = [stream for stream in table.plan["vary"] if stream in STREAMS]
     verb = "varies" if len(vary) == 1 and vary[0] not in PLURAL else "vary"
     varied = f"; {listed([STREAMS[stream] for stream in vary])} {verb} by seed" if vary else "; nothing varies by seed"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from regjax.analysis.table import Table
-from regjax.report import bias_variance, seeds
+from regjax.report import appendix, bias_variance, seeds
 from regjax.report.extra import Extra
 
 __all__ = ["MAKERS", "Extra", "make_extras"]
@@ -11,6 +11,7 @@ __all__ = ["MAKERS", "Extra", "make_extras"]
 MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
     seeds.make_section,
     bias_variance.make_section,
+    appendix.make_section,
 )
 
 

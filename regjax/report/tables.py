@@ -151,7 +151,8 @@ def missing_grid(table: Table) -> Grid:
         absent = [table.seeds[s] for s in np.flatnonzero(~table.status.done[cell])]
         if absent:
             rows.append(Row((clean(name), str(len(absent)), seed_ranges(absent))))
-    return Grid("Runs not finished", (Column("Cell"), Column("Runs", True), Column("Seeds")), tuple(rows))
+    title = "Runs not finished" if table.out is not None else "Pairs without a number"
+    return Grid(title, (Column("Cell"), Column("Runs", True), Column("Seeds")), tuple(rows))
 
 
 def seed_ranges(seeds: Iterable[int]) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from regjax import store
 from regjax.analysis.effects import describe_cells, make_effects
+from regjax.analysis.lost import lost_effects
 from regjax.analysis.predictions import read_predictions
 from regjax.analysis.table import Table, load_table
 from regjax.keys import STREAMS
@@ -53,6 +54,12 @@ class Results:
     def cells(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
         """Return one row per cell: mean, SD, n, t interval; arguments as for `effects`."""
         return describe_cells(self.table, at, metric)
+
+    def lost(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
+        """Return what effects would be if lost runs (diverged, not finished) counted: three rows per contrast that has
+        any, "without", "with" and "worst case"; arguments as for `effects`.
+        """
+        return lost_effects(self.table, at, metric)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return every record of every finished run: cell, level of each factor, seed, step, metrics."""

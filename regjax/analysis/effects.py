@@ -16,6 +16,8 @@ from regjax.analysis.inference import (
     rounding,
     seed_effects,
 )
+from regjax.analysis.lost import WORST, lost_effects
+from regjax.analysis.newdata import new_intervals
 from regjax.analysis.table import At, Table, at_label, same_at, state_values
 from regjax.metrics import larger_is_better
 
@@ -60,7 +62,10 @@ def make_effects(table: Table, at: At | None = None, metric: str | None = None) 
     Returns:
       Columns contrast, kind, metric, at (label), confirmatory, n (seeds), effect, low, high (95%), p, sd (of the effect
       over seeds), seeds_positive, seeds_negative, diverged (runs, in the cells that the contrast weighs), verdict
-      ("raises", "lowers", "no difference beyond the margin", "undecided") and better (is the effect in the good
+      ("raises", "lowers", "no difference beyond the margin", "undecided"), low_new, high_new and scope (the interval
+      about new examples of the same source and of what low and high are then, see `newdata`; NaN and "" where the
+      design gives none), worst_case (the verdict if lost runs stood against it, see `lost`; "" where there are none)
+      and better (is the effect in the good
       direction; None where that is open). Effects are in the unit of the metric: accuracies as shares.
 
     Raises:
@@ -73,13 +78,19 @@ def make_effects(table: Table, at: At | None = None, metric: str | None = None) 
     confirmatory = np.array([declared and bool(c["confirmatory"]) for c in contrasts], dtype=bool)
     weights = _weights(table)
     values = state_values(table, metric, at)
-    found = infer(seed_effects(weights, values, share_total(table.plan, metric)), confirmatory)
+    effects = seed_effects(weights, values, share_total(table.plan, metric))
+    found = infer(effects, confirmatory)
     runs = (table.status.diverged >= 0).sum(axis=1)
     margin = primary.get("margin") if metric == primary["metric"] else None
     heads = pd.DataFrame({"contrast": [c["name"] for c in contrasts], "kind": [c["kind"] for c in contrasts]})
     frame = heads.assign(metric=metric, at=at_label(at), confirmatory=confirmatory, **found)
     frame["diverged"] = ((weights != 0) @ runs).astype(np.int64)
     frame["verdict"] = [judge(low, high, margin) for low, high in zip(found["low"], found["high"], strict=True)]
+    new = new_intervals(table, weights, effects.values, metric, at)
+    frame = frame.assign(low_new=new.low, high_new=new.high, scope=new.scope)
+    lost, frame["worst_case"] = lost_effects(table, at, metric), ""
+    lacking = (weights != 0) @ np.isnan(values).sum(axis=1) > 0
+    frame.loc[lacking, "worst_case"] = lost.loc[lost["way"] == WORST, "verdict"].to_numpy()
     signs = [good_sign(metric) * effect for effect in found["effect"]]
     frame["better"] = pd.Series([bool(s > 0) if s != 0 and not np.isnan(s) else None for s in signs], dtype=object)
     return frame

@@ -38,8 +38,8 @@ def join_effects(parts: Sequence[Effects]) -> Effects:
     """Return the contrasts of several `Effects` as one."""
     counted = [part.counts for part in parts if part.counts is not None]
     counts = Counts(*map(np.concatenate, zip(*counted, strict=True))) if len(counted) == len(parts) else None
-    values, resolutions = ([part[i] for part in parts] for i in (0, 1))
-    return Effects(np.concatenate(values), np.concatenate(resolutions), counts)
+    values = np.concatenate([part.values for part in parts])
+    return Effects(values, np.concatenate([part.resolution for part in parts]), counts)
 
 
 def contrast_values(weights: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -88,7 +88,7 @@ def test_effects_are_counted_only_on_their_grid():
 
 
 def test_a_study_takes_all_flips_where_it_can():
-    """A single accuracy contrast of 20 seeds has the exact p; a family of two, or a metric that is no share, has not."""
+    """One accuracy contrast of 20 seeds has the exact p; a family of two, or a metric that is no share, has not."""
     rng = np.random.default_rng(2)
     values = rng.integers(930, 960, (3, 20)) / 1000 + np.array([[0.0], [0.012], [0.012]])
     one, two = np.array([[-1.0, 1.0, 0.0]]), np.array([[-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])

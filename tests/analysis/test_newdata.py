@@ -1,13 +1,16 @@
 """Intervals about new examples: against closed forms, statsmodels, and coverage by simulation."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
+from regjax import store
 from regjax.analysis.effects import make_effects
-from regjax.analysis.newdata import crossed_interval, example_losses, resampled_interval
+from regjax.analysis.newdata import crossed_interval, example_losses, new_intervals, resampled_interval
 from regjax.analysis.predictions import Predictions
 from regjax.analysis.sentences import verdict_sentence
+from regjax.analysis.table import load_table
 
 
 def crossed(rng, n: int, m: int, sds: tuple[float, float, float]) -> np.ndarray:
@@ -17,7 +20,6 @@ def crossed(rng, n: int, m: int, sds: tuple[float, float, float]) -> np.ndarray:
 
 def test_mean_squares_are_those_of_a_two_way_table():
     """The half width follows from statsmodels' analysis of variance of the same table."""
-    import pandas as pd
     from statsmodels.formula.api import ols
     from statsmodels.stats.anova import anova_lm
 
@@ -106,3 +108,27 @@ def test_no_interval_where_the_design_gives_none(table):
 
     assert np.isnan(row["low_new"])
     assert row["scope"] == ""
+
+
+def test_kept_predictions_of_a_fixed_split_give_a_second_interval(folder):
+    """The accuracy row has the crossed interval of its kept predictions; predictions of other examples give none."""
+    rng = np.random.default_rng(5)
+    right = rng.random((2, 6, 40)) < np.array([0.6, 0.8])[:, None, None]
+    out = folder(right.mean(axis=2))
+    for chunk in (0, 1):
+        frames = [
+            pd.DataFrame({"run": f"run-{cell}-{seed}", "row": np.arange(40), "label": 1, "p1": right[cell, seed] * 0.8})
+            for cell in (0, 1)
+            for seed in range(chunk, 6, 2)
+        ]
+        path = store.Part(f"chunk{chunk}", 1).predictions(out)
+        store.write_table(path, pd.concat(frames, ignore_index=True))
+    loaded = load_table(out)
+    row = make_effects(loaded).iloc[0]
+    d = right[1].astype(float) - right[0]
+
+    assert (row["low_new"], row["high_new"]) == pytest.approx(crossed_interval(d))
+    assert row["scope"] == "on this split"
+    for at, shift in ((loaded.plan["primary"]["at"], 0.1), ({"kind": "last"}, 0.0)):
+        effects = d.mean(axis=1)[None] + shift
+        assert np.isnan(new_intervals(loaded, np.array([[-1.0, 1.0]]), effects, "test.accuracy", at).low).all()

@@ -15,6 +15,7 @@ from regjax import store
 from regjax.analysis.appendix import make_appendix
 from regjax.analysis.bias_variance import make_bias_variance, make_variances
 from regjax.analysis.effects import describe_cells, make_effects
+from regjax.analysis.lost import lost_effects
 from regjax.analysis.power import make_power
 from regjax.analysis.predictions import read_predictions
 from regjax.analysis.table import Table, load_table
@@ -89,6 +90,12 @@ class Results:
     def appendix(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
         """Return other statistics of the same effects, exploratory: see `regjax.analysis.appendix.make_appendix`."""
         return make_appendix(self.table, at, metric)
+
+    def lost(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
+        """Return what effects would be if lost runs (diverged, not finished) counted: three rows per contrast that has
+        any, "without", "with" and "worst case"; arguments as for `effects`.
+        """
+        return lost_effects(self.table, at, metric)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return every record of every finished run: cell, level of each factor, seed, step, metrics."""

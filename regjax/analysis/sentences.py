@@ -41,8 +41,8 @@ def verdict_sentence(table: Table, row: Mapping[str, Any]) -> str:
         return f"{name}: no seed has a result for {where}{yet}{_seeds(table, row)}."
     margin = table.plan["primary"].get("margin") if row["metric"] == table.plan["primary"]["metric"] else None
     split = "" if "split" in table.plan["vary"] or table.out is None else ", on this split"
-    claim = f"{_claim(row, name, where)}{split}{_meaning(row)}{_margin_text(row, margin)}"
-    return f"{claim}{_seeds(table, row)}{_circumstances(table)}."
+    claim = f"{_claim(row, name, where)}{split}{_meaning(row)}{_margin_text(row, margin)}{_new_examples(row)}"
+    return f"{claim}{_seeds(table, row)}{_worst_case(row)}{_circumstances(table)}."
 
 
 def metric_text(metric: str) -> str:
@@ -185,6 +185,23 @@ def _seeds(table: Table, row: Mapping[str, Any]) -> str:
     diverged, total = int(row["diverged"]), len(table.seeds)
     runs = f"; {diverged} {'run' if diverged == 1 else 'runs'} diverged" if diverged else ""
     return runs + (f"; {row['n']} of {total} seeds enter the comparison" if row["n"] < total else "")
+
+
+def _new_examples(row: Mapping[str, Any]) -> str:
+    """Return the interval about new examples, where there is one."""
+    if not row.get("scope"):
+        return ""
+    interval = effect_text({**row, "low": row["low_new"], "high": row["high_new"]}).partition("[")[2]
+    scale = _unit(row["metric"])[1]
+    return f"; for new examples of the same source the 95% interval is [{interval}{scale} (exploratory)"
+
+
+def _worst_case(row: Mapping[str, Any]) -> str:
+    """Return what the decision would be if lost runs stood against it, where that is another one."""
+    worst = row.get("worst_case")
+    if not worst or worst == row["verdict"]:
+        return ""
+    return f"; in the worst case for the lost runs the decision changes to: {worst}"
 
 
 def _circumstances(table: Table) -> str:

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from regjax import store
+from regjax.analysis.dose import best_level, dose_response
 from regjax.analysis.effects import describe_cells, make_effects
 from regjax.analysis.predictions import read_predictions
+from regjax.analysis.shapley import shapley_values
 from regjax.analysis.table import Table, load_table
 from regjax.keys import STREAMS
 
@@ -53,6 +55,18 @@ class Results:
     def cells(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
         """Return one row per cell: mean, SD, n, t interval; arguments as for `effects`."""
         return describe_cells(self.table, at, metric)
+
+    def dose(self, factor: str) -> pd.DataFrame:
+        """Return the effect of each level of a factor against its first: level, stratum, effect, low, high, n."""
+        return dose_response(self.table, factor)
+
+    def best_level(self, factor: str) -> pd.DataFrame:
+        """Return the effect of the best level of a factor, chosen on validation and on other seeds than judge it."""
+        return best_level(self.table, factor)
+
+    def shapley(self) -> pd.DataFrame:
+        """Return the Shapley value of each factor of a full factorial of two-level factors, with a t interval."""
+        return shapley_values(self.table)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return every record of every finished run: cell, level of each factor, seed, step, metrics."""

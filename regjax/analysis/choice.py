@@ -1,7 +1,7 @@
 """The effect of the best level of a factor, where the level is chosen on other seeds than those it is judged on.
 
-Write v_ls for the validation metric (larger is better) of level l at seed s, d_ls for the primary metric there less that
-of the first level, w_s >= 0 for a weight per seed. For a half H of the seeds
+Write v_ls for the validation metric (larger is better) of level l at seed s, d_ls for the primary metric there less
+that of the first level, w_s >= 0 for a weight per seed. For a half H of the seeds
 
     c_H = argmax over l of sum over s in H of w_s v_ls
     e_H = sum over s not in H of w_s d_(c_H)s / sum over s not in H of w_s

@@ -50,7 +50,7 @@ def _weights(plan: Mapping[str, Any], path: str, stratum: Mapping[str, Any]) -> 
     levels = next(factor["levels"] for factor in plan["factors"] if factor["path"] == path)
     cells = [cell["levels"] for cell in plan["cells"]]
     here = [all(cell.get(name) == level for name, level in when.items()) for cell in cells]
-    masks = np.array([[ok and cell.get(path) == level for ok, cell in zip(here, cells, strict=True)] for level in levels])
+    masks = np.array([[cell.get(path) == level for cell in cells] for level in levels]) & np.array(here)
     return masks / masks.sum(axis=1, keepdims=True) if masks.any(axis=1).all() else None
 
 
@@ -130,7 +130,8 @@ def best_level(table: Table, path: str) -> pd.DataFrame:
     chosen_on = f"validation.{primary['metric'].rpartition('.')[2]}"
     sign, direction = good_sign(chosen_on), good_sign(primary["metric"])
     if not sign or not direction:
-        raise ValueError(f"got the primary metric {primary['metric']!r}, expected one that is good or bad in validation")
+        expected = "one that is known to be good or bad, on validation too"
+        raise ValueError(f"got the primary metric {primary['metric']!r}, expected {expected}")
     curves(table, chosen_on)
     validation, test = (state_values(table, metric, primary["at"]) for metric in (chosen_on, primary["metric"]))
     rows = []

@@ -1,24 +1,14 @@
 """Sections of the report beyond the table of effects: one function each, and left out where it has nothing to say."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from regjax.analysis.table import Table
-from regjax.report.drawing import Drawing
-from regjax.report.tables import Grid
+from regjax.report import dose
+from regjax.report.extra import Extra
 
+__all__ = ["MAKERS", "Extra", "make_extras"]
 
-class Extra(NamedTuple):
-    """A section: its anchor and heading, sentences, figures and tables, in the order they are shown."""
-
-    anchor: str
-    title: str
-    sentences: tuple[str, ...] = ()
-    drawings: tuple[Drawing, ...] = ()
-    grids: tuple[Grid, ...] = ()
-
-
-MAKERS: tuple[Callable[[Table], Extra | None], ...] = ()
+MAKERS: tuple[Callable[[Table], Extra | None], ...] = (dose.make_dose, dose.make_shapley)
 
 
 def make_extras(table: Table) -> list[Extra]:

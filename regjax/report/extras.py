@@ -3,12 +3,16 @@
 from collections.abc import Callable
 
 from regjax.analysis.table import Table
-from regjax.report import dose
+from regjax.report import dose, seeds
 from regjax.report.extra import Extra
 
 __all__ = ["MAKERS", "Extra", "make_extras"]
 
-MAKERS: tuple[Callable[[Table], Extra | None], ...] = (dose.make_dose, dose.make_shapley)
+MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
+    seeds.make_section,
+    dose.make_dose,
+    dose.make_shapley,
+)
 
 
 def make_extras(table: Table) -> list[Extra]:

@@ -221,6 +221,7 @@ def _split(study: Study, dataset: Dataset, train_size: int | None, split_seed: i
             validation=settings.get("validation"),
             split=settings.get("split"),
             train_size=train_size,
+            replicates=plain(study.seeds.replicates),
             split_seed=split_seed,
             subset_seed=subset_seed,
         )
@@ -308,6 +309,7 @@ def plan_json(plan: Plan, dataset: Dataset, study_json: Mapping[str, Any]) -> di
         "cells": plain([{"index": c.index, "name": c.name, "levels": c.levels} for c in plan.cells]),
         "seeds": sorted({run.seed for run in plan.runs}),
         "vary": list(study.seeds.vary),
+        "replicates": plain(study.seeds.replicates),
         "drawn": list(drawn_streams(vars(study))),
         "contrasts": plan.contrasts,
         "headline": study.design.headline,

@@ -127,6 +127,21 @@ class Training(Table):
         return self
 
 
+class Replicates(Table):
+    """How the seeds' training sets differ: disjoint parts of one permutation each, or rows drawn with replacement."""
+
+    kind: Annotated[str, choice("disjoint", "bootstrap")] = Field(description='"disjoint" or "bootstrap"')
+    parts: Count | None = None
+
+    @model_validator(mode="after")
+    def _fit(self) -> "Replicates":
+        if self.kind == "disjoint" and (self.parts is None or self.parts < 2):
+            raise fail("parts = an integer >= 2 beside disjoint", got="nothing" if self.parts is None else "parts = 1")
+        if self.kind == "bootstrap" and self.parts is not None:
+            raise fail("bootstrap without parts", "each seed draws as many rows as there are", f"parts = {self.parts}")
+        return self
+
+
 class Seeds(Table):
     """Replicates: seeds from `first`; a seed draws the streams of `vary` anew.
 
@@ -143,9 +158,17 @@ class Seeds(Table):
     vary: Annotated[tuple[Annotated[str, choice(*STREAMS)], ...], Strict(False)] = Field(
         default=(), description=f"a list of {words(STREAMS)}"
     )
+    replicates: Replicates | None = Field(
+        default=None, description='{ kind = "disjoint", parts = n } or { kind = "bootstrap" }'
+    )
 
     @model_validator(mode="after")
     def _fit(self) -> "Seeds":
+        parts = (self.replicates and self.replicates.parts) or 1
+        if self.count % parts or self.first % parts:
+            hint = "a permutation of the training rows is used up by as many seeds as it has parts"
+            raise fail(f"count and first that are multiples of the {parts} parts", hint,
+                       f"count = {self.count}, first = {self.first}")  # fmt: skip
         if "vary" in self.model_fields_set and (not self.vary or len(set(self.vary)) < len(self.vary)):
             raise fail("vary with at least one stream and none twice", got=f"vary = {show(self.vary)}")
         if self.first + self.most > TUNE_FIRST:

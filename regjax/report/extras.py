@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from regjax.analysis.table import Table
-from regjax.report import dose, seeds
+from regjax.report import bias_variance, dose, seeds
 from regjax.report.extra import Extra
 
 __all__ = ["MAKERS", "Extra", "make_extras"]
 
 MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
     seeds.make_section,
+    bias_variance.make_section,
     dose.make_dose,
     dose.make_shapley,
 )

@@ -14,10 +14,12 @@ import pandas as pd
 from regjax import store
 from regjax.analysis.appendix import make_appendix
 from regjax.analysis.bias_variance import make_bias_variance, make_variances
+from regjax.analysis.dose import best_level, dose_response
 from regjax.analysis.effects import describe_cells, make_effects
 from regjax.analysis.lost import lost_effects
 from regjax.analysis.power import make_power
 from regjax.analysis.predictions import read_predictions
+from regjax.analysis.shapley import shapley_values
 from regjax.analysis.table import Table, load_table
 from regjax.keys import STREAMS
 
@@ -59,6 +61,18 @@ class Results:
     def cells(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
         """Return one row per cell: mean, SD, n, t interval; arguments as for `effects`."""
         return describe_cells(self.table, at, metric)
+
+    def dose(self, factor: str) -> pd.DataFrame:
+        """Return the effect of each level of a factor against its first: level, stratum, effect, low, high, n."""
+        return dose_response(self.table, factor)
+
+    def best_level(self, factor: str) -> pd.DataFrame:
+        """Return the effect of the best level of a factor, chosen on validation and on other seeds than judge it."""
+        return best_level(self.table, factor)
+
+    def shapley(self) -> pd.DataFrame:
+        """Return the Shapley value of each factor of a full factorial of two-level factors, with a t interval."""
+        return shapley_values(self.table)
 
     def power(self, effect: float, power: float = 0.9) -> pd.DataFrame:
         """Return one row per confirmatory contrast: the seeds that an effect needs, taking these runs as a pilot.

@@ -24,7 +24,7 @@ STAGES = [
     ["store"],
     ["analysis"],
     ["report"],
-    ["results", "foreign"],
+    ["results", "foreign", "pilot"],
     ["harvest", "queue"],
     ["execute"],
     ["conductor"],

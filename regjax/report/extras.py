@@ -3,12 +3,16 @@
 from collections.abc import Callable
 
 from regjax.analysis.table import Table
-from regjax.report import appendix
+from regjax.report import appendix, bias_variance, seeds
 from regjax.report.extra import Extra
 
 __all__ = ["MAKERS", "Extra", "make_extras"]
 
-MAKERS: tuple[Callable[[Table], Extra | None], ...] = (appendix.make_section,)
+MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
+    seeds.make_section,
+    bias_variance.make_section,
+    appendix.make_section,
+)
 
 
 def make_extras(table: Table) -> list[Extra]:

@@ -14,6 +14,7 @@ import pandas as pd
 from regjax import store
 from regjax.analysis.effects import describe_cells, make_effects
 from regjax.analysis.lost import lost_effects
+from regjax.analysis.power import make_power
 from regjax.analysis.predictions import read_predictions
 from regjax.analysis.table import Table, load_table
 from regjax.keys import STREAMS
@@ -60,6 +61,15 @@ class Results:
         any, "without", "with" and "worst case"; arguments as for `effects`.
         """
         return lost_effects(self.table, at, metric)
+
+    def power(self, effect: float, power: float = 0.9) -> pd.DataFrame:
+        """Return one row per confirmatory contrast: the seeds that an effect needs, taking these runs as a pilot.
+
+        Args:
+          effect: smallest effect that is to be found, unit of the metric (0.001 is 0.1 percentage points).
+          power: probability to find it.
+        """
+        return make_power(self.table, effect, power)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return every record of every finished run: cell, level of each factor, seed, step, metrics."""

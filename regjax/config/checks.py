@@ -181,12 +181,19 @@ def check_design(design: Design, factors: Found, contrasts: tuple[Contrast, ...]
         yield Problem("design.headline", '"declared"', '"simple" or "main"', "the study declares no [[contrasts]]")
 
 
+def check_halfwidth(seeds: Seeds, primary: Primary) -> Problems:
+    """Find intervals of a share that are wanted in percent."""
+    if primary.metric.endswith("accuracy") and seeds.halfwidth is not None and seeds.halfwidth >= 0.5:
+        yield Problem("seeds.halfwidth", show(seeds.halfwidth), "a number below 0.5 for an accuracy",
+                      "accuracies are shares: half a percentage point is 0.005")  # fmt: skip
+
+
 def check_size(design: Design, factors: Found, seeds: Seeds, tune: Tune | None) -> Problems:
     """Find grids with too many runs or contrasts to be meant."""
     cells = count_cells(design.kind, factors)
-    runs = cells * seeds.count
+    runs = cells * seeds.most
     if runs > MOST_RUNS:
-        yield Problem("factors", f"{cells} cells x {seeds.count} seeds = {runs} runs", f"at most {MOST_RUNS} runs",
+        yield Problem("factors", f"{cells} cells x {seeds.most} seeds = {runs} runs", f"at most {MOST_RUNS} runs",
                       'fewer levels or seeds, or design.kind = "one_at_a_time"')  # fmt: skip
     tuned = cells * tune.num_seeds * math.prod(len(levels) for levels in tune.factors.values()) if tune else 0
     if tuned > MOST_RUNS:
@@ -242,6 +249,7 @@ def _find_level_problems(when: Found, factors: Found, place: str) -> Problems:
 
 CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
     (("seeds", "data", "factors", "fixed", "tune", "parts"), check_seeds),
+    (("seeds", "primary"), check_halfwidth),
     (("primary", "training"), check_times),
     (("task", "primary", "training"), check_task),
     (("factors", "fixed"), check_factors),

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from regjax.analysis.table import Table
-from regjax.report import lost
+from regjax.report import lost, seeds
 from regjax.report.extra import Extra
 
 __all__ = ["MAKERS", "Extra", "make_extras"]
 
-MAKERS: tuple[Callable[[Table], Extra | None], ...] = (lost.make_section,)
+MAKERS: tuple[Callable[[Table], Extra | None], ...] = (lost.make_section, seeds.make_section)
 
 
 def make_extras(table: Table) -> list[Extra]:

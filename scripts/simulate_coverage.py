@@ -40,9 +40,9 @@ def simulate(noise: Noise, num_seeds: int, family: int, repeats: int, flips: int
             held = [(found.low <= shift) & (shift <= found.high) for found in both]
             if shift is truth:
                 single += held[0].mean()
-                joint += held[1].all()
+                joint += int(held[1].all())
             else:
-                false += (both[1].p <= 0.05).any()
+                false += int((both[1].p <= 0.05).any())
     return single / repeats, joint / repeats, false / repeats
 
 

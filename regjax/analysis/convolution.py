@@ -155,9 +155,7 @@ def _quantile(reach: np.ndarray, share: np.ndarray, distance: float, alpha: floa
     at_least = np.minimum(np.cumsum(share[order][::-1])[::-1], 1.0)
     at_least[0] = 1.0
     first = np.searchsorted(ordered, distance)
-    # Equal reaches count together: their share is that of the first of them.
-    starts = np.searchsorted(ordered, ordered)
-    enough = np.flatnonzero(at_least[starts] > alpha)
+    enough = np.flatnonzero(at_least > alpha)
     return float(ordered[enough[-1]]), float(at_least[first])
 
 

@@ -96,7 +96,9 @@ def make_effects(table: Table, at: At | None = None, metric: str | None = None) 
     frame = frame.assign(low_new=new.low, high_new=new.high, scope=new.scope)
     lost, frame["worst_case"] = lost_effects(table, at, metric), ""
     lacking = (weights != 0) @ np.isnan(values).sum(axis=1) > 0
-    frame.loc[lacking, "worst_case"] = lost.loc[lost["way"] == WORST, "verdict"].to_numpy()
+    # Intervals of two stages are of another kind than those of lost runs: their verdicts do not compare.
+    if not table.plan.get("stein"):
+        frame.loc[lacking, "worst_case"] = lost.loc[lost["way"] == WORST, "verdict"].to_numpy()
     signs = [good_sign(metric) * effect for effect in found["effect"]]
     frame["better"] = pd.Series([bool(s > 0) if s != 0 and not np.isnan(s) else None for s in signs], dtype=object)
     return frame

@@ -7,9 +7,9 @@ from regjax.report.tables import Column, Grid, Row
 from regjax.report.words import clean, effect_unit, format_effect, format_effects
 
 MEANING = (
-    "Runs that diverged or are not finished may be lost for a reason that has to do with the effect. Without: seeds "
-    "with such a run are left out. With: a diverged run counts with its last record before it diverged. Worst case: "
-    "every lost run has the possible value that is most against the effect."
+    "Runs that have no result may lack it for a reason that has to do with the effect. Without: seeds with such a run "
+    "are left out. With: a diverged run counts with its last record before that. Worst case: every lost run has the "
+    "possible value that is most against the effect."
 )
 
 

@@ -132,3 +132,11 @@ def test_kept_predictions_of_a_fixed_split_give_a_second_interval(folder):
     for at, shift in ((loaded.plan["primary"]["at"], 0.1), ({"kind": "last"}, 0.0)):
         effects = d.mean(axis=1)[None] + shift
         assert np.isnan(new_intervals(loaded, np.array([[-1.0, 1.0]]), effects, "test.accuracy", at).low).all()
+
+
+def test_negative_components_are_zero():
+    """Seeds that differ less than the rest explains count as no source: the t interval of the examples' means."""
+    d = crossed(np.random.default_rng(6), 8, 12, (0.0, 1.0, 1.0))
+    d = d - 0.9 * (d.mean(axis=1, keepdims=True) - d.mean())
+
+    assert crossed_interval(d) == pytest.approx(tuple(stats.ttest_1samp(d.mean(axis=0), 0).confidence_interval(0.95)))

@@ -16,6 +16,7 @@ from regjax.analysis.questions import smallest_p
 from regjax.analysis.table import at_label, make_table, state_values
 from regjax.config import ConfigError, Problem, Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
+from regjax.design import describe_design, design_lines
 from regjax.execute import train_plan
 from regjax.files import lock_folder
 from regjax.labels import count_targets
@@ -282,6 +283,7 @@ def preview(
             f"{count_labels(dataset.num_classes, count_targets(dataset))}, "
             f"inputs {list(dataset.x.shape[1:])} {dataset.x.dtype}, scale {study.data.scale}",
             f"{len(plan.cells)} cells x {study.seeds.count} seeds; each seed varies {', '.join(study.seeds.vary)}",
+            *shorten(design_lines(describe_design(study, plan.cells))),
             *shorten([f"  {cell.index:3d}  {cell.name}" for cell in plan.cells]),
             f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory; smallest p these seeds allow: {least:.2g}"
             + (" - nothing can be shown at 0.05; take at least 6 seeds" if least > 0.05 else ""),

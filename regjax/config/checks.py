@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from regjax.config.datasets import Data
+from regjax.config.designs import count_free, find_design_problems
 from regjax.config.idle import check_idle, check_left_out
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
 from regjax.config.tables import Design, Primary, Seeds, Task, Training
 from regjax.design import (
-    DESIGNS,
     MOST_WEIGHTS,
     count_cells,
     count_contrasts,
+    find_missing,
     make_cells,
     make_contrasts,
+    make_levels,
     match_cells,
     name_level,
 )
@@ -24,6 +26,7 @@ from regjax.keys import STREAMS
 from regjax.metrics import TASK_METRICS, metric_names
 
 MOST_RUNS = 100_000
+FRACTIONS = ("fractional", "plackett_burman")
 Found = Mapping[str, Any]  # the valid tables by key
 Problems = Iterator[Problem]
 
@@ -62,12 +65,18 @@ def _fill_design(design: Design, factors: Mapping[str, tuple], contrasts: tuple[
     """Return the design with its family and headline: declared contrasts take the place of a family not given."""
     family = design.family
     if "family" not in design.model_fields_set:
-        several = design.kind == "full_factorial" and len(factors) > 1
-        family = () if contrasts else ("main", "two_way") if several else ("simple",)
+        family = () if contrasts else _default_family(design, factors)
     headline = design.headline
     if "headline" not in design.model_fields_set:
         headline = next((k for k in family if k != "two_way"), "simple") if family else "declared"
     return design.model_copy(update={"family": family, "headline": headline})
+
+
+def _default_family(design: Design, factors: Mapping[str, tuple]) -> tuple[str, ...]:
+    if design.kind in FRACTIONS:
+        return ("main",)
+    several = design.kind == "full_factorial" and count_free(design, factors) > 1
+    return ("main", "two_way") if several else ("simple",)
 
 
 def find_cross_problems(found: Found) -> list[Problem]:
@@ -163,27 +172,48 @@ def check_optimizer(optimizer: Found, factors: Found, fixed: Found, tune: Tune |
 
 
 def check_design(design: Design, factors: Found, contrasts: tuple[Contrast, ...]) -> Problems:
-    """Find families and headlines that the design has no contrasts for."""
-    if design.kind == "leave_one_out":
-        for path, levels in factors.items():
-            if len(levels) > 2:
-                yield Problem(dotted("factors", path), f"{len(levels)} levels", "two: off and on, for leave_one_out")
-    several = design.kind == "full_factorial" and len(factors) > 1
-    reason = "effects need a full factorial of several factors"
-    wrong = [kind for kind in design.family if kind != "simple" and not several]
-    for kind in wrong:
-        yield Problem("design.family", show(kind), '"simple"', f"{kind} {reason}")
+    """Find designs that cannot be made, and families and headlines that the design has no contrasts for."""
+    problems = find_design_problems(design, factors)
+    yield from problems
+    if problems:
+        return
+    wrong = list(_find_family_problems(design, factors))
+    yield from wrong
+    several = design.kind in FRACTIONS or (design.kind == "full_factorial" and count_free(design, factors) > 1)
     if not design.family and not contrasts:
         yield Problem("design.family", "an empty list", "a kind of contrast, or declared [[contrasts]]")
     elif design.headline == "main" and not several and not wrong:
-        yield Problem("design.headline", '"main"', '"simple"', f"main {reason}")
+        yield Problem("design.headline", '"main"', '"simple"', f"main {SEVERAL}")
     elif design.headline == "declared" and not contrasts:
         yield Problem("design.headline", '"declared"', '"simple" or "main"', "the study declares no [[contrasts]]")
 
 
+SEVERAL = "effects need a full factorial of several factors"
+
+
+def _find_family_problems(design: Design, factors: Found) -> Problems:
+    number = count_free(design, factors)
+    for kind in design.family:
+        if design.kind in FRACTIONS:
+            known = ("main", "two_way") if design.kind == "fractional" else ("main",)
+            if kind not in known:
+                yield Problem("design.family", show(kind), " or ".join(map(show, known)), f"for {design.kind}")
+        elif kind != "simple" and (design.kind != "full_factorial" or number < 2):
+            yield Problem("design.family", show(kind), '"simple"', f"{kind} {SEVERAL}")
+        elif kind == "three_way" and number < 3:
+            yield Problem("design.family", show(kind), '"main" or "two_way"', "three_way needs three factors")
+        elif kind == "main" and design.exclude and count_cells(design, factors) <= MOST_RUNS:
+            for name in find_missing(kind, design, factors)[:5]:
+                got = f"no two cells that differ in {name} alone"
+                hint = "exclude less, or leave main out of design.family"
+                yield Problem("design.exclude", got, "a pair for each main effect", hint)
+
+
 def check_size(design: Design, factors: Found, seeds: Seeds, tune: Tune | None) -> Problems:
     """Find grids with too many runs or contrasts to be meant."""
-    cells = count_cells(design.kind, factors)
+    if find_design_problems(design, factors):
+        return
+    cells = count_cells(design, factors)
     runs = cells * seeds.count
     if runs > MOST_RUNS:
         yield Problem("factors", f"{cells} cells x {seeds.count} seeds = {runs} runs", f"at most {MOST_RUNS} runs",
@@ -192,7 +222,7 @@ def check_size(design: Design, factors: Found, seeds: Seeds, tune: Tune | None) 
     if tuned > MOST_RUNS:
         yield Problem("tune", f"{tuned} runs", f"at most {MOST_RUNS} runs", "fewer levels or seeds")
     for kind in design.family:
-        weights = count_contrasts(kind, factors, cells) * cells
+        weights = count_contrasts(kind, design, factors, cells) * cells
         if weights > MOST_WEIGHTS and runs <= MOST_RUNS:
             yield Problem("design.family", f"{weights // cells} {kind} contrasts of {cells} cells",
                           f"at most {MOST_WEIGHTS} weights", "name other kinds, or declare [[contrasts]]")  # fmt: skip
@@ -200,9 +230,9 @@ def check_size(design: Design, factors: Found, seeds: Seeds, tune: Tune | None) 
 
 def check_contrasts(contrasts: tuple[Contrast, ...], design: Design, factors: Found) -> Problems:
     """Find declared contrasts that compare nothing."""
-    if not contrasts or count_cells(design.kind, factors) > MOST_RUNS:
+    if not contrasts or find_design_problems(design, factors) or count_cells(design, factors) > MOST_RUNS:
         return
-    cells = DESIGNS[design.kind](factors)
+    cells = make_levels(design, factors)
     for index, contrast in enumerate(contrasts):
         sides = []
         for side in ("of", "against"):
@@ -219,9 +249,9 @@ def check_contrasts(contrasts: tuple[Contrast, ...], design: Design, factors: Fo
 
 def check_markers(markers: tuple[Marker, ...], design: Design, factors: Found) -> Problems:
     """Find markers that do not belong to exactly one cell."""
-    if not markers or count_cells(design.kind, factors) > MOST_RUNS:
+    if not markers or find_design_problems(design, factors) or count_cells(design, factors) > MOST_RUNS:
         return
-    cells = DESIGNS[design.kind](factors)
+    cells = make_levels(design, factors)
     for index, marker in enumerate(markers):
         place = f"report.markers[{index}].when"
         wrong = list(_find_level_problems(marker.when, factors, place))

@@ -22,8 +22,8 @@ from regjax.design.fractions import (
     write_word,
 )
 
-NAMES = ("dropout.hidden", "l1.strength", "l2.strength", "dropout.input", "input_noise.scale", "label_smoothing.strength",
-         "weight_noise.scale")  # fmt: skip
+NAMES = ("dropout.hidden", "l1.strength", "l2.strength", "dropout.input", "input_noise.scale",
+         "label_smoothing.strength", "weight_noise.scale")  # fmt: skip
 THREE = {path: [0, 0.5] for path in NAMES[:3]}
 
 
@@ -266,6 +266,7 @@ def test_description():
     [
         (THREE, {"kind": "leave_one_out", "and_also": ["add_one_in", "all_off"]}),
         (THREE, {"strata": ["l1.strength"], "exclude": [{"dropout.hidden": 0.5, "l2.strength": 0.5}]}),
+        (THREE, {"family": ["three_way"]}),
         (THREE, {"zip": [["l1.strength", "l2.strength"]]}),
         (THREE, {"kind": "fractional", "generators": ["C=AB"]}),
         ({"max_norm.bound": ["off", 3], "l2.strength": [0, 1]}, {"exclude": [{"max_norm.bound": 3, "l2.strength": 1}]}),
@@ -295,6 +296,7 @@ REFUSED = [
     ({"kind": "fractional", "generators": ["C=AB", "B=AC"]}, "a letter that is generated itself"),
     ({"kind": "fractional", "resolution": 4}, "design.resolution: got resolution 4 of 3 factors"),
     ({"kind": "fractional", "resolution": 3, "family": ["simple"]}, 'got "simple", expected "main" or "two_way"'),
+    ({"kind": "plackett_burman", "runs": 12}, "3 factors in 12 runs, of which some are the same"),
     ({"kind": "plackett_burman", "runs": 16}, "got runs = 16"),
     ({"runs": 12}, "design.runs: got runs beside full_factorial"),
 ]  # fmt: skip

@@ -68,7 +68,7 @@ def _fill_design(design: Design, factors: Mapping[str, tuple], contrasts: tuple[
         family = () if contrasts else _default_family(design, factors)
     headline = design.headline
     if "headline" not in design.model_fields_set:
-        headline = next((k for k in family if k != "two_way"), "simple") if family else "declared"
+        headline = next((k for k in family if k in ("simple", "main")), "simple") if family else "declared"
     return design.model_copy(update={"family": family, "headline": headline})
 
 

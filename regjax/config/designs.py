@@ -11,6 +11,7 @@ from regjax.design.fractions import (
     LETTERS,
     defining_words,
     fraction_generators,
+    screening_rows,
     screening_size,
 )
 
@@ -96,6 +97,11 @@ def _find_fraction_problems(design: Design, factors: Factors) -> Problems:
         except ValueError as error:
             most = (design.runs or max(CYCLES)) - 1
             yield Problem("design.runs" if design.runs else "factors", str(error), f"at most {most} for these runs")
+            return
+        rows = screening_rows(number, design.runs)
+        if len(set(rows)) < len(rows):
+            got = f"{number} factors in {len(rows)} runs, of which some are the same"
+            yield Problem("design.runs", got, "other runs, or more factors", "seeds replicate; of few factors take all")
     if design.kind != "fractional":
         return
     place = "design.generators" if design.generators else "design.resolution"

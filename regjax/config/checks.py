@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from regjax.config.datasets import Data
-from regjax.config.designs import count_free, find_design_problems
+from regjax.config.designs import (
+    SEVERAL,
+    default_family,
+    find_design_problems,
+    find_family_problems,
+    has_averages,
+)
 from regjax.config.idle import check_idle, check_left_out
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
@@ -15,7 +21,6 @@ from regjax.design import (
     MOST_WEIGHTS,
     count_cells,
     count_contrasts,
-    find_missing,
     make_cells,
     make_contrasts,
     make_levels,
@@ -26,7 +31,6 @@ from regjax.keys import STREAMS
 from regjax.metrics import TASK_METRICS, metric_names
 
 MOST_RUNS = 100_000
-FRACTIONS = ("fractional", "plackett_burman")
 Found = Mapping[str, Any]  # the valid tables by key
 Problems = Iterator[Problem]
 
@@ -65,18 +69,11 @@ def _fill_design(design: Design, factors: Mapping[str, tuple], contrasts: tuple[
     """Return the design with its family and headline: declared contrasts take the place of a family not given."""
     family = design.family
     if "family" not in design.model_fields_set:
-        family = () if contrasts else _default_family(design, factors)
+        family = () if contrasts else default_family(design, factors)
     headline = design.headline
     if "headline" not in design.model_fields_set:
         headline = next((k for k in family if k in ("simple", "main")), "simple") if family else "declared"
     return design.model_copy(update={"family": family, "headline": headline})
-
-
-def _default_family(design: Design, factors: Mapping[str, tuple]) -> tuple[str, ...]:
-    if design.kind in FRACTIONS:
-        return ("main",)
-    several = design.kind == "full_factorial" and count_free(design, factors) > 1
-    return ("main", "two_way") if several else ("simple",)
 
 
 def find_cross_problems(found: Found) -> list[Problem]:
@@ -177,36 +174,14 @@ def check_design(design: Design, factors: Found, contrasts: tuple[Contrast, ...]
     yield from problems
     if problems:
         return
-    wrong = list(_find_family_problems(design, factors))
+    wrong = list(find_family_problems(design, factors))
     yield from wrong
-    several = design.kind in FRACTIONS or (design.kind == "full_factorial" and count_free(design, factors) > 1)
     if not design.family and not contrasts:
         yield Problem("design.family", "an empty list", "a kind of contrast, or declared [[contrasts]]")
-    elif design.headline == "main" and not several and not wrong:
+    elif design.headline == "main" and not has_averages(design, factors) and not wrong:
         yield Problem("design.headline", '"main"', '"simple"', f"main {SEVERAL}")
     elif design.headline == "declared" and not contrasts:
         yield Problem("design.headline", '"declared"', '"simple" or "main"', "the study declares no [[contrasts]]")
-
-
-SEVERAL = "effects need a full factorial of several factors"
-
-
-def _find_family_problems(design: Design, factors: Found) -> Problems:
-    number = count_free(design, factors)
-    for kind in design.family:
-        if design.kind in FRACTIONS:
-            known = ("main", "two_way") if design.kind == "fractional" else ("main",)
-            if kind not in known:
-                yield Problem("design.family", show(kind), " or ".join(map(show, known)), f"for {design.kind}")
-        elif kind != "simple" and (design.kind != "full_factorial" or number < 2):
-            yield Problem("design.family", show(kind), '"simple"', f"{kind} {SEVERAL}")
-        elif kind == "three_way" and number < 3:
-            yield Problem("design.family", show(kind), '"main" or "two_way"', "three_way needs three factors")
-        elif kind == "main" and design.exclude and count_cells(design, factors) <= MOST_RUNS:
-            for name in find_missing(kind, design, factors)[:5]:
-                got = f"no two cells that differ in {name} alone"
-                hint = "exclude less, or leave main out of design.family"
-                yield Problem("design.exclude", got, "a pair for each main effect", hint)
 
 
 def check_size(design: Design, factors: Found, seeds: Seeds, tune: Tune | None) -> Problems:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from regjax.config.problems import Problem, dotted, show
 from regjax.config.tables import Design
-from regjax.design import make_axes, make_levels, make_rows, match_cells
+from regjax.design import FRACTIONS, count_cells, find_missing, make_axes, make_levels, make_rows, match_cells
 from regjax.design.fractions import (
     CYCLES,
     LETTERS,
@@ -18,6 +18,7 @@ from regjax.design.fractions import (
 Factors = Mapping[str, tuple]
 Problems = Iterator[Problem]
 GRIDS = ("full_factorial", "one_at_a_time")
+SEVERAL = "effects need a full factorial of several factors"
 MOST_CELLS = 100_000  # that `exclude` is tried on
 OF_KIND = {
     "and_also": ("leave_one_out", "add_one_in"),
@@ -140,3 +141,34 @@ def _find_exclude_problems(design: Design, factors: Factors) -> Problems:
         for level in levels:
             if not match_cells(cells, {path: level}).any():
                 yield Problem("design.exclude", f"every cell with {path} = {show(level)}", "some cell of each level")
+
+
+def has_averages(design: Design, factors: Factors) -> bool:
+    """Return whether there are main effects apart from the simple ones."""
+    return design.kind in FRACTIONS or (design.kind == "full_factorial" and count_free(design, factors) > 1)
+
+
+def default_family(design: Design, factors: Factors) -> tuple[str, ...]:
+    """Return the kinds that are confirmatory unless the study says so."""
+    if design.kind in FRACTIONS:
+        return ("main",)
+    return ("main", "two_way") if has_averages(design, factors) else ("simple",)
+
+
+def find_family_problems(design: Design, factors: Factors) -> Problems:
+    """Find kinds of contrasts that the design, which can be made, does not have."""
+    number = count_free(design, factors)
+    for kind in design.family:
+        if design.kind in FRACTIONS:
+            known = ("main", "two_way") if design.kind == "fractional" else ("main",)
+            if kind not in known:
+                yield Problem("design.family", show(kind), " or ".join(map(show, known)), f"for {design.kind}")
+        elif kind != "simple" and (design.kind != "full_factorial" or number < 2):
+            yield Problem("design.family", show(kind), '"simple"', f"{kind} {SEVERAL}")
+        elif kind == "three_way" and number < 3:
+            yield Problem("design.family", show(kind), '"main" or "two_way"', "three_way needs three factors")
+        elif kind == "main" and design.exclude and count_cells(design, factors) <= MOST_CELLS:
+            for name in find_missing(kind, design, factors)[:5]:
+                got = f"no two cells that differ in {name} alone"
+                hint = "exclude less, or leave main out of design.family"
+                yield Problem("design.exclude", got, "a pair for each main effect", hint)

@@ -16,11 +16,13 @@ from regjax.design.cells import (
     split_axes,
 )
 from regjax.design.contrasts import MOST_WEIGHTS, count_contrasts, find_missing, make_contrasts
+from regjax.design.grid import FRACTIONS
 from regjax.design.names import name_level
 from regjax.design.summary import describe_design, design_lines
 
 __all__ = [
     "DESIGNS",
+    "FRACTIONS",
     "MOST_WEIGHTS",
     "PARTS",
     "Cell",

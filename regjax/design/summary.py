@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from regjax.design.cells import Axis, Cell, make_axes, make_rows
-from regjax.design.contrasts import FRACTIONS, name_alias, name_effect
+from regjax.design.contrasts import name_alias, name_effect
 from regjax.design.fractions import LETTERS, defining_words, find_aliases, fraction_generators, write_relation
+from regjax.design.grid import FRACTIONS
 
 if TYPE_CHECKING:
     from regjax.config import Study

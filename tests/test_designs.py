@@ -239,6 +239,8 @@ def test_signed_generators():
     cells, contrasts = build(switches(3), design={"kind": "fractional", "generators": ["C=-AB"]})
     assert tuple(cells[0].levels.values()) == (0, 0, 0)
     assert contrasts["dropout.hidden: 0.25 vs 0"]["aliases"] == ["-l1.strength x l2.strength"]
+    made = describe(factors=switches(3), design={"kind": "fractional", "generators": ["C=-AB"]})
+    assert (made["defining"], made["reference"]) == ("I = -ABC", 0)
     assert {c["kind"] for c in contrasts.values()} == {"main"}
 
 

@@ -37,6 +37,13 @@ def make_parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="make report.html and effects.csv of a run directory anew")
     report.add_argument("out", type=Path, metavar="OUT", help="run directory")
 
+    power = commands.add_parser("power", help="seeds that an effect needs, by the paired SD of a run directory")
+    power.add_argument("out", type=Path, metavar="OUT", help="run directory, taken as a pilot")
+    power.add_argument(
+        "--effect", type=float, required=True, help="smallest effect to find, in the metric's unit (0.001 is 0.1 pp)"
+    )
+    power.add_argument("--power", type=float, default=0.9, help="probability to find it (default: 0.9)")
+
     commands.add_parser("catalogue", help="every regularizer and observer: hypers, off values, references (Markdown)")
 
     data = commands.add_parser("data", help="data sets: list them, or prepare one from local files")
@@ -152,6 +159,19 @@ def run_report(chosen: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def run_power(chosen: argparse.Namespace) -> int:
+    """Print how many seeds an effect needs."""
+    from regjax.report.power import power_text
+    from regjax.results import load_results
+
+    try:
+        print(power_text(load_results(chosen.out).table, chosen.effect, chosen.power), end="")
+    except ValueError as error:
+        print(f"regjax power: {error}", file=sys.stderr)
+        return EXIT_WRONG
+    return EXIT_OK
+
+
 def run_catalogue(chosen: argparse.Namespace) -> int:
     """Print the catalogue of regularizers and observers."""
     from regjax.catalogue import make_catalogue
@@ -177,6 +197,7 @@ COMMANDS = {
     "run": run_run,
     "status": run_status,
     "report": run_report,
+    "power": run_power,
     "catalogue": run_catalogue,
     "data": run_data,
 }

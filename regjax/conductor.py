@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from regjax import __version__, runtime, store
-from regjax.analysis.questions import smallest_p
+from regjax.analysis.power import promise_text
 from regjax.analysis.table import at_label, make_table, state_values
 from regjax.config import ConfigError, Problem, Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
@@ -22,15 +22,19 @@ from regjax.files import lock_folder
 from regjax.labels import count_targets
 from regjax.metrics import METRICS
 from regjax.models import Model, Settings
+from regjax.pilot import is_trained, judge_pilot
 from regjax.plan import Plan, candidates, find_twins, make_plan, make_runs_table, make_tuning_plan, plan_json
 from regjax.progress import Progress, format_seconds
 from regjax.regularizers import REGULARIZERS, Regularizer
+from regjax.report.seeds import seeds_sentence
 from regjax.report.words import count_labels
 from regjax.results import Results
 from regjax.train.inputs import seed_of
 from regjax.train.layout import data_shapes, member_shapes
 from regjax.train.program import count_params, make_program
 from regjax.train.timing import Estimate, estimate_group
+
+GROWS = ("seeds.count", "seeds.max")
 
 
 def run(
@@ -82,15 +86,23 @@ def run(
     with lock_folder(out):
         for notice in compare_plans(out, plan, dataset):
             progress.say(f"note: {notice}")
-        waves = []
+        waves, tuned = [], None
         if study.tune is not None:
             waves.append(make_tuning_plan(study, dataset))
             save_waves(out, plan, waves, dataset, found)
             train_plan(waves[0], dataset, out, progress, "tuning", trace, stream)
             trace = None
-            plan = make_plan(study, dataset, choose_tuned(waves[0], out))
+            tuned = choose_tuned(waves[0], out)
+            plan = make_plan(study, dataset, tuned)
             for cell in plan.cells:
                 progress.say(f"tuned: {cell.name}: {plain(plan.tuned[cell.index])}")
+        if study.seeds.pilot is not None:
+            if not is_trained(plan, out):
+                save_waves(out, plan, waves, dataset, found)
+                train_plan(plan, dataset, out, progress, "pilot", trace, stream)
+                trace = None
+            plan = make_plan(study, dataset, tuned, judge_pilot(plan, out))
+            progress.say(f"seeds: {seeds_sentence({'primary': plan.primary, 'stein': plan.stein})}")
         save_waves(out, plan, waves, dataset, found)
         train_plan(plan, dataset, out, progress, "training", trace, stream)
         results = Results(out, model, regularizers)
@@ -117,7 +129,7 @@ def compare_plans(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
         return []
     old = store.load_plan(out)
     before, after = (flatten_tables(tables) for tables in (old["study"], study_json(plan.study)))
-    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key) and key != "seeds.count")
+    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key) and key not in GROWS)
     if old["data"]["digest"] != dataset.digest:
         keys.append("the data itself")
     if not keys:
@@ -273,7 +285,8 @@ def preview(
     ]
     seconds = sum(cost.seconds for _, _, estimates in waves for cost in estimates)
     confirmatory = sum(contrast["confirmatory"] for contrast in plan.contrasts)
-    least = smallest_p(study.seeds.count)
+    seeds = study.seeds
+    number, alone = (seeds.count, "") if seeds.count else (f"{seeds.pilot} to {seeds.max}", " for the pilot seeds")
     margin = "no margin" if study.primary.margin is None else f"margin {study.primary.margin}"
     return "\n".join(
         [
@@ -282,15 +295,15 @@ def preview(
             f"data: {dataset.name}, {', '.join(f'{count} {name}' for name, count in plan.groups[0].counts.items())}, "
             f"{count_labels(dataset.num_classes, count_targets(dataset))}, "
             f"inputs {list(dataset.x.shape[1:])} {dataset.x.dtype}, scale {study.data.scale}",
-            f"{len(plan.cells)} cells x {study.seeds.count} seeds; each seed varies {', '.join(study.seeds.vary)}",
+            f"{len(plan.cells)} cells x {number} seeds; each seed varies {', '.join(study.seeds.vary)}",
             *shorten(design_lines(describe_design(study, plan.cells))),
             *shorten([f"  {cell.index:3d}  {cell.name}" for cell in plan.cells]),
-            f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory; smallest p these seeds allow: {least:.2g}"
-            + (" - nothing can be shown at 0.05; take at least 6 seeds" if least > 0.05 else ""),
+            f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory; {promise_text(seeds.count, confirmatory)}",
             *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),
             *(f"note: {notice}" for notice in find_notices(plan, dataset)),
             *costs,
-            f"in all about {format_seconds(seconds)}, if nothing stops early (some updates of each program were timed)",
+            f"in all about {format_seconds(seconds)}{alone}, if nothing stops early "
+            "(some updates of each program were timed)",
         ]
     )
 

@@ -72,6 +72,7 @@ def describe_run(
                 "digest": dataset.digest,
                 "peak": dataset.peak,
                 "train_size": cell.data["train_size"],
+                "replicates": study.seeds.replicates,
                 **{key: data.get(key) for key in ("validation", "split", "scale")},
             },
             **_describe_task(study, dataset),

@@ -78,6 +78,7 @@ class Plan(NamedTuple):
       groups: the runs.
       primary: {"metric", "at", "margin", "also_at"}, states resolved to steps.
       tuned: {cell index: {path: value}} where nuisance hypers were chosen.
+      stein: what the pilot says about the number of seeds, where they are taken in two stages and it is done.
     """
 
     study: Study
@@ -86,6 +87,7 @@ class Plan(NamedTuple):
     groups: tuple[Group, ...]
     primary: dict[str, Any]
     tuned: dict[int, dict[str, Any]]
+    stein: dict[str, Any] | None = None
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -93,13 +95,20 @@ class Plan(NamedTuple):
         return tuple(run for group in self.groups for run in group.runs)
 
 
-def make_plan(study: Study, dataset: Dataset, tuned: Mapping[int, Mapping[str, Any]] | None = None) -> Plan:
+def make_plan(
+    study: Study,
+    dataset: Dataset,
+    tuned: Mapping[int, Mapping[str, Any]] | None = None,
+    stein: Mapping[str, Any] | None = None,
+) -> Plan:
     """Return the plan of the reported runs.
 
     Args:
       study: from `load_study`.
       dataset: its data.
       tuned: {cell index: {path: value}}, where the study has a `[tune]` table and the tuning wave has chosen.
+      stein: what `analysis.stein.needed_seeds` made of the pilot, where seeds are taken in two stages; without it the
+        plan holds the pilot seeds.
 
     Raises:
       ConfigError: the study asks of this data what it cannot give.
@@ -108,7 +117,8 @@ def make_plan(study: Study, dataset: Dataset, tuned: Mapping[int, Mapping[str, A
     cells = make_cells(study)
     chosen = {cell.index: dict((tuned or {}).get(cell.index, {})) for cell in cells}
     levels = [{**cell.levels, **chosen[cell.index]} for cell in cells]
-    runs, steps = _make_runs(study, dataset, task, "main", levels, study.seeds.numbers)
+    num_seeds = stein["seeds"] if stein else study.seeds.fewest
+    runs, steps = _make_runs(study, dataset, task, "main", levels, study.seeds.numbers[:num_seeds])
     return Plan(
         study=study,
         cells=cells,
@@ -116,6 +126,7 @@ def make_plan(study: Study, dataset: Dataset, tuned: Mapping[int, Mapping[str, A
         groups=_make_groups(runs, steps, study, dataset),
         primary=resolve_primary(study, steps),
         tuned={index: values for index, values in chosen.items() if values},
+        stein=dict(stein) if stein else None,
     )
 
 
@@ -178,7 +189,7 @@ def _make_runs(
     setting = Setting(study.parts.regularizers, task, dataset.x.shape[1:])
     check_needs(cells, setting)
     check_snapshots(cells, steps)
-    recipes = make_recipes(cells, steps, setting, moments, study.seeds.count)
+    recipes = make_recipes(cells, steps, setting, moments, study.seeds.most)
     for recipe in {recipe.decay_on: recipe for recipe in recipes}.values():
         check_patterns(recipe, dataset)
     runs = []
@@ -210,6 +221,7 @@ def _split(study: Study, dataset: Dataset, train_size: int | None, split_seed: i
             validation=settings.get("validation"),
             split=settings.get("split"),
             train_size=train_size,
+            replicates=plain(study.seeds.replicates),
             split_seed=split_seed,
             subset_seed=subset_seed,
         )
@@ -295,8 +307,9 @@ def plan_json(plan: Plan, dataset: Dataset, study_json: Mapping[str, Any]) -> di
         "factors": [{"path": path, "levels": plain(levels)} for path, levels in study.factors.items()],
         "fixed": plain(study.fixed),
         "cells": plain([{"index": c.index, "name": c.name, "levels": c.levels} for c in plan.cells]),
-        "seeds": list(study.seeds.numbers),
+        "seeds": sorted({run.seed for run in plan.runs}),
         "vary": list(study.seeds.vary),
+        "replicates": plain(study.seeds.replicates),
         "drawn": list(drawn_streams(vars(study))),
         "contrasts": plan.contrasts,
         "headline": study.design.headline,
@@ -314,4 +327,10 @@ def plan_json(plan: Plan, dataset: Dataset, study_json: Mapping[str, Any]) -> di
             **{f"num_{name}": count for name, count in first.counts.items()},
         },
         "tuned": {str(index): plain(values) for index, values in plan.tuned.items()},
+        **({"stein": _stein_json(plan)} if study.seeds.pilot else {}),
     }
+
+
+def _stein_json(plan: Plan) -> dict[str, Any]:
+    seeds = plan.study.seeds
+    return plan.stein or {"pilot": seeds.pilot, "max": seeds.max, "halfwidth": seeds.halfwidth}

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from regjax import store
+from regjax.analysis.bias_variance import make_bias_variance, make_variances
 from regjax.analysis.effects import describe_cells, make_effects
+from regjax.analysis.power import make_power
 from regjax.analysis.predictions import read_predictions
 from regjax.analysis.table import Table, load_table
 from regjax.keys import STREAMS
@@ -53,6 +55,28 @@ class Results:
     def cells(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
         """Return one row per cell: mean, SD, n, t interval; arguments as for `effects`."""
         return describe_cells(self.table, at, metric)
+
+    def power(self, effect: float, power: float = 0.9) -> pd.DataFrame:
+        """Return one row per confirmatory contrast: the seeds that an effect needs, taking these runs as a pilot.
+
+        Args:
+          effect: smallest effect that is to be found, unit of the metric (0.001 is 0.1 percentage points).
+          power: probability to find it.
+        """
+        return make_power(self.table, effect, power)
+
+    def bias_variance(self, loss: str = "squared", margin: float | None = None) -> pd.DataFrame:
+        """Return one row per cell: risk, bias, variance, intervals and change to the baseline, from kept predictions.
+
+        Args:
+          loss: "squared", "kl" or "zero_one".
+          margin: by how much the bias may rise; None for the study's where its metric is of this loss.
+        """
+        return make_bias_variance(self.table, loss, margin)
+
+    def variance(self) -> pd.DataFrame:
+        """Return one row per cell: how much runs differ on this test set and on the distribution behind it."""
+        return make_variances(self.table)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return every record of every finished run: cell, level of each factor, seed, step, metrics."""

@@ -24,7 +24,7 @@ STAGES = [
     ["store"],
     ["analysis"],
     ["report"],
-    ["results"],
+    ["results", "pilot"],
     ["harvest", "queue"],
     ["execute"],
     ["conductor"],

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from regjax.analysis.signflip import sign_flip
+from regjax.analysis.stein import stein_intervals
 from regjax.analysis.table import At, Table, at_label, same_at, state_values
 from regjax.metrics import larger_is_better
 
@@ -84,6 +85,12 @@ def make_effects(table: Table, at: At | None = None, metric: str | None = None) 
     values = state_values(table, metric, at)
     found = _infer(contrast_values(weights, values), rounding(weights, values), confirmatory)
     runs = (table.status.diverged >= 0).sum(axis=1)
+    if table.plan.get("stein"):
+        level = np.where(confirmatory, ALPHA / max(confirmatory.sum(), 1), ALPHA)
+        effects, pilot = contrast_values(weights, values), table.plan["stein"]["pilot"]
+        ends = stein_intervals(effects, pilot, level, rounding(weights, values))
+        # The number of seeds hangs on the pilot, where sign flips are not exchangeable: no p-value.
+        found |= {"low": ends[0], "high": ends[1], "p": np.full(len(effects), np.nan)}
     margin = primary.get("margin") if metric == primary["metric"] else None
     heads = pd.DataFrame({"contrast": [c["name"] for c in contrasts], "kind": [c["kind"] for c in contrasts]})
     frame = heads.assign(metric=metric, at=at_label(at), confirmatory=confirmatory, **found)

@@ -171,6 +171,8 @@ def _statistics(row: Mapping[str, Any]) -> str:
     word = ("positive" if upward else "negative") if row["kind"] in INTERACTIONS else "higher" if upward else "lower"
     agree = f"{word} in {row['seeds_positive'] if upward else row['seeds_negative']} of {row['n']} seeds"
     finite = math.isfinite(row["low"]) and math.isfinite(row["high"])
+    if row["confirmatory"] and math.isnan(row["p"]):
+        return f"({'simultaneous 95% ' if finite else ''}two-stage (Stein) interval; no p-value; {agree})"
     if row["confirmatory"]:
         return f"({'simultaneous 95% interval, ' if finite else ''}adjusted {p_text(row['p'])}, {agree})"
     return f"(exploratory: {'95% interval of this contrast alone, ' if finite else ''}no p-value; {agree})"
@@ -179,6 +181,8 @@ def _statistics(row: Mapping[str, Any]) -> str:
 def _margin_text(row: Mapping[str, Any], margin: float | None) -> str:
     """Return what the interval says about the smallest difference that matters."""
     if not (math.isfinite(row["low"]) and math.isfinite(row["high"])):
+        if row["confirmatory"] and math.isnan(row["p"]):
+            return "; no effect can be excluded, as the pilot seeds leave no SD"
         least = smallest_p(int(row["n"]))
         reason = f", as {row['n']} seeds cannot give a p-value below {least:g}" if least > ALPHA else ""
         return f"; no effect can be excluded{reason}"

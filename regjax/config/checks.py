@@ -16,7 +16,7 @@ from regjax.config.designs import (
 from regjax.config.idle import check_idle, check_left_out
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
-from regjax.config.tables import Design, Primary, Seeds, Task, Training
+from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import (
     MOST_WEIGHTS,
     count_cells,
@@ -48,7 +48,9 @@ def resolve_defaults(found: Found) -> dict[str, Any]:
 
 
 def _default_streams(found: Found) -> tuple[str, ...]:
-    drawn = (*(["split"] if found["data"].drawn else []), *(["subset"] if _has_subset(found) else []))
+    # Replicates are compared on one test set.
+    split = found["data"].drawn and found["seeds"].replicates is None
+    drawn = (*(["split"] if split else []), *(["subset"] if _has_subset(found) else []))
     return ("init", "order", "dropout", *drawn_streams(found), *drawn)
 
 
@@ -62,6 +64,8 @@ def drawn_streams(found: Found) -> tuple[str, ...]:
 
 
 def _has_subset(found: Found) -> bool:
+    if found["seeds"].replicates is not None:
+        return True
     return found["data"].train_size is not None or any("data.train_size" in found[key] for key in ("factors", "fixed"))
 
 
@@ -92,11 +96,25 @@ def check_seeds(seeds: Seeds, data: Data, factors: Found, fixed: Found, tune: Tu
     if "split" in seeds.vary and not data.drawn:
         yield Problem("seeds.vary", '"split"', "only streams that are drawn",
                       'data.validation.take = "last" fixes the split; use take = "random" or data.split')  # fmt: skip
-    if "subset" in seeds.vary and not _has_subset({"data": data, "factors": factors, "fixed": fixed}):
+    if "subset" in seeds.vary and not _has_subset({"seeds": seeds, "data": data, "factors": factors, "fixed": fixed}):
         yield Problem("seeds.vary", '"subset"', "only streams that are drawn", "no data.train_size is set or varied")
     named = {"factors": factors, "fixed": fixed, "tune": tune, "parts": parts}
     for stream in sorted({"noise", "augment", "labels"} & set(seeds.vary) - set(drawn_streams(named))):
         yield Problem("seeds.vary", show(stream), "only streams that are drawn", "no regularizer here draws from it")
+
+
+def check_replicates(seeds: Seeds, measure: Measure) -> Problems:
+    """Find replicates of the training set from which bias and variance could not be computed."""
+    if seeds.replicates is None:
+        return
+    if seeds.vary and "subset" not in seeds.vary:
+        yield Problem("seeds.vary", show(list(seeds.vary)), '"subset" among them', "seeds.replicates draws from it")
+    if "split" in seeds.vary:
+        yield Problem("seeds.vary", '"split"', "a split that is the same for all seeds",
+                      "replicates are compared on one test set")  # fmt: skip
+    if measure.predictions is None:
+        yield Problem("measure.predictions", "nothing", '"test" beside seeds.replicates',
+                      "bias and variance are computed from predictions")  # fmt: skip
 
 
 def check_times(primary: Primary, training: Training) -> Problems:
@@ -184,14 +202,21 @@ def check_design(design: Design, factors: Found, contrasts: tuple[Contrast, ...]
         yield Problem("design.headline", '"declared"', '"simple" or "main"', "the study declares no [[contrasts]]")
 
 
+def check_halfwidth(seeds: Seeds, primary: Primary) -> Problems:
+    """Find intervals of a share that are wanted in percent."""
+    if primary.metric.endswith("accuracy") and seeds.halfwidth is not None and seeds.halfwidth >= 0.5:
+        yield Problem("seeds.halfwidth", show(seeds.halfwidth), "a number below 0.5 for an accuracy",
+                      "accuracies are shares: half a percentage point is 0.005")  # fmt: skip
+
+
 def check_size(design: Design, factors: Found, seeds: Seeds, tune: Tune | None) -> Problems:
     """Find grids with too many runs or contrasts to be meant."""
     if find_design_problems(design, factors):
         return
     cells = count_cells(design, factors)
-    runs = cells * seeds.count
+    runs = cells * seeds.most
     if runs > MOST_RUNS:
-        yield Problem("factors", f"{cells} cells x {seeds.count} seeds = {runs} runs", f"at most {MOST_RUNS} runs",
+        yield Problem("factors", f"{cells} cells x {seeds.most} seeds = {runs} runs", f"at most {MOST_RUNS} runs",
                       'fewer levels or seeds, or design.kind = "one_at_a_time"')  # fmt: skip
     tuned = cells * tune.num_seeds * math.prod(len(levels) for levels in tune.factors.values()) if tune else 0
     if tuned > MOST_RUNS:
@@ -247,6 +272,8 @@ def _find_level_problems(when: Found, factors: Found, place: str) -> Problems:
 
 CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
     (("seeds", "data", "factors", "fixed", "tune", "parts"), check_seeds),
+    (("seeds", "primary"), check_halfwidth),
+    (("seeds", "measure"), check_replicates),
     (("primary", "training"), check_times),
     (("task", "primary", "training"), check_task),
     (("factors", "fixed"), check_factors),

@@ -128,27 +128,79 @@ class Training(Table):
         return self
 
 
-class Seeds(Table):
-    """Replicates: `count` seeds from `first`; a seed draws the streams of `vary` anew."""
+class Replicates(Table):
+    """How the seeds' training sets differ: disjoint parts of one permutation each, or rows drawn with replacement."""
 
-    count: Count = Field(description="an integer >= 1, the number of seeds")
+    kind: Annotated[str, choice("disjoint", "bootstrap")] = Field(description='"disjoint" or "bootstrap"')
+    parts: Count | None = None
+
+    @model_validator(mode="after")
+    def _fit(self) -> "Replicates":
+        if self.kind == "disjoint" and (self.parts is None or self.parts < 2):
+            raise fail("parts = an integer >= 2 beside disjoint", got="nothing" if self.parts is None else "parts = 1")
+        if self.kind == "bootstrap" and self.parts is not None:
+            raise fail("bootstrap without parts", "each seed draws as many rows as there are", f"parts = {self.parts}")
+        return self
+
+
+class Seeds(Table):
+    """Replicates: seeds from `first`; a seed draws the streams of `vary` anew.
+
+    Either `count` of them, or as many as intervals of `halfwidth` take, by a pilot, and at most `max`.
+    """
+
+    count: Count | None = Field(default=None, description="an integer >= 1, the number of seeds")
+    pilot: Count | None = Field(default=None, description="an integer >= 2, the seeds that say how many are needed")
+    max: Count | None = Field(default=None, description="an integer >= pilot, the most seeds that are taken")
+    halfwidth: float | None = Field(
+        default=None, gt=0, description="a number > 0, half the width that intervals shall have"
+    )
     first: int = Field(default=0, ge=0, lt=TUNE_FIRST, description="an integer >= 0")
     vary: Annotated[tuple[Annotated[str, choice(*STREAMS)], ...], Strict(False)] = Field(
         default=(), description=f"a list of {words(STREAMS)}"
     )
+    replicates: Replicates | None = Field(
+        default=None, description='{ kind = "disjoint", parts = n } or { kind = "bootstrap" }'
+    )
 
     @model_validator(mode="after")
     def _fit(self) -> "Seeds":
+        parts = (self.replicates and self.replicates.parts) or 1
+        if self.count % parts or self.first % parts:
+            hint = "a permutation of the training rows is used up by as many seeds as it has parts"
+            raise fail(f"count and first that are multiples of the {parts} parts", hint,
+                       f"count = {self.count}, first = {self.first}")  # fmt: skip
         if "vary" in self.model_fields_set and (not self.vary or len(set(self.vary)) < len(self.vary)):
             raise fail("vary with at least one stream and none twice", got=f"vary = {show(self.vary)}")
-        if self.first + self.count > TUNE_FIRST:
-            raise fail(f"seeds below {TUNE_FIRST}", got=f"seeds up to {self.first + self.count - 1}")
+        if self.first + self.most > TUNE_FIRST:
+            raise fail(f"seeds below {TUNE_FIRST}", got=f"seeds up to {self.first + self.most - 1}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Seeds":
+        one_of(self, "count", "pilot")
+        stages = (self.pilot, self.max, self.halfwidth)
+        if (None in stages) if self.count is None else any(stages):
+            given = [name for name in ("count", "pilot", "max", "halfwidth") if getattr(self, name) is not None]
+            raise fail("either count, or all of pilot, max and halfwidth", got=", ".join(given))
+        if self.pilot is not None and not 2 <= self.pilot <= self.most:
+            raise fail("2 <= pilot <= max", got=f"pilot = {self.pilot}, max = {self.max}")
         return self
 
     @property
+    def fewest(self) -> int:
+        """The number of seeds that are trained in any case."""
+        return self.count or self.pilot or 0
+
+    @property
+    def most(self) -> int:
+        """The largest number of seeds."""
+        return self.count or self.max or 0
+
+    @property
     def numbers(self) -> range:
-        """The seeds."""
-        return range(self.first, self.first + self.count)
+        """All seeds that may be trained, in order."""
+        return range(self.first, self.first + self.most)
 
 
 KINDS = ("simple", "main", "two_way", "three_way")

@@ -20,6 +20,7 @@ def split_rows(
     validation: Mapping[str, Any] | None = None,
     split: Mapping[str, Any] | None = None,
     train_size: int | None = None,
+    replicates: Mapping[str, Any] | None = None,
     split_seed: int = 0,
     subset_seed: int = 0,
 ) -> Rows:
@@ -34,11 +35,14 @@ def split_rows(
         those lost to rounding go to "train" where three fractions sum to one.
       train_size: how many of the train rows to keep; None for all. Of one `subset_seed` the smaller subset is the
         beginning of the larger.
+      replicates: {"kind": "disjoint", "parts": k} or {"kind": "bootstrap"}, see `take_replicate`; `train_size` is then
+        taken from the beginning of the replicate. None for all train rows.
       split_seed: fixes random splits.
-      subset_seed: fixes subsets.
+      subset_seed: fixes subsets and replicates.
 
     Returns:
-      Disjoint rows, none of the parts empty. "last" and official parts keep their order, random ones that of the draw.
+      Disjoint parts, none empty; only rows of a bootstrap come more than once. "last" and official parts keep their
+      order, random ones that of the draw.
       Without `validation` and `split`: {"fraction": 0.2, "take": "random"} of the official train part, or where there
       is none 0.6, 0.2 and 0.2 of all rows.
 
@@ -56,7 +60,36 @@ def split_rows(
         rows = _split_official(dataset, DEFAULT_VALIDATION if validation is None else validation, split_seed)
     else:
         rows = _split_pooled(len(dataset.y), DEFAULT_SPLIT if split is None else split, split_seed)
+    if replicates is not None:
+        train = take_replicate(rows.train, replicates.get("parts"), subset_seed)
+        # A replicate lies in random order, so its beginning is a random subset.
+        return rows._replace(train=train if train_size is None else train[: _check_size(train_size, len(train))])
     return rows if train_size is None else rows._replace(train=take_subset(rows.train, train_size, subset_seed))
+
+
+def take_replicate(rows: np.ndarray, parts: int | None, seed: int) -> np.ndarray:
+    """Return the training set of one seed.
+
+    Args:
+      rows: train rows.
+      parts: k for part `seed % k` of permutation number `seed // k` of the rows, cut into k parts of len(rows) // k
+        (what is left over is not used); None for a bootstrap: len(rows) rows drawn with replacement.
+      seed: replicate number.
+
+    Raises:
+      DataError: there are fewer rows than parts.
+
+    >>> rows = np.arange(7, dtype=np.int32)
+    >>> sorted(np.concatenate([take_replicate(rows, 7, seed) for seed in range(7)]).tolist())
+    [0, 1, 2, 3, 4, 5, 6]
+    """
+    if parts is None:
+        return rows[stream_generator(seed, "subset").integers(len(rows), size=len(rows))]
+    size, part = len(rows) // parts, seed % parts
+    if size < 1:
+        raise DataError(f"seeds.replicates.parts: got {parts}, expected at most the {len(rows)} train rows there are")
+    order = stream_generator(seed // parts, "subset").permutation(len(rows))
+    return rows[order[part * size : (part + 1) * size]]
 
 
 def take_subset(rows: np.ndarray, size: int, seed: int) -> np.ndarray:
@@ -66,11 +99,15 @@ def take_subset(rows: np.ndarray, size: int, seed: int) -> np.ndarray:
     >>> (take_subset(rows, 3, seed=1) == take_subset(rows, 7, seed=1)[:3]).all().item()
     True
     """
-    if not _is_count(size) or not 1 <= size <= len(rows):
+    return rows[stream_generator(seed, "subset").permutation(len(rows))[: _check_size(size, len(rows))]]
+
+
+def _check_size(size: Any, available: int) -> int:
+    if not _is_count(size) or not 1 <= size <= available:
         raise DataError(
-            f"data.train_size: got {size!r}, expected an integer from 1 to {len(rows)}, the train rows there are"
+            f"data.train_size: got {size!r}, expected an integer from 1 to {available}, the train rows there are"
         )
-    return rows[stream_generator(seed, "subset").permutation(len(rows))[:size]]
+    return int(size)
 
 
 def _split_official(dataset: Dataset, validation: Mapping[str, Any], seed: int) -> Rows:

@@ -15,6 +15,7 @@ from regjax.report.prose import (
     misled_sentences,
     missing_sentence,
 )
+from regjax.report.seeds import seeds_sentence
 from regjax.report.tables import Grid, cells_grid, effects_grid, ranked_effects, state_of
 from regjax.report.words import clean, count
 
@@ -61,6 +62,7 @@ def effects_text(table: Table) -> str:
     parts = [
         clean(table.plan["question"]),
         "\n".join([*sentences, *([textwrap.fill(shared, WIDTH)] if shared else [])]),
+        textwrap.fill(seeds_sentence(table.plan), WIDTH),
         _single_runs(table, effects),
         *(grid_text(cells_grid(describe_cells(table, at)), PAGE_ONLY) for at in states),
         _rows_text(effects),

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from regjax.config import ConfigError, Study, load_study, parse_study
     from regjax.data import DataError, load_dataset, make_dataset
     from regjax.files import RegjaxError, StoreError
+    from regjax.foreign import analyze
     from regjax.models import Forward, Model, ModelSettings
     from regjax.parts import hyper, part, setting
     from regjax.regularizers import Batch, Now, Regularizer, Seen, Site
@@ -32,6 +33,7 @@ _HOMES = {
     "Site": "regjax.regularizers",
     "StoreError": "regjax.files",
     "Study": "regjax.config",
+    "analyze": "regjax.foreign",
     "configure": "regjax.runtime",
     "hyper": "regjax.parts",
     "load_dataset": "regjax.data",
@@ -60,6 +62,7 @@ __all__ = [
     "StoreError",
     "Study",
     "__version__",
+    "analyze",
     "configure",
     "hyper",
     "load_dataset",

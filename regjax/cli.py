@@ -43,6 +43,23 @@ def make_parser() -> argparse.ArgumentParser:
         "--effect", type=float, required=True, help="smallest effect to find, in the metric's unit (0.001 is 0.1 pp)"
     )
     power.add_argument("--power", type=float, default=0.9, help="probability to find it (default: 0.9)")
+    export = commands.add_parser("export", help="write effects, cells, appendix or records as CSV, Parquet or LaTeX")
+    export.add_argument("out", type=Path, metavar="OUT", help="run directory")
+    export.add_argument("--to", type=read_folder, required=True, metavar="FILE", help="ends in .csv, .parquet or .tex")
+    export.add_argument("--what", choices=("effects", "records", "cells", "appendix"), default="effects")
+
+    analyze = commands.add_parser("analyze", help="effects of numbers that other programs made: factors, seed, metric")
+    analyze.add_argument("file", type=Path, metavar="FILE", help=".csv or .parquet, one row per cell and seed")
+    analyze.add_argument("--metric", required=True, help="column with the numbers; accuracies as shares")
+    analyze.add_argument("--factors", help="columns that make the cells, e.g. dropout,l2 (default: all that vary)")
+    analyze.add_argument("--seed", default="seed", help="column of the seed (default: seed)")
+    analyze.add_argument("--baseline", help='levels to compare with, e.g. "dropout=0, l2=0" (default: lowest, first)')
+    analyze.add_argument("--margin", type=float, help="smallest effect that matters, in the unit of the metric")
+    analyze.add_argument("--out", type=read_folder, metavar="DIR", help="also write effects.csv and report.html there")
+
+    across = commands.add_parser("across", help="several studies: adjusted p-values; ranks of cells over data sets")
+    across.add_argument("outs", type=Path, nargs="+", metavar="OUT", help="run directories")
+    across.add_argument("--diagram", type=Path, metavar="FILE.svg", help="write a critical-difference diagram")
 
     commands.add_parser("catalogue", help="every regularizer and observer: hypers, off values, references (Markdown)")
 
@@ -172,6 +189,53 @@ def run_power(chosen: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def run_export(chosen: argparse.Namespace) -> int:
+    """Write numbers of a run directory to a file; print its path."""
+    from regjax.report.numbers import export
+    from regjax.results import load_results
+
+    print(export(load_results(chosen.out).table, chosen.to, chosen.what))
+    return EXIT_OK
+
+
+def run_analyze(chosen: argparse.Namespace) -> int:
+    """Print the effects of numbers from elsewhere; write them where a folder is given."""
+    from regjax.foreign import analyze
+
+    factors = None if chosen.factors is None else [name.strip() for name in chosen.factors.split(",") if name.strip()]
+    baseline = read_levels(chosen.baseline or "")
+    found = analyze(
+        chosen.file, chosen.metric, factors=factors, seed=chosen.seed, baseline=baseline, margin=chosen.margin
+    )
+    print(found.summary())
+    if chosen.out is not None:
+        print(f"report: {found.save(chosen.out)}")
+    return EXIT_OK
+
+
+def run_across(chosen: argparse.Namespace) -> int:
+    """Print what several studies say together."""
+    from regjax.report.across import across_text, save_diagram
+    from regjax.results import load_results
+
+    tables = {str(out): load_results(out).table for out in dict.fromkeys(chosen.outs)}
+    print(across_text(tables))
+    if chosen.diagram is not None:
+        print(f"diagram: {save_diagram(tables, chosen.diagram)}")
+    return EXIT_OK
+
+
+def read_levels(text: str) -> dict[str, str]:
+    """Return levels written as "dropout=0, l2=0" by factor."""
+    from regjax.files import RegjaxError
+
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    for name, equals, level in pairs:
+        if not (name.strip() and equals and level.strip()):
+            raise RegjaxError(f'got the baseline {text!r}, expected FACTOR=LEVEL, e.g. "dropout=0, l2=0"')
+    return {name.strip(): level.strip() for name, _, level in pairs}
+
+
 def run_catalogue(chosen: argparse.Namespace) -> int:
     """Print the catalogue of regularizers and observers."""
     from regjax.catalogue import make_catalogue
@@ -198,6 +262,9 @@ COMMANDS = {
     "status": run_status,
     "report": run_report,
     "power": run_power,
+    "export": run_export,
+    "analyze": run_analyze,
+    "across": run_across,
     "catalogue": run_catalogue,
     "data": run_data,
 }

@@ -12,15 +12,21 @@ import numpy as np
 import pandas as pd
 
 from regjax import store
+from regjax.analysis.appendix import make_appendix
 from regjax.analysis.bias_variance import make_bias_variance, make_variances
+from regjax.analysis.dose import best_level, dose_response
 from regjax.analysis.effects import describe_cells, make_effects
+from regjax.analysis.lost import lost_effects
 from regjax.analysis.power import make_power
 from regjax.analysis.predictions import read_predictions
+from regjax.analysis.shapley import shapley_values
 from regjax.analysis.table import Table, load_table
 from regjax.keys import STREAMS
 
 # Models whose first layer has weights for each input.
 DENSE_FIRST = ("mlp", "linear")
+# Kinds of contrasts that are differences of differences.
+INTERACTIONS = ("two_way", "three_way", "interaction_gap")
 
 
 class Results:
@@ -56,6 +62,18 @@ class Results:
         """Return one row per cell: mean, SD, n, t interval; arguments as for `effects`."""
         return describe_cells(self.table, at, metric)
 
+    def dose(self, factor: str) -> pd.DataFrame:
+        """Return the effect of each level of a factor against its first: level, stratum, effect, low, high, n."""
+        return dose_response(self.table, factor)
+
+    def best_level(self, factor: str) -> pd.DataFrame:
+        """Return the effect of the best level of a factor, chosen on validation and on other seeds than judge it."""
+        return best_level(self.table, factor)
+
+    def shapley(self) -> pd.DataFrame:
+        """Return the Shapley value of each factor of a full factorial of two-level factors, with a t interval."""
+        return shapley_values(self.table)
+
     def power(self, effect: float, power: float = 0.9) -> pd.DataFrame:
         """Return one row per confirmatory contrast: the seeds that an effect needs, taking these runs as a pilot.
 
@@ -77,6 +95,21 @@ class Results:
     def variance(self) -> pd.DataFrame:
         """Return one row per cell: how much runs differ on this test set and on the distribution behind it."""
         return make_variances(self.table)
+
+    def interactions(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
+        """Return the rows of `effects` that ask whether parts together do more or less than apart."""
+        effects = self.effects(at, metric)
+        return effects[effects["kind"].isin(INTERACTIONS)].reset_index(drop=True)
+
+    def appendix(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
+        """Return other statistics of the same effects, exploratory: see `regjax.analysis.appendix.make_appendix`."""
+        return make_appendix(self.table, at, metric)
+
+    def lost(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
+        """Return what effects would be if lost runs (diverged, not finished) counted: three rows per contrast that has
+        any, "without", "with" and "worst case"; arguments as for `effects`.
+        """
+        return lost_effects(self.table, at, metric)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return every record of every finished run: cell, level of each factor, seed, step, metrics."""

@@ -5,15 +5,35 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from regjax.analysis.signflip import sign_flip
+from regjax.analysis.convolution import share_total
+from regjax.analysis.inference import (
+    ALPHA,
+    NO_DIFFERENCE,
+    SEED,
+    contrast_values,
+    infer,
+    judge,
+    rounding,
+    seed_effects,
+)
+from regjax.analysis.lost import WORST, lost_effects
+from regjax.analysis.newdata import new_intervals
 from regjax.analysis.stein import stein_intervals
 from regjax.analysis.table import At, Table, at_label, same_at, state_values
 from regjax.metrics import larger_is_better
 
-ALPHA = 0.05
-# One constant, so that a table computed twice has the same numbers.
-SEED = 20_260_101
-NO_DIFFERENCE = "no difference beyond the margin"
+__all__ = [
+    "ALPHA",
+    "NO_DIFFERENCE",
+    "SEED",
+    "all_effects",
+    "contrast_values",
+    "describe_cells",
+    "good_sign",
+    "judge",
+    "make_effects",
+    "rounding",
+]
 
 
 def good_sign(metric: str) -> int:
@@ -26,33 +46,6 @@ def good_sign(metric: str) -> int:
     """
     larger = larger_is_better(metric)
     return 0 if larger is None else 1 if larger else -1
-
-
-def contrast_values(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the effect of every seed, [contrast, seed]: d_ks = sum over c of weights_kc values_cs.
-
-    NaN where a cell that the contrast weighs has no value. Differences of the size of float32 rounding are set to 0.
-
-    Args:
-      weights: [contrast, cell].
-      values: [cell, seed], NaN where a run has none.
-
-    >>> contrast_values(np.array([[-1.0, 1.0, 0.0]]), np.array([[0.5, 0.5], [0.75, 0.5], [np.nan, 0.0]])).tolist()
-    [[0.25, 0.0]]
-    """
-    missing = np.isnan(values)
-    effects = weights @ np.where(missing, 0.0, values)
-    effects = np.where(np.abs(effects) <= rounding(weights, values)[:, None], 0.0, effects)
-    return np.where((weights != 0).astype(float) @ missing > 0, np.nan, effects)
-
-
-def rounding(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return by how much each contrast of float32 values may be off through their rounding alone, [contrast].
-
-    Records are float32, so equal differences of accuracies differ by this much once they are computed: they are ties.
-    """
-    largest = np.abs(np.where(np.isnan(values), 0.0, values)).max(initial=0.0)
-    return np.finfo(np.float32).eps * largest * np.abs(weights).sum(axis=1)
 
 
 def make_effects(table: Table, at: At | None = None, metric: str | None = None) -> pd.DataFrame:
@@ -70,7 +63,10 @@ def make_effects(table: Table, at: At | None = None, metric: str | None = None) 
     Returns:
       Columns contrast, kind, metric, at (label), confirmatory, n (seeds), effect, low, high (95%), p, sd (of the effect
       over seeds), seeds_positive, seeds_negative, diverged (runs, in the cells that the contrast weighs), verdict
-      ("raises", "lowers", "no difference beyond the margin", "undecided") and better (is the effect in the good
+      ("raises", "lowers", "no difference beyond the margin", "undecided"), low_new, high_new and scope (the interval
+      about new examples of the same source and of what low and high are then, see `newdata`; NaN and "" where the
+      design gives none), worst_case (the verdict if lost runs stood against it, see `lost`; "" where there are none)
+      and better (is the effect in the good
       direction; None where that is open). Effects are in the unit of the metric: accuracies as shares.
 
     Raises:
@@ -83,19 +79,24 @@ def make_effects(table: Table, at: At | None = None, metric: str | None = None) 
     confirmatory = np.array([declared and bool(c["confirmatory"]) for c in contrasts], dtype=bool)
     weights = _weights(table)
     values = state_values(table, metric, at)
-    found = _infer(contrast_values(weights, values), rounding(weights, values), confirmatory)
+    effects = seed_effects(weights, values, share_total(table.plan, metric))
+    found = infer(effects, confirmatory)
     runs = (table.status.diverged >= 0).sum(axis=1)
     if table.plan.get("stein"):
         level = np.where(confirmatory, ALPHA / max(confirmatory.sum(), 1), ALPHA)
-        effects, pilot = contrast_values(weights, values), table.plan["stein"]["pilot"]
-        ends = stein_intervals(effects, pilot, level, rounding(weights, values))
+        ends = stein_intervals(effects.values, table.plan["stein"]["pilot"], level, effects.resolution)
         # The number of seeds hangs on the pilot, where sign flips are not exchangeable: no p-value.
-        found |= {"low": ends[0], "high": ends[1], "p": np.full(len(effects), np.nan)}
+        found |= {"low": ends[0], "high": ends[1], "p": np.full(len(weights), np.nan)}
     margin = primary.get("margin") if metric == primary["metric"] else None
     heads = pd.DataFrame({"contrast": [c["name"] for c in contrasts], "kind": [c["kind"] for c in contrasts]})
     frame = heads.assign(metric=metric, at=at_label(at), confirmatory=confirmatory, **found)
     frame["diverged"] = ((weights != 0) @ runs).astype(np.int64)
     frame["verdict"] = [judge(low, high, margin) for low, high in zip(found["low"], found["high"], strict=True)]
+    new = new_intervals(table, weights, effects.values, metric, at)
+    frame = frame.assign(low_new=new.low, high_new=new.high, scope=new.scope)
+    lost, frame["worst_case"] = lost_effects(table, at, metric), ""
+    lacking = (weights != 0) @ np.isnan(values).sum(axis=1) > 0
+    frame.loc[lacking, "worst_case"] = lost.loc[lost["way"] == WORST, "verdict"].to_numpy()
     signs = [good_sign(metric) * effect for effect in found["effect"]]
     frame["better"] = pd.Series([bool(s > 0) if s != 0 and not np.isnan(s) else None for s in signs], dtype=object)
     return frame
@@ -105,36 +106,6 @@ def _weights(table: Table) -> np.ndarray:
     """Return the weights of the plan's contrasts, [contrast, cell]."""
     weights = [contrast["weights"] for contrast in table.plan["contrasts"]]
     return np.array(weights, dtype=np.float64).reshape(len(weights), len(table.cells))
-
-
-def _infer(effects: np.ndarray, resolution: np.ndarray, confirmatory: np.ndarray) -> dict[str, np.ndarray]:
-    """Return columns n, effect, low, high, p, sd, seeds_positive, seeds_negative, [contrast] each."""
-    columns = {name: np.full(len(effects), np.nan) for name in ("n", "effect", "low", "high", "p", "sd")}
-    for joint, which in ((True, confirmatory), (False, ~confirmatory)):
-        found = sign_flip(
-            effects[which], np.random.default_rng(SEED), joint=joint, alpha=ALPHA, resolution=resolution[which]
-        )
-        for name, column in columns.items():
-            column[which] = getattr(found, name)
-    columns["p"][~confirmatory] = np.nan
-    counts = {"seeds_positive": (effects > 0).sum(axis=1), "seeds_negative": (effects < 0).sum(axis=1)}
-    return {**columns, "n": columns["n"].astype(np.int64), **counts}
-
-
-def judge(low: float, high: float, margin: float | None) -> str:
-    """Return the verdict that an interval allows.
-
-    Args:
-      low: lower end; NaN where there is no interval.
-      high: upper end.
-      margin: smallest difference that matters, in the unit of the effect; None where the study names none.
-
-    >>> judge(0.01, 0.03, None), judge(-0.004, 0.002, 0.005), judge(-0.004, 0.002, None)
-    ('raises', 'no difference beyond the margin', 'undecided')
-    """
-    if margin is not None and -margin < low and high < margin:
-        return NO_DIFFERENCE
-    return "raises" if low > 0 else "lowers" if high < 0 else "undecided"
 
 
 def all_effects(table: Table) -> pd.DataFrame:

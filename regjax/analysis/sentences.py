@@ -43,9 +43,9 @@ def verdict_sentence(table: Table, row: Mapping[str, Any]) -> str:
         yet = "" if table.status.done.all() else " yet"
         return f"{name}: no seed has a result for {where}{yet}{_seeds(table, row)}."
     margin = table.plan["primary"].get("margin") if row["metric"] == table.plan["primary"]["metric"] else None
-    split = "" if "split" in table.plan["vary"] else ", on this split"
+    split = "" if "split" in table.plan["vary"] or table.out is None else ", on this split"
     claim = f"{_claim(row, name, where)}{split}{_meaning(row)}{_margin_text(row, margin)}{_design_text(table, row)}"
-    return f"{claim}{_seeds(table, row)}{_circumstances(table)}."
+    return f"{claim}{_new_examples(row)}{_seeds(table, row)}{_worst_case(row)}{_circumstances(table)}."
 
 
 def metric_text(metric: str) -> str:
@@ -212,8 +212,27 @@ def _seeds(table: Table, row: Mapping[str, Any]) -> str:
     return runs + (f"; {row['n']} of {total} seeds enter the comparison" if row["n"] < total else "")
 
 
+def _new_examples(row: Mapping[str, Any]) -> str:
+    """Return the interval about new examples, where there is one."""
+    if not row.get("scope"):
+        return ""
+    interval = effect_text({**row, "low": row["low_new"], "high": row["high_new"]}).partition("[")[2]
+    scale = _unit(row["metric"])[1]
+    return f"; for new examples of the same source the 95% interval is [{interval}{scale} (exploratory)"
+
+
+def _worst_case(row: Mapping[str, Any]) -> str:
+    """Return what the decision would be if lost runs stood against it, where that is another one."""
+    worst = row.get("worst_case")
+    if not worst or worst == row["verdict"]:
+        return ""
+    return f"; in the worst case for the lost runs the decision changes to: {worst}"
+
+
 def _circumstances(table: Table) -> str:
-    """Return what varied by seed, what was tuned and what was held fixed."""
+    """Return what varied by seed, what was tuned and what was held fixed; of numbers from elsewhere it is not known."""
+    if table.out is None:
+        return ""
     vary = [stream for stream in table.plan["vary"] if stream in STREAMS]
     verb = "varies" if len(vary) == 1 and vary[0] not in PLURAL else "vary"
     varied = f"; {listed([STREAMS[stream] for stream in vary])} {verb} by seed" if vary else "; nothing varies by seed"

@@ -165,11 +165,6 @@ class Seeds(Table):
 
     @model_validator(mode="after")
     def _fit(self) -> "Seeds":
-        parts = (self.replicates and self.replicates.parts) or 1
-        if self.count % parts or self.first % parts:
-            hint = "a permutation of the training rows is used up by as many seeds as it has parts"
-            raise fail(f"count and first that are multiples of the {parts} parts", hint,
-                       f"count = {self.count}, first = {self.first}")  # fmt: skip
         if "vary" in self.model_fields_set and (not self.vary or len(set(self.vary)) < len(self.vary)):
             raise fail("vary with at least one stream and none twice", got=f"vary = {show(self.vary)}")
         if self.first + self.most > TUNE_FIRST:
@@ -185,6 +180,20 @@ class Seeds(Table):
             raise fail("either count, or all of pilot, max and halfwidth", got=", ".join(given))
         if self.pilot is not None and not 2 <= self.pilot <= self.most:
             raise fail("2 <= pilot <= max", got=f"pilot = {self.pilot}, max = {self.max}")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_permutations(self) -> "Seeds":
+        if self.replicates is None:
+            return self
+        if self.count is None:
+            hint = "the number of seeds that a pilot asks for supposes seeds that are independent"
+            raise fail("replicates beside count", hint, "pilot beside replicates")
+        parts = self.replicates.parts or 1
+        if self.count % parts or self.first % parts:
+            hint = "a permutation of the training rows is used up by as many seeds as it has parts"
+            raise fail(f"count and first that are multiples of the {parts} parts", hint,
+                       f"count = {self.count}, first = {self.first}")  # fmt: skip
         return self
 
     @property

@@ -17,7 +17,7 @@ from regjax.design.cells import (
 )
 from regjax.design.contrasts import MOST_WEIGHTS, count_contrasts, find_missing, make_contrasts
 from regjax.design.grid import FRACTIONS
-from regjax.design.names import name_level
+from regjax.design.names import name_level, name_levels
 from regjax.design.summary import describe_design, design_lines
 
 __all__ = [
@@ -41,5 +41,6 @@ __all__ = [
     "make_rows",
     "match_cells",
     "name_level",
+    "name_levels",
     "split_axes",
 ]

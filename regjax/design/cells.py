@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regjax.design.fractions import fraction_generators, fraction_rows, screening_rows, screening_size
-from regjax.design.names import name_level
+from regjax.design.names import name_level, name_levels
 
 if TYPE_CHECKING:
     from regjax.config import Design, Study
@@ -166,7 +166,7 @@ def count_cells(design: "Design", factors: Factors) -> int:
 
 def make_cells(study: "Study") -> tuple[Cell, ...]:
     """Return the cells of a study in order, the one the others are compared to first."""
-    names = {path: {level: name_level(level, all_) for level in all_} for path, all_ in study.factors.items()}
+    names = name_levels(study.factors)
     return tuple(
         Cell(index, ", ".join(f"{path}={names[path][level]}" for path, level in levels.items()), levels)
         for index, levels in enumerate(make_levels(study.design, study.factors))
@@ -186,6 +186,14 @@ def make_levels(design: "Design", factors: Factors) -> list[Levels]:
 def merge(parts: Iterable[Levels]) -> Levels:
     """Return the union of levels of different axes."""
     return {path: level for part in parts for path, level in part.items()}
+
+
+def find_rows(axes: Sequence[Axis], cells: Sequence[Levels]) -> np.ndarray:
+    """Return the positions of the levels of cells, [cell, axis]."""
+    places = [{tuple(levels.values()): index for index, levels in enumerate(axis.levels)} for axis in axes]
+    paths = [tuple(axis.levels[0]) for axis in axes]
+    rows = [[at[tuple(cell[p] for p in own)] for at, own in zip(places, paths, strict=True)] for cell in cells]
+    return np.array(rows, dtype=int).reshape(len(cells), len(axes))
 
 
 def match_cells(cells: Sequence[Levels], when: Levels) -> np.ndarray:

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regjax.design.cells import Axis, Cell, Factors, Levels, make_axes, match_cells, set_level, split_axes
+from regjax.design.cells import (
+    Axis,
+    Cell,
+    Factors,
+    Levels,
+    find_rows,
+    make_axes,
+    make_rows,
+    match_cells,
+    set_level,
+    split_axes,
+)
 from regjax.design.fractions import Word, find_aliases
 from regjax.design.grid import FRACTIONS, Grid, Named, factorial_effect, make_strata
 
@@ -49,6 +60,8 @@ def make_contrasts(study: "Study", cells: Sequence[Cell]) -> list[dict[str, Any]
     """
     design = study.design
     levels = [cell.levels for cell in cells]
+    axes = make_axes(study.factors, design.zip)
+    strata = make_strata(design, axes, find_rows(axes, levels))
     made = []
     for declared in study.contrasts:
         of, against = (match_cells(levels, when) for when in (declared.of, declared.against))
@@ -56,7 +69,7 @@ def make_contrasts(study: "Study", cells: Sequence[Cell]) -> list[dict[str, Any]
     for kind, effects in KINDS.items():
         confirmatory = kind in design.family
         if confirmatory or _is_offered(kind, design, study.factors, len(cells)):
-            found = itertools.chain.from_iterable(map(_add_stratum(effects), make_strata(design, study.factors)))
+            found = itertools.chain.from_iterable(map(_add_stratum(effects), strata))
             made += [_contrast(kind, confirmatory, named) for named in found]
     return made
 
@@ -102,11 +115,12 @@ def _add_stratum(effects: "Effects") -> Callable[[tuple[Grid, Levels]], Iterator
 
 def find_missing(kind: str, design: "Design", factors: Factors) -> list[str]:
     """Return the effects of a kind that an incomplete grid has no cells for, by name."""
+    axes = make_axes(factors, design.zip)
     return [
         name
-        for grid, _ in make_strata(design, factors)
-        for name, axes, levels in _list_effects(grid, ORDERS[kind])
-        if factorial_effect(grid, axes, levels) is None
+        for grid, _ in make_strata(design, axes, make_rows(design, axes))
+        for name, at, levels in _list_effects(grid, ORDERS[kind])
+        if factorial_effect(grid, at, levels) is None
     ]
 
 

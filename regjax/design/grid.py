@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from regjax.design.cells import Axis, Factors, Levels, make_axes, make_rows, split_axes
+from regjax.design.cells import Axis, Levels, split_axes
 
 if TYPE_CHECKING:
     from regjax.config import Design
@@ -52,10 +52,8 @@ class Grid:
         return {tuple(self.rows[i, self.free].tolist()): i for i in np.flatnonzero(self.inside).tolist()}
 
 
-def make_strata(design: "Design", factors: Factors) -> list[tuple[Grid, Levels]]:
+def make_strata(design: "Design", axes: list[Axis], rows: np.ndarray) -> list[tuple[Grid, Levels]]:
     """Return the strata of a design with their levels; one without levels where there are no strata."""
-    axes = make_axes(factors, design.zip)
-    rows = make_rows(design, axes)
     free, strata = split_axes(design, axes)
     found = []
     for outer in itertools.product(*(range(len(axes[axis].levels)) for axis in strata)):

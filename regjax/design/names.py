@@ -1,6 +1,6 @@
 """Levels in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -22,3 +22,8 @@ def _write(level: Any, form: str) -> str:
     if isinstance(level, tuple):
         return "[" + ", ".join(_write(item, form) for item in level) + "]"
     return str(level)
+
+
+def name_levels(factors: Mapping[str, Sequence[Any]]) -> dict[str, dict[Any, str]]:
+    """Return {path: {level: its name}} of all factors."""
+    return {path: {level: name_level(level, levels) for level in levels} for path, levels in factors.items()}

@@ -31,6 +31,24 @@ def make_report(out: Path) -> Path:
     table = load_table(out)
     page = render_page(table, list(iter_done(out)))
     save_effects(table, out)
+    return _publish(page, out)
+
+
+def save_page(table: Table, done: Sequence[Mapping[str, Any]], out: Path) -> Path:
+    """Write `report.html` of a table into a folder and return its path.
+
+    Args:
+      table: of a run directory, or of numbers from elsewhere.
+      done: what `store.iter_done` yields; empty for numbers from elsewhere.
+      out: folder.
+
+    Raises:
+      StoreError: the folder cannot be written.
+    """
+    return _publish(render_page(table, done), Path(out))
+
+
+def _publish(page: str, out: Path) -> Path:
     path = out / "report.html"
     publish(path, lambda temporary: _write(temporary, page))
     return path
@@ -55,6 +73,7 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
     plan, effects = table.plan, tables.ranked_effects(table)
     verdicts, shared = prose.make_verdicts(table, effects)
     metric, misled = plan["primary"]["metric"], prose.find_misled(table, effects)
+    own = table.out is not None
     return {
         "question": clean(plan["question"]),
         "facts": _headline_facts(table, done),
@@ -67,7 +86,8 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
         "misled": prose.misled_grid(misled),
         "strips": make_strip_plot(table),
         "legend": make_legend(table),
-        "curve_groups": make_curves(table),
+        "own": own,
+        "curve_groups": make_curves(table) if own else [],
         "cells": [tables.cells_grid(describe_cells(table, at)) for at in tables.state_of(plan)],
         "effects": tables.effects_grid(effects) if len(effects) else None,
         "extras": make_extras(table),
@@ -76,10 +96,10 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
         "missing": tables.missing_grid(table),
         "tuned": tables.tuned_grid(plan),
         "design": tables.design_grid(plan),
-        "seeds": tables.seeds_grid(plan),
+        "seeds": tables.seeds_grid(plan) if own else None,
         "seed_list": tables.seed_ranges(table.seeds),
-        "settings": tables.settings_grid(plan),
-        "provenance": tables.provenance_grid(plan, done),
+        "settings": tables.settings_grid(plan) if own else None,
+        "provenance": tables.provenance_grid(plan, done) if own else None,
         "version": clean(plan["versions"].get("regjax", "")),
     }
 
@@ -87,10 +107,13 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
 def _headline_facts(table: Table, done: Sequence[Mapping[str, Any]]) -> list[str]:
     plan = table.plan
     primary = plan["primary"]
+    size = f"{count(len(table.cells), 'cell')} × {count(len(table.seeds), 'seed')}"
+    if table.out is None:
+        return [clean(fact) for fact in ("numbers from elsewhere", size, f"primary: {metric_words(primary['metric'])}")]
     programs = sum(chunk["programs"].get(kind, 0) for chunk in done for kind in ("compiled", "cached"))
     facts = [
         f"{plan['data']['name']}, {plan['data']['num_train']:,} training examples",
-        f"{count(len(table.cells), 'cell')} × {count(len(table.seeds), 'seed')}",
+        size,
         f"primary: {metric_words(primary['metric'])} {tables.state_words(at_label(primary['at']))}",
         prose.diverged_sentence(table).removesuffix("."),
         count(programs, "compiled program"),

@@ -59,7 +59,9 @@ def _split_shared(sentences: Sequence[str]) -> tuple[list[str], str]:
 
 
 def diverged_sentence(table: Table) -> str:
-    """Return how many of the finished runs diverged; always said, also when none did."""
+    """Return how many of the finished runs diverged; said also when none did, but not of numbers from elsewhere."""
+    if table.out is None:
+        return ""
     bad, done = int((table.status.diverged >= 0).sum()), int(table.status.done.sum())
     return f"{bad} of {count(done, 'run')} diverged."
 
@@ -70,6 +72,8 @@ def missing_sentence(table: Table) -> str:
     total = table.status.done.size
     if not absent:
         return ""
+    if table.out is None:
+        return f"{absent} of {count(total, 'pair')} of cell and seed {'has' if absent == 1 else 'have'} no number."
     return (
         f"{absent} of {count(total, 'run')} {'is' if absent == 1 else 'are'} not finished: all numbers are provisional."
     )

@@ -1,5 +1,6 @@
 """Tables of a report as text, the same for the page and the terminal: results, runs that need a word, and the study."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -70,8 +71,8 @@ def effects_grid(effects: pd.DataFrame) -> Grid:
     unit = f" ({units.pop()})" if len(units) == 1 else ""
     columns = (
         Column("Contrast"), Column("Kind"), Column("State"), Column("Status"), Column(f"Effect{unit}", True),
-        Column("95% interval", True), Column("Adjusted p", True), Column("Seeds > 0", True),
-        Column("SD over seeds", True), Column("Diverged", True), Column("Verdict"),
+        Column("95% interval", True), Column("For new examples", True), Column("Adjusted p", True),
+        Column("Seeds > 0", True), Column("SD over seeds", True), Column("Diverged", True), Column("Verdict"),
     )  # fmt: skip
     return Grid("Effects", columns, tuple(_effect_row(row) for row in effect_rows(effects)))
 
@@ -87,6 +88,7 @@ def _effect_row(row: Mapping[str, Any]) -> Row:
         status,
         format_effect(metric, row["effect"], digits),
         format_effects(metric, row["low"], row["high"], digits),
+        format_effects(metric, row.get("low_new", math.nan), row.get("high_new", math.nan)),
         format_p(row["p"]),
         f"{row['seeds_positive']} of {row['n']}",
         format_spread(metric, row["sd"]),
@@ -152,7 +154,8 @@ def missing_grid(table: Table) -> Grid:
         absent = [table.seeds[s] for s in np.flatnonzero(~table.status.done[cell])]
         if absent:
             rows.append(Row((clean(name), str(len(absent)), seed_ranges(absent))))
-    return Grid("Runs not finished", (Column("Cell"), Column("Runs", True), Column("Seeds")), tuple(rows))
+    title = "Runs not finished" if table.out is not None else "Pairs without a number"
+    return Grid(title, (Column("Cell"), Column("Runs", True), Column("Seeds")), tuple(rows))
 
 
 def seed_ranges(seeds: Iterable[int]) -> str:

@@ -1,0 +1,110 @@
+"""Several studies: adjusted p-values and ranks of cells over data sets."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from regjax import cli
+from regjax.analysis.across import critical_difference, find_groups, pool_p, rank_cells, rank_rows
+from regjax.analysis.table import Table, load_table
+from regjax.files import RegjaxError
+
+RNG = np.random.default_rng(5)
+
+
+def studies(folder: Callable[..., Path], num_sets: int, num_cells: int = 4) -> dict[str, Table]:
+    """Return studies of equal cells on different data; later cells are better."""
+    tables = {}
+    for i in range(num_sets):
+        accuracy = 0.5 + 0.1 * np.arange(num_cells)[:, None] + 0.02 * RNG.normal(size=(num_cells, 8))
+        contrasts = [
+            {"name": f"cell {c} vs 0", "kind": "simple", "confirmatory": True,
+             "weights": [-1.0, *(float(j == c) for j in range(1, num_cells))]}
+            for c in range(1, num_cells)
+        ]  # fmt: skip
+        out = folder(accuracy, data={"digest": str(i)}, contrasts=contrasts)
+        out = out.rename(out.with_name(f"s{num_cells}-{i}"))
+        tables[str(out)] = load_table(out)
+    return tables
+
+
+def test_published_critical_values() -> None:
+    """The critical values of Demsar's table 5(a) and his example of 4 classifiers on 14 sets are met."""
+    published = [1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164]
+    found = [critical_difference(k, 1) / np.sqrt(k * (k + 1) / 6) for k in range(2, 11)]
+
+    assert np.abs(np.subtract(found, published)).max() < 2e-3
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)
+
+
+def test_ranks_worked_by_hand_and_friedman_by_scipy() -> None:
+    """Ties share their mean rank, a lower NLL ranks first, and Friedman's p is scipy's."""
+    means = np.array([[0.1, 0.3, 0.2], [0.5, 0.5, 0.4], [0.2, 0.9, 0.9], [0.3, 0.3, 0.3]])
+    by_hand = np.mean([[3, 1, 2], [1.5, 1.5, 3], [3, 1.5, 1.5], [2, 2, 2]], axis=0)
+
+    ranks, p = rank_rows(means, 1)
+    assert np.allclose(ranks, by_hand)
+    assert np.allclose(rank_rows(means, -1)[0], 4 - by_hand)
+    assert p == pytest.approx(stats.friedmanchisquare(*means.T).pvalue)
+    assert rank_rows(np.full((3, 3), 0.5), 1)[1] == 1.0
+    assert np.isnan(rank_rows(means[:, :2], 1)[1])
+
+
+def test_groups_are_the_largest_and_open_at_the_critical_difference() -> None:
+    """A group inside another is not told again; ranks just a critical difference apart are told apart."""
+    assert find_groups(np.array([1.0, 1.2, 1.4, 3.0]), 1.0) == [(0, 2)]
+    assert find_groups(np.array([1.0, 2.0]), 1.0) == []
+
+
+def test_p_values_are_adjusted_over_all_studies(folder: Callable[..., Path]) -> None:
+    """All confirmatory rows of all studies make one family."""
+    tables = studies(folder, 2)
+    pooled = pool_p(tables)
+
+    assert len(pooled) == 6
+    assert np.allclose(pooled["p_holm"], multipletests(pooled["p"], method="holm")[1])
+    assert np.allclose(pooled["p_bh"], multipletests(pooled["p"], method="fdr_bh")[1])
+
+
+def test_studies_alike_are_ranked_and_drawn(
+    folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Six data sets give ranks, Wilcoxon and Friedman tests and a diagram that is a whole SVG file of plain colours."""
+    tables = studies(folder, 6)
+    ranks = rank_cells(tables)
+    assert ranks.ranks.tolist() == [4, 3, 2, 1]
+    assert ranks.p[1] == stats.wilcoxon(ranks.means[:, 1] - ranks.means[:, 0]).pvalue == 2 / 64
+    assert ranks.groups == [(0, 1), (1, 2), (2, 3)]
+
+    svg = tmp_path / "cd.svg"
+    assert cli.main(["across", *tables, "--diagram", str(svg)]) == 0
+    text = capsys.readouterr().out
+    assert "Friedman" in text
+    assert "Ranks over 6 data sets by test accuracy" in text
+    assert "Holm" in text
+    assert ET.parse(svg).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    assert "var(" not in svg.read_text()
+    assert "cell 3" in svg.read_text()
+
+
+def test_unlike_or_few_studies_are_not_ranked(
+    folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Other cells or the same data give no ranks but p-values still; five sets give no diagram."""
+    tables = studies(folder, 5)
+    assert cli.main(["across", *tables, "--diagram", str(tmp_path / "x.svg")]) == 2
+    found = capsys.readouterr()
+    assert "needs 6 data sets" in found.err
+    assert "here are 5" in found.out
+    other = {**tables, **studies(folder, 1, num_cells=3)}
+    with pytest.raises(RegjaxError, match="other cells"):
+        rank_cells(other)
+    assert cli.main(["across", *other]) == 0
+    assert "not ranked" in capsys.readouterr().out
+    with pytest.raises(RegjaxError, match="same data"):
+        rank_cells({**tables, "again": next(iter(tables.values()))})

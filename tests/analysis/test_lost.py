@@ -1,0 +1,89 @@
+"""Lost runs: what effects would be had they counted, against numbers by hand."""
+
+import numpy as np
+import pytest
+
+from regjax.analysis.effects import make_effects
+from regjax.analysis.lost import lost_effects
+from regjax.analysis.sentences import verdict_sentence
+from regjax.report.lost import make_section
+
+BASE = np.array([0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 0.92, 0.93])
+VALUES = np.array([BASE, BASE + np.array([0.02, 0.03, 0.04, 0.05, 0.03, 0.02, 0.06, 0.04])])
+
+
+def by_way(found, column):
+    """Return {way: number} of the only contrast."""
+    return dict(zip(found["way"], found[column], strict=True))
+
+
+def test_three_ways_by_hand(table):
+    """A run that diverged at step 15 is left out, counts with its record at step 10, or counts with 0."""
+    accuracy = np.repeat(VALUES[..., None], 4, axis=2)
+    accuracy[1, 3, 1] = 0.5
+    loaded = table(accuracy, diverged={(1, 3): 15})
+    found = lost_effects(loaded)
+    d = VALUES[1] - VALUES[0]
+    rest = np.delete(d, 3).sum()
+
+    assert found["lost"].tolist() == [1, 1, 1]
+    assert by_way(found, "n") == {"without": 7, "with": 8, "worst case": 8}
+    assert by_way(found, "effect") == pytest.approx(
+        {"without": rest / 7, "with": (rest + 0.5 - 0.93) / 8, "worst case": (rest - 0.93) / 8}
+    )
+    without, shown = found.iloc[0], make_effects(loaded).iloc[0]
+    assert without[["effect", "low", "high"]].tolist() == shown[["effect", "low", "high"]].tolist()
+
+
+def test_a_lost_baseline_counts_with_the_best_value(table):
+    """A lost run of the cell that is taken away stands against a positive effect with accuracy 1, one not done too."""
+    found = lost_effects(table(VALUES, absent={(0, 2)}))
+    d = np.delete(VALUES[1] - VALUES[0], 2)
+
+    assert by_way(found, "effect")["worst case"] == pytest.approx((d.sum() + VALUES[1, 2] - 1.0) / 8)
+    assert by_way(found, "n") == {"without": 7, "with": 7, "worst case": 8}
+
+
+def test_other_metrics_take_the_extremes_on_record(table):
+    """A loss has no bounds: the lost run takes the largest that any run of the study has recorded, or the least."""
+    nll = np.repeat(1.0 - VALUES[..., None], 4, axis=2)
+    nll[0, 0, 0] = 3.0
+    found = lost_effects(table(VALUES, nll=nll, diverged={(1, 3): 5}), metric="validation.nll")
+    d = np.delete(VALUES[0] - VALUES[1], 3)
+
+    assert by_way(found, "effect")["without"] == pytest.approx(d.mean())
+    assert by_way(found, "effect")["worst case"] == pytest.approx((d.sum() + 3.0 - (1.0 - VALUES[0, 3])) / 8)
+
+
+def test_against_no_difference_is_a_difference(table):
+    """Where the margin shows no difference, the worst case makes the effect larger, and the sentence says so."""
+    near = np.array([BASE, BASE + 0.0001 * np.arange(1, 9)])
+    primary = {"metric": "test.accuracy", "at": {"kind": "step", "step": 20}, "margin": 0.01}
+    loaded = table(near, diverged={(1, 3): 5}, primary=primary)
+    found, row = lost_effects(loaded), make_effects(loaded).iloc[0]
+
+    assert row["verdict"] == "no difference beyond the margin"
+    assert by_way(found, "effect")["worst case"] > by_way(found, "effect")["without"]
+    assert row["worst_case"] == by_way(found, "verdict")["worst case"] == "undecided" or row["worst_case"] == "raises"
+    assert "in the worst case for the lost runs the decision changes to" in verdict_sentence(loaded, row)
+
+
+def test_the_sentence_says_when_the_decision_changes(table):
+    """A rise that one diverged run could undo is said to be so; nothing is said where no run is lost."""
+    lost, whole = table(VALUES, diverged={(1, 3): 5}), None
+    row = make_effects(lost).iloc[0]
+
+    assert (row["verdict"], row["worst_case"]) == ("raises", "undecided")
+    assert "; in the worst case for the lost runs the decision changes to: undecided" in verdict_sentence(lost, row)
+    assert make_section(lost).grids[0].rows[2].cells[:4] == ("dropout.hidden: 0.5 vs 0", "1", "worst case", "8")
+    whole = make_effects(lost, metric="test.accuracy", at={"kind": "step", "step": 0}).iloc[0]
+    assert whole["worst_case"] == ""
+
+
+def test_nothing_lost_is_nothing_shown(table):
+    """Without lost runs there is no row and no section."""
+    loaded = table(VALUES)
+
+    assert lost_effects(loaded).empty
+    assert make_section(loaded) is None
+    assert make_effects(loaded)["worst_case"].tolist() == [""]

@@ -1,0 +1,79 @@
+"""Numbers out: CSV, Parquet and LaTeX of a run directory."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from regjax import cli
+from regjax.analysis.appendix import make_appendix
+from regjax.analysis.effects import all_effects
+from regjax.report.latex import escape
+from regjax.report.numbers import protect
+from regjax.report.tables import effects_grid, ranked_effects
+from regjax.results import load_results
+
+
+def test_files_hold_the_very_numbers(two_cell_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Effects, appendix and records read back from CSV and Parquet are those of Python."""
+    results = load_results(two_cell_folder)
+    for name, what in (("e.csv", "effects"), ("e.parquet", "effects"), ("r.parquet", "records"), ("a.csv", "appendix")):
+        assert cli.main(["export", str(two_cell_folder), "--to", str(tmp_path / name), "--what", what]) == 0
+    assert str(tmp_path / "a.csv") in capsys.readouterr().out
+    expected = all_effects(results.table)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "e.csv"), expected, check_dtype=False, rtol=1e-14)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "e.parquet"), expected, check_dtype=False)
+    assert len(pd.read_parquet(tmp_path / "r.parquet")) == len(results.table.records)
+    read = pd.read_csv(tmp_path / "a.csv")
+    pd.testing.assert_frame_equal(read, make_appendix(results.table), check_dtype=False, rtol=1e-14)
+
+
+def test_latex_writes_what_the_report_writes(two_cell_folder: Path, tmp_path: Path) -> None:
+    """The row of a contrast has interval and p as the page has them, in balanced booktabs."""
+    to = tmp_path / "effects.tex"
+    assert cli.main(["export", str(two_cell_folder), "--to", str(to)]) == 0
+    text, table = to.read_text(), load_results(two_cell_folder).table
+    grid = effects_grid(ranked_effects(table))
+    labels = [column.label for column in grid.columns]
+
+    assert escape(grid.rows[0].cells[labels.index("95% interval")]) in text
+    assert escape(grid.rows[0].cells[labels.index("Adjusted p")]) in text
+    assert r"Effect (pp)" in text
+    assert r"\toprule" in text
+    assert r"\caption{Effects on test accuracy" in text
+    assert text.count("{") == text.count("}")
+    widths = {line.replace(r"\&", "").count("&") for line in text.splitlines() if line.endswith(r"\\")}
+    assert len(widths) == 1
+
+
+@pytest.mark.parametrize("what", ["effects", "cells", "appendix"])
+def test_hostile_names_are_text_to_latex_and_spreadsheets(hostile_folder: Path, tmp_path: Path, what: str) -> None:
+    """No command of a name survives in LaTeX, and no cell or heading of a CSV begins a formula."""
+    for form in ("tex", "csv"):
+        assert cli.main(["export", str(hostile_folder), "--to", str(tmp_path / f"x.{form}"), "--what", what]) == 0
+    text = (tmp_path / "x.tex").read_text()
+
+    assert text.replace(r"\{", "").replace(r"\}", "").count("{") == text.replace(r"\{", "").replace(r"\}", "").count(
+        "}"
+    )
+    frame = pd.DataFrame({"=1+1": ["@x", "y"], "n": [-1.0, 2.0]})
+    assert protect(frame).to_dict("list") == {"'=1+1": ["'@x", "y"], "n": [-1.0, 2.0]}
+    assert escape(r"\input{a}_%") == r"\textbackslash{}input\{a\}\_\%"
+
+
+@pytest.mark.parametrize(("name", "what"), [("x.xlsx", "effects"), ("x.tex", "records")])
+def test_other_files_are_refused(
+    two_cell_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, name: str, what: str
+) -> None:
+    """An unknown ending, or records as LaTeX, are errors that say what to do."""
+    assert cli.main(["export", str(two_cell_folder), "--to", str(tmp_path / name), "--what", what]) == 2
+    assert ".csv" in capsys.readouterr().err
+
+
+def test_interactions_are_rows_of_the_effects(lattice_folder: Path) -> None:
+    """`interactions` has the two-way rows alone; `appendix` has one row per contrast."""
+    results = load_results(lattice_folder)
+
+    assert set(results.interactions()["kind"]) <= {"two_way", "three_way", "interaction_gap"}
+    assert len(results.interactions()) == results.effects()["kind"].isin(["two_way", "three_way"]).sum()
+    assert len(results.appendix()) == len(results.effects())

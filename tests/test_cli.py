@@ -69,7 +69,7 @@ def test_plan_says_cells_runs_groups_and_cost(capsys: pytest.CaptureFixture) -> 
     assert "8 cells x 20 seeds" in printed
     assert "80 runs of 900 updates" in printed
     assert "MiB per device" in printed
-    assert "smallest p" in printed
+    assert "smallest adjusted p" in printed
 
 
 def test_plan_of_a_tuned_study_counts_both_waves(capsys: pytest.CaptureFixture) -> None:

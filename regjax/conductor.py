@@ -16,6 +16,7 @@ from regjax.analysis.power import promise_text
 from regjax.analysis.table import at_label, make_table, state_values
 from regjax.config import ConfigError, Problem, Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
+from regjax.design import describe_design, design_lines
 from regjax.execute import train_plan
 from regjax.files import lock_folder
 from regjax.labels import count_targets
@@ -295,6 +296,7 @@ def preview(
             f"{count_labels(dataset.num_classes, count_targets(dataset))}, "
             f"inputs {list(dataset.x.shape[1:])} {dataset.x.dtype}, scale {study.data.scale}",
             f"{len(plan.cells)} cells x {number} seeds; each seed varies {', '.join(study.seeds.vary)}",
+            *shorten(design_lines(describe_design(study, plan.cells))),
             *shorten([f"  {cell.index:3d}  {cell.name}" for cell in plan.cells]),
             f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory; {promise_text(seeds.count, confirmatory)}",
             *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),

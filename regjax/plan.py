@@ -20,7 +20,7 @@ from regjax.config import (
 )
 from regjax.data import DataError, Dataset, Rows, split_rows
 from regjax.demands import check_inputs, check_needs, check_patterns, check_snapshots, check_warmup
-from regjax.design import Cell, full_factorial, make_cells, make_contrasts, match_cells
+from regjax.design import Cell, describe_design, full_factorial, make_cells, make_contrasts, match_cells
 from regjax.files import canonical, digest
 from regjax.grouping import Setting, make_recipes
 from regjax.identity import describe_run
@@ -313,6 +313,7 @@ def plan_json(plan: Plan, dataset: Dataset, study_json: Mapping[str, Any]) -> di
         "drawn": list(drawn_streams(vars(study))),
         "contrasts": plan.contrasts,
         "headline": study.design.headline,
+        "design": describe_design(study, plan.cells),
         "markers": markers,
         "monitor": study.training.monitor,
         "steps": first.steps.steps,

@@ -121,7 +121,7 @@ REFUSED = [
     ({"factors": {"l2.strength": {"log_range": [0.01, 1], "points": 800}, "l1.strength": [0, 1]}, "seeds": {"count": 1},
       "design": {"family": ["simple"]}}, "1599 simple contrasts of 1600 cells"),
     ({"design": {"kind": "factorial"}}, 'did you mean "full_factorial"?'),
-    ({"design": {"strata": []}}, 'design.strata: unknown key "strata"'),
+    ({"design": {"stratum": []}}, 'design.stratum: unknown key "stratum"; did you mean "strata"?'),
     ({"design": {"family": ["two_way"]}}, "need a full factorial of several factors"),
     ({"design": {"kind": "one_at_a_time", "family": ["main"]}}, "need a full factorial of several factors"),
     ({"design": {"family": []}}, "design.family: got an empty list"),

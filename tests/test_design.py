@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_config import make
 
-from regjax.config import ConfigError, parse_study
+from regjax.config import ConfigError, Design, parse_study
 from regjax.design import count_cells, count_contrasts, make_cells, make_contrasts
 
 PATHS = ("dropout.hidden", "l2.strength", "l1.strength", "dropout.input")
@@ -20,7 +20,7 @@ def build(factors, **tables):
     cells = make_cells(study)
     contrasts = make_contrasts(study, cells)
     assert len({c["name"] for c in contrasts}) == len(contrasts)
-    assert len(cells) == count_cells(study.design.kind, study.factors)
+    assert study.design.exclude or len(cells) == count_cells(study.design, study.factors)
     return cells, {c["name"]: c for c in contrasts}
 
 
@@ -86,9 +86,9 @@ def test_factorial_effects_equal_numpy(sizes, seed):
         for i, j in itertools.product(range(1, sizes[a]), range(1, sizes[b])):
             expected = means[i, j] - means[0, j] - means[i, 0] + means[0, 0]
             assert values[f"{paths[a]} {i / 8:g} x {paths[b]} {j / 8:g}"] == pytest.approx(expected)
-    for kind in ("simple", "main", "two_way"):
+    for kind in ("simple", "main", "two_way", "three_way"):
         number = sum(c["kind"] == kind for c in contrasts.values())
-        assert number == count_contrasts(kind, factors, table.size)
+        assert number == count_contrasts(kind, Design(), factors, table.size)
 
 
 @settings(max_examples=40, deadline=None)

@@ -44,7 +44,7 @@ def test_mutated_studies_plan_or_are_config_errors(data: st.DataObject) -> None:
     mutate(data, study)
     try:
         checked = parse_study(study)
-        if count_cells(checked.design.kind, checked.factors) * checked.seeds.count > 400:
+        if count_cells(checked.design, checked.factors) * checked.seeds.count > 400:
             return
         dataset = DATA[checked.data.name in ("mnist", "fashion_mnist")]
         plan = make_plan(checked, dataset)

@@ -28,6 +28,10 @@ class Design:
 
     kind: str
     family: tuple[str, ...]
+    and_also: tuple[str, ...] = ()
+    strata: tuple[str, ...] = ()
+    exclude: tuple[Any, ...] = ()
+    zip: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

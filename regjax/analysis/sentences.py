@@ -21,6 +21,9 @@ STREAMS = {
 }
 SPLITS = {"train": "training", "batch": "training-batch", GAP: "generalization gap in"}
 PLURAL = ("init", "dropout", "noise", "augment", "labels")
+INTERACTIONS = ("two_way", "three_way", "interaction_gap")
+ALL_ON = "all on vs without "
+SHOWN = 6  # aliases of a contrast that its sentence names
 NOT_ALWAYS = ("noise", "augment", "labels", "subset")  # drawn where the study asks for it
 
 
@@ -41,8 +44,8 @@ def verdict_sentence(table: Table, row: Mapping[str, Any]) -> str:
         return f"{name}: no seed has a result for {where}{yet}{_seeds(table, row)}."
     margin = table.plan["primary"].get("margin") if row["metric"] == table.plan["primary"]["metric"] else None
     split = "" if "split" in table.plan["vary"] or table.out is None else ", on this split"
-    claim = f"{_claim(row, name, where)}{split}{_meaning(row)}{_margin_text(row, margin)}{_new_examples(row)}"
-    return f"{claim}{_seeds(table, row)}{_worst_case(row)}{_circumstances(table)}."
+    claim = f"{_claim(row, name, where)}{split}{_meaning(row)}{_margin_text(row, margin)}{_design_text(table, row)}"
+    return f"{claim}{_new_examples(row)}{_seeds(table, row)}{_worst_case(row)}{_circumstances(table)}."
 
 
 def metric_text(metric: str) -> str:
@@ -107,8 +110,10 @@ def _subject(row: Mapping[str, Any]) -> str:
     name = str(row["contrast"])
     if row["kind"] == "main":
         return f"{name.replace(': ', ' ', 1)}, averaged over the levels of the other factors,"
-    if row["kind"] == "two_way":
-        return f"interaction: {name.removeprefix('interaction: ')}"
+    if row["kind"] == "interaction_gap":
+        return f"dependence on the other parts, {name.replace(': ', ', ', 1)}"
+    if row["kind"] in INTERACTIONS:
+        return f"{'three-way ' if row['kind'] == 'three_way' else ''}interaction: {name.removeprefix('interaction: ')}"
     return name.replace(": ", " ", 1) if row["kind"] == "simple" else name
 
 
@@ -123,7 +128,7 @@ def _claim(row: Mapping[str, Any], name: str, where: str) -> str:
     verdict, statistics = row["verdict"], _statistics(row)
     if verdict == "undecided":
         return f"{name.rstrip(',')}: undecided for {where}, effect {effect_text(row)} {statistics}"
-    if row["kind"] == "two_way" and verdict != NO_DIFFERENCE:
+    if row["kind"] in INTERACTIONS and verdict != NO_DIFFERENCE:
         side = "positive" if verdict == "raises" else "negative"
         return f"{name} is {side} for {where}: {effect_text(row)} {statistics}"
     if verdict == NO_DIFFERENCE:
@@ -135,15 +140,35 @@ def _claim(row: Mapping[str, Any], name: str, where: str) -> str:
 def _meaning(row: Mapping[str, Any]) -> str:
     """Return what a shown interaction means."""
     side = {"raises": "above", "lowers": "below"}.get(row["verdict"])
+    if row["kind"] == "interaction_gap" and side:
+        return f"; the effect beside all other parts lies {side} the effect alone"
+    if row["kind"] == "three_way" and side:
+        return f"; the interaction of two of them lies {side} what it is at the third one's baseline"
     if row["kind"] != "two_way" or side is None:
         return ""
     return f"; the effect of both together lies {side} the sum of their separate effects"
 
 
+def _design_text(table: Table, row: Mapping[str, Any]) -> str:
+    """Return what the design makes of a contrast: its reference and sign, its stratum, what it is aliased with."""
+    found: dict[str, Any] = next((c for c in table.plan["contrasts"] if c["name"] == row["contrast"]), {})
+    text = ""
+    if row["kind"] == "simple" and str(row["contrast"]).startswith(ALL_ON):
+        part, sign = str(row["contrast"]).removeprefix(ALL_ON), good_sign(row["metric"])
+        helps = f"; a {'positive' if sign > 0 else 'negative'} difference means that {part} helps the others"
+        text += f"; the reference has every part on{helps if sign else ''}"
+    if stratum := found.get("stratum"):
+        text += f"; only cells with {listed([f'{path} = {_level(level)}' for path, level in stratum.items()])} enter"
+    if aliases := found.get("aliases"):
+        rest = f" and {len(aliases) - SHOWN} more" if len(aliases) > SHOWN else ""
+        text += f"; aliased with {', '.join(aliases[:SHOWN])}{rest}, from which this design cannot tell it apart"
+    return text
+
+
 def _statistics(row: Mapping[str, Any]) -> str:
     """Return interval kind, p-value and agreeing seeds in parentheses."""
     upward = row["effect"] >= 0
-    word = ("positive" if upward else "negative") if row["kind"] == "two_way" else "higher" if upward else "lower"
+    word = ("positive" if upward else "negative") if row["kind"] in INTERACTIONS else "higher" if upward else "lower"
     agree = f"{word} in {row['seeds_positive'] if upward else row['seeds_negative']} of {row['n']} seeds"
     finite = math.isfinite(row["low"]) and math.isfinite(row["high"])
     if row["confirmatory"] and math.isnan(row["p"]):

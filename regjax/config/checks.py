@@ -6,17 +6,24 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from regjax.config.datasets import Data
+from regjax.config.designs import (
+    SEVERAL,
+    default_family,
+    find_design_problems,
+    find_family_problems,
+    has_averages,
+)
 from regjax.config.idle import check_idle, check_left_out
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import (
-    DESIGNS,
     MOST_WEIGHTS,
     count_cells,
     count_contrasts,
     make_cells,
     make_contrasts,
+    make_levels,
     match_cells,
     name_level,
 )
@@ -66,11 +73,10 @@ def _fill_design(design: Design, factors: Mapping[str, tuple], contrasts: tuple[
     """Return the design with its family and headline: declared contrasts take the place of a family not given."""
     family = design.family
     if "family" not in design.model_fields_set:
-        several = design.kind == "full_factorial" and len(factors) > 1
-        family = () if contrasts else ("main", "two_way") if several else ("simple",)
+        family = () if contrasts else default_family(design, factors)
     headline = design.headline
     if "headline" not in design.model_fields_set:
-        headline = next((k for k in family if k != "two_way"), "simple") if family else "declared"
+        headline = next((k for k in family if k in ("simple", "main")), "simple") if family else "declared"
     return design.model_copy(update={"family": family, "headline": headline})
 
 
@@ -181,20 +187,17 @@ def check_optimizer(optimizer: Found, factors: Found, fixed: Found, tune: Tune |
 
 
 def check_design(design: Design, factors: Found, contrasts: tuple[Contrast, ...]) -> Problems:
-    """Find families and headlines that the design has no contrasts for."""
-    if design.kind == "leave_one_out":
-        for path, levels in factors.items():
-            if len(levels) > 2:
-                yield Problem(dotted("factors", path), f"{len(levels)} levels", "two: off and on, for leave_one_out")
-    several = design.kind == "full_factorial" and len(factors) > 1
-    reason = "effects need a full factorial of several factors"
-    wrong = [kind for kind in design.family if kind != "simple" and not several]
-    for kind in wrong:
-        yield Problem("design.family", show(kind), '"simple"', f"{kind} {reason}")
+    """Find designs that cannot be made, and families and headlines that the design has no contrasts for."""
+    problems = find_design_problems(design, factors)
+    yield from problems
+    if problems:
+        return
+    wrong = list(find_family_problems(design, factors))
+    yield from wrong
     if not design.family and not contrasts:
         yield Problem("design.family", "an empty list", "a kind of contrast, or declared [[contrasts]]")
-    elif design.headline == "main" and not several and not wrong:
-        yield Problem("design.headline", '"main"', '"simple"', f"main {reason}")
+    elif design.headline == "main" and not has_averages(design, factors) and not wrong:
+        yield Problem("design.headline", '"main"', '"simple"', f"main {SEVERAL}")
     elif design.headline == "declared" and not contrasts:
         yield Problem("design.headline", '"declared"', '"simple" or "main"', "the study declares no [[contrasts]]")
 
@@ -208,7 +211,9 @@ def check_halfwidth(seeds: Seeds, primary: Primary) -> Problems:
 
 def check_size(design: Design, factors: Found, seeds: Seeds, tune: Tune | None) -> Problems:
     """Find grids with too many runs or contrasts to be meant."""
-    cells = count_cells(design.kind, factors)
+    if find_design_problems(design, factors):
+        return
+    cells = count_cells(design, factors)
     runs = cells * seeds.most
     if runs > MOST_RUNS:
         yield Problem("factors", f"{cells} cells x {seeds.most} seeds = {runs} runs", f"at most {MOST_RUNS} runs",
@@ -217,7 +222,7 @@ def check_size(design: Design, factors: Found, seeds: Seeds, tune: Tune | None) 
     if tuned > MOST_RUNS:
         yield Problem("tune", f"{tuned} runs", f"at most {MOST_RUNS} runs", "fewer levels or seeds")
     for kind in design.family:
-        weights = count_contrasts(kind, factors, cells) * cells
+        weights = count_contrasts(kind, design, factors, cells) * cells
         if weights > MOST_WEIGHTS and runs <= MOST_RUNS:
             yield Problem("design.family", f"{weights // cells} {kind} contrasts of {cells} cells",
                           f"at most {MOST_WEIGHTS} weights", "name other kinds, or declare [[contrasts]]")  # fmt: skip
@@ -225,9 +230,9 @@ def check_size(design: Design, factors: Found, seeds: Seeds, tune: Tune | None) 
 
 def check_contrasts(contrasts: tuple[Contrast, ...], design: Design, factors: Found) -> Problems:
     """Find declared contrasts that compare nothing."""
-    if not contrasts or count_cells(design.kind, factors) > MOST_RUNS:
+    if not contrasts or find_design_problems(design, factors) or count_cells(design, factors) > MOST_RUNS:
         return
-    cells = DESIGNS[design.kind](factors)
+    cells = make_levels(design, factors)
     for index, contrast in enumerate(contrasts):
         sides = []
         for side in ("of", "against"):
@@ -244,9 +249,9 @@ def check_contrasts(contrasts: tuple[Contrast, ...], design: Design, factors: Fo
 
 def check_markers(markers: tuple[Marker, ...], design: Design, factors: Found) -> Problems:
     """Find markers that do not belong to exactly one cell."""
-    if not markers or count_cells(design.kind, factors) > MOST_RUNS:
+    if not markers or find_design_problems(design, factors) or count_cells(design, factors) > MOST_RUNS:
         return
-    cells = DESIGNS[design.kind](factors)
+    cells = make_levels(design, factors)
     for index, marker in enumerate(markers):
         place = f"report.markers[{index}].when"
         wrong = list(_find_level_problems(marker.when, factors, place))

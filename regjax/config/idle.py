@@ -32,13 +32,13 @@ def check_idle(
 
 
 def check_left_out(design: Design, factors: Mapping[str, tuple], parts: Parts) -> Iterator[Problem]:
-    """Find factors of leave_one_out that do not begin with off: the contrast "without" them would be another."""
+    """Find factors of leave_one_out and add_one_in that do not begin with off: "without" them would mean another."""
     known = {**parts.regularizers, **OBSERVERS}
-    for path, levels in factors.items() if design.kind == "leave_one_out" else ():
+    for path, levels in factors.items() if design.kind in ("leave_one_out", "add_one_in") else ():
         name, _, key = path.partition(".")
         switch = hypers(known[name]).get(key) if name in known else None
         if switch is not None and switch.off is not None and not is_off(known[name], {key: levels[0]}):
-            yield Problem(dotted("factors", path), f"{show(levels[0])} first", '"off" first, for leave_one_out')
+            yield Problem(dotted("factors", path), f"{show(levels[0])} first", f'"off" first, for {design.kind}')
 
 
 def _is_on(part_class: type, named: list[tuple[str, tuple]]) -> bool:

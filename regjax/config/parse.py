@@ -131,7 +131,7 @@ def _parse_tables(plain: dict[str, Any], parts: Parts) -> tuple[dict[str, Any], 
 
 def _parse_key(key: str, written: Any, found: Mapping[str, Any], parts: Parts) -> tuple[Any, list[Problem]]:
     """Return the checked value of one key of the study, given those before it, and what is wrong with it."""
-    if key in TABLES:
+    if key in TABLES and key != "design":
         return check_table(TABLES[key], {} if written is None else written, key)
     classes = {"model": parts.models, "optimizer": OPTIMIZERS}
     if key in classes:
@@ -140,6 +140,8 @@ def _parse_key(key: str, written: Any, found: Mapping[str, Any], parts: Parts) -
         return _parse_question(written)
     model, optimizer = (classes[name][found[name]["name"]] if name in found else None for name in classes)
     groups = make_groups(model, optimizer, parts.regularizers)
+    if key == "design":
+        return _parse_design(written, groups)
     parsers: dict[str, Callable[[Any, Groups], tuple[Any, list[Problem]]]] = {
         "fixed": lambda w, g: check_paths({} if w is None else w, "fixed", g, levels=False),
         "factors": lambda w, g: check_paths(w, "factors", g, levels=True),
@@ -171,6 +173,19 @@ def _parse_part(key: str, written: Any, classes: Mapping[str, type]) -> tuple[di
         return {}, [Problem(f"{key}.name", show(written.get("name")), error.expected, error.hint)]
     fields = {"name": Field(f'"{name}"', lambda value: value), **part_fields(classes[name]), **extra}
     return check_fields(fields, written, key)
+
+
+def _parse_design(written: Any, groups: Groups) -> tuple[Design | None, list[Problem]]:
+    """Return the checked [design], levels of its exclude read as those of factors are."""
+    design, problems = check_table(Design, {} if written is None else written, "design")
+    if design is None:
+        return None, problems
+    exclude = []
+    for index, when in enumerate(design.exclude):
+        values, more = _parse_cell("when", when, f"design.exclude[{index}]", groups)
+        exclude.append(values)
+        problems += more
+    return (design.model_copy(update={"exclude": tuple(exclude)}) if exclude else design), problems
 
 
 def _parse_tune(written: Any, groups: Groups) -> tuple[Tune | None, list[Problem]]:

@@ -8,7 +8,8 @@ from pydantic import BeforeValidator, Field, Strict, model_validator
 from regjax.config.base import Table, choice, fail, one_of
 from regjax.config.fields import LARGEST_INT, check_float32, check_integer, check_list, words
 from regjax.config.problems import UnfitError, nearest, show
-from regjax.design import DESIGNS
+from regjax.design import DESIGNS, PARTS
+from regjax.design.fractions import CYCLES
 from regjax.keys import STREAMS
 from regjax.metrics import METRICS, OF_WEIGHTS, TASK_METRICS, metric_names
 from regjax.parts import Interval
@@ -211,7 +212,7 @@ class Seeds(Table):
         return range(self.first, self.first + self.most)
 
 
-KINDS = ("simple", "main", "two_way")
+KINDS = ("simple", "main", "two_way", "three_way")
 
 
 class Design(Table):
@@ -222,12 +223,36 @@ class Design(Table):
         default=(), description=f"a list of {words(KINDS)}"
     )
     headline: Annotated[str, choice("simple", "main", "declared")] = "simple"
+    and_also: Annotated[tuple[Annotated[str, choice(*PARTS)], ...], Strict(False)] = Field(
+        default=(), description=f"a list of {words(tuple(PARTS))}"
+    )
+    strata: Annotated[tuple[Text, ...], Strict(False)] = Field(default=(), description="a list of factors")
+    exclude: Annotated[tuple[dict[str, Any], ...], Strict(False)] = Field(
+        default=(), description='a list of tables of levels such as { "dropout.hidden" = 0.5, "model.norm" = "batch" }'
+    )
+    zip: Annotated[tuple[Annotated[tuple[Text, ...], Strict(False)], ...], Strict(False)] = Field(
+        default=(), description="a list of lists of factors that change together"
+    )
+    generators: Annotated[tuple[Text, ...], Strict(False)] = Field(
+        default=(), description='a list of generators such as "D=ABC"'
+    )
+    resolution: int | None = Field(default=None, ge=3, le=11, description="an integer in [3, 11]")
+    runs: int | None = Field(default=None, description=f"one of {', '.join(map(str, CYCLES))}")
 
     @model_validator(mode="after")
     def _differ(self) -> "Design":
-        if len(set(self.family)) < len(self.family):
-            raise fail("family without doubles", got=f"family = {show(self.family)}")
+        for key in ("family", "and_also", "strata"):
+            value = getattr(self, key)
+            if len(set(value)) < len(value):
+                raise fail(f"{key} without doubles", got=f"{key} = {show(value)}")
+        if self.runs is not None and self.runs not in CYCLES:
+            raise fail(f"runs = one of {', '.join(map(str, CYCLES))}", got=f"runs = {self.runs}")
         return self
+
+    def tables(self) -> dict[str, Any]:
+        """Return the keys that say something: of those not every design has, the ones that are given."""
+        always = ("kind", "family", "headline")
+        return {key: value for key, value in vars(self).items() if key in always or value}
 
 
 class Measure(Table):

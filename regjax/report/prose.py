@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from regjax.analysis.questions import compares_two_cells, mislead, verdict_sentence
+from regjax.analysis.sentences import INTERACTIONS
 from regjax.analysis.table import Table, at_label
 from regjax.report.tables import Column, Grid, Row, effect_rows
 from regjax.report.words import clean, count, format_share, format_spread, format_value
@@ -39,7 +40,7 @@ def make_verdicts(table: Table, effects: pd.DataFrame) -> tuple[list[Verdict], s
         Verdict(
             sentence,
             row["verdict"],
-            tones[row["better"]] if row["verdict"] in decided and row["kind"] != "two_way" else "",
+            tones[row["better"]] if row["verdict"] in decided and row["kind"] not in INTERACTIONS else "",
         )
         for sentence, row in zip(sentences, rows, strict=True)
     ], shared

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from regjax.analysis.effects import all_effects
+from regjax.analysis.sentences import INTERACTIONS
 from regjax.analysis.table import At, Table, at_label
 from regjax.report.words import (
     MISSING,
@@ -98,7 +99,7 @@ def _effect_row(row: Mapping[str, Any]) -> Row:
 
 
 def _goodness(row: Mapping[str, Any]) -> str:
-    if row["verdict"] not in ("raises", "lowers") or row["better"] is None or row["kind"] == "two_way":
+    if row["verdict"] not in ("raises", "lowers") or row["better"] is None or row["kind"] in INTERACTIONS:
         return ""
     return " (better)" if row["better"] else " (worse)"
 
@@ -185,12 +186,13 @@ def tuned_grid(plan: Mapping[str, Any]) -> Grid:
 
 
 def design_grid(plan: Mapping[str, Any]) -> Grid:
-    """Return the cells by the level of every factor; the baseline is the first."""
+    """Return the cells by the level of every factor; the baseline is the first, where the design holds it."""
+    reference = (plan.get("design") or {"reference": 0}).get("reference")
     paths = [factor["path"] for factor in plan["factors"]]
     rows = [
         Row(
             (clean(cell["name"]), *(format_setting(cell["levels"].get(path)) for path in paths)),
-            "baseline" if cell["index"] == 0 else "",
+            "baseline" if cell["index"] == reference else "",
         )
         for cell in plan["cells"]
     ]

@@ -1,0 +1,46 @@
+"""Designs: which combinations of levels are run, and which contrasts between them are asked for."""
+
+from regjax.design.cells import (
+    DESIGNS,
+    PARTS,
+    Cell,
+    Factors,
+    Levels,
+    count_cells,
+    full_factorial,
+    make_axes,
+    make_cells,
+    make_levels,
+    make_rows,
+    match_cells,
+    split_axes,
+)
+from regjax.design.contrasts import MOST_WEIGHTS, count_contrasts, find_missing, make_contrasts
+from regjax.design.grid import FRACTIONS
+from regjax.design.names import name_level, name_levels
+from regjax.design.summary import describe_design, design_lines
+
+__all__ = [
+    "DESIGNS",
+    "FRACTIONS",
+    "MOST_WEIGHTS",
+    "PARTS",
+    "Cell",
+    "Factors",
+    "Levels",
+    "count_cells",
+    "count_contrasts",
+    "describe_design",
+    "design_lines",
+    "find_missing",
+    "full_factorial",
+    "make_axes",
+    "make_cells",
+    "make_contrasts",
+    "make_levels",
+    "make_rows",
+    "match_cells",
+    "name_level",
+    "name_levels",
+    "split_axes",
+]

@@ -25,7 +25,7 @@ from regjax.analysis.inference import ALPHA
 from regjax.analysis.predictions import Predictions, stack_predictions
 from regjax.analysis.table import At, Table, same_at
 
-FIXED, RESAMPLED = "on this split", "over splits of these examples"
+FIXED, SAME_TEST, RESAMPLED = "on this split", "on this test set", "over splits of these examples"
 # Share of the largest value by which the mean over stored float32 predictions may miss the recorded metric.
 AGREE = 1e-3
 
@@ -97,12 +97,12 @@ def new_intervals(table: Table, weights: np.ndarray, effects: np.ndarray, metric
       at: state; predictions are of the primary one.
     """
     low, high = (np.full(len(weights), np.nan) for _ in range(2))
-    scope = FIXED
+    scope = SAME_TEST if "split" in table.plan["vary"] else FIXED
     if metric.startswith("test.") and _is_resampled(table):
         ratio, scope = table.plan["data"]["num_test"] / table.plan["data"]["num_train"], RESAMPLED
         for i, row in enumerate(effects):
             low[i], high[i] = resampled_interval(row[~np.isnan(row)], ratio)
-    elif metric.startswith("test.") and "split" not in table.plan["vary"] and same_at(at, table.plan["primary"]["at"]):
+    elif metric.startswith("test.") and same_at(at, table.plan["primary"]["at"]):
         kept = stack_predictions(table)
         losses = None if kept is None else example_losses(kept, metric.removeprefix("test."))
         if losses is not None:
@@ -113,7 +113,7 @@ def new_intervals(table: Table, weights: np.ndarray, effects: np.ndarray, metric
 
 def _is_resampled(table: Table) -> bool:
     """Return whether every seed draws training and test examples of one pool, equally many in all cells."""
-    if "split" not in table.plan["vary"] or not table.plan["study"].get("data", {}).get("split"):
+    if "split" not in table.plan["vary"] or not table.plan.get("data", {}).get("pooled"):
         return False
     return not any(factor["path"].startswith("data.") for factor in table.plan["factors"])
 

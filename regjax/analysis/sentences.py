@@ -45,7 +45,7 @@ def verdict_sentence(table: Table, row: Mapping[str, Any]) -> str:
     margin = table.plan["primary"].get("margin") if row["metric"] == table.plan["primary"]["metric"] else None
     split = "" if "split" in table.plan["vary"] or table.out is None else ", on this split"
     claim = f"{_claim(row, name, where)}{split}{_meaning(row)}{_margin_text(row, margin)}{_design_text(table, row)}"
-    return f"{claim}{_new_examples(row)}{_seeds(table, row)}{_worst_case(row)}{_circumstances(table)}."
+    return f"{claim}{_new_examples(row)}{_seeds(table, row)}{_worst_case(table, row)}{_circumstances(table)}."
 
 
 def metric_text(metric: str) -> str:
@@ -221,10 +221,13 @@ def _new_examples(row: Mapping[str, Any]) -> str:
     return f"; for new examples of the same source the 95% interval is [{interval}{scale} (exploratory)"
 
 
-def _worst_case(row: Mapping[str, Any]) -> str:
-    """Return what the decision would be if lost runs stood against it, where that is another one."""
-    worst = row.get("worst_case")
-    if not worst or worst == row["verdict"]:
+def _worst_case(table: Table, row: Mapping[str, Any]) -> str:
+    """Return what the decision would be if lost runs stood against it, where that is another one.
+
+    Runs that are still to come are not lost: as long as none has diverged, an unfinished study is provisional anyway.
+    """
+    worst, waiting = row.get("worst_case"), table.out is not None and not row["diverged"]
+    if not worst or waiting or worst == row["verdict"]:
         return ""
     return f"; in the worst case for the lost runs the decision changes to: {worst}"
 

@@ -1,5 +1,7 @@
 """Intervals about new examples: against closed forms, statsmodels, and coverage by simulation."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -93,8 +95,8 @@ def test_losses_of_examples():
 def test_resampled_splits_have_a_second_interval(table):
     """Where every seed splits one pool the row has the corrected interval and says what the other one is about."""
     values = 0.9 + 0.01 * np.random.default_rng(4).normal(size=(2, 8))
-    data = {"num_train": 100, "num_test": 50}
-    loaded = table(values, vary=["init", "split"], data=data, study={"data": {"split": {"train": 100}}})
+    data = {"num_train": 100, "num_test": 50, "pooled": True}
+    loaded = table(values, vary=["init", "split"], data=data)
     row = make_effects(loaded).iloc[0]
 
     assert row["scope"] == "over splits of these examples"
@@ -129,6 +131,9 @@ def test_kept_predictions_of_a_fixed_split_give_a_second_interval(folder):
 
     assert (row["low_new"], row["high_new"]) == pytest.approx(crossed_interval(d))
     assert row["scope"] == "on this split"
+    only_validation_varies = dataclasses.replace(loaded, plan={**loaded.plan, "vary": ["init", "split"]})
+    other = make_effects(only_validation_varies).iloc[0]
+    assert (other["low_new"], other["scope"]) == (row["low_new"], "on this test set")
     for at, shift in ((loaded.plan["primary"]["at"], 0.1), ({"kind": "last"}, 0.0)):
         effects = d.mean(axis=1)[None] + shift
         assert np.isnan(new_intervals(loaded, np.array([[-1.0, 1.0]]), effects, "test.accuracy", at).low).all()

@@ -28,6 +28,7 @@ from regjax.report.words import (
 WIDTH, HEIGHT = 360.0, 230.0
 # More strata than colours cannot be told apart in one figure.
 MOST_STRATA = 8
+MOST_TICKS = 8
 
 
 def make_dose(table: Table) -> Extra | None:
@@ -36,9 +37,12 @@ def make_dose(table: Table) -> Extra | None:
     if not paths or not len(table.records):
         return None
     others = "averaged over" if is_averaged(plan) else "at the first level of"
+    strata = plan["study"].get("design", {}).get("strata") or []
+    alone = len(plan["factors"]) - len(strata) == 1
+    where = "" if alone else f", {others} the other factors"
     sentences = [
-        f"Exploratory: each level against the first, {others} the other factors; within a factor and stratum the 95%"
-        " intervals hold for all levels at once."
+        f"Exploratory: each level against the first{where}{', in each stratum' if strata else ''}; within a factor"
+        f"{' and stratum' if strata else ''} the 95% intervals hold for all levels at once."
     ]
     frames = {path: dose_response(table, path) for path in paths}
     drawings = tuple(draw_dose(frames[path], path, plan, f"dose{i}") for i, path in enumerate(paths))
@@ -99,6 +103,25 @@ def level_places(levels: Sequence[Any]) -> tuple[list[float], bool]:
     return [math.log10(x) if x in doses and x else left for x in numbers if x is not None], True
 
 
+def tick_names(levels: Sequence[Any]) -> list[str]:
+    """Return the levels as short as an axis needs them; of many every second, counted from the last.
+
+    >>> tick_names([0.0, 0.000562341, 0.0177828, 1000.0])
+    ['0', '5.6e-4', '0.018', '1000']
+    """
+    names = []
+    for level in levels:
+        full, number = format_setting(level), as_number(level)
+        short = full if number is None or len(full) <= 5 else f"{number:.2g}"
+        if len(short) > 5 and number:
+            mantissa, _, power = f"{number:.1e}".partition("e")
+            short = f"{mantissa.removesuffix('.0')}e{int(power)}"
+        names.append(short)
+    if len(names) <= MOST_TICKS:
+        return names
+    return [name if (len(names) - 1 - i) % 2 == 0 else "" for i, name in enumerate(names)]
+
+
 def draw_dose(frame: pd.DataFrame, path: str, plan: dict[str, Any], name: str) -> Drawing:
     """Return the figure of a factor: effect and interval of each level against the first, one line per stratum."""
     metric, margin = plan["primary"]["metric"], plan["primary"].get("margin")
@@ -121,7 +144,7 @@ def draw_dose(frame: pd.DataFrame, path: str, plan: dict[str, Any], name: str) -
         axes.plot([places[0]], [0], marker="s", color=INK, markersize=5)
         for i, stratum in enumerate(strata[:MOST_STRATA]):
             _paint_stratum(axes, places[1:], numbers[(frame["stratum"] == stratum).to_numpy()], i, room)
-        set_ticks(axes, "x", places, [format_setting(level) for level in levels])
+        set_ticks(axes, "x", places, tick_names(levels))
         set_ticks(axes, "y", *nice_ticks(low, high))
         unit = effect_unit(metric)
         axes.set_xlabel(path)

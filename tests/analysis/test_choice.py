@@ -63,7 +63,7 @@ def test_strata_are_looked_at_one_by_one(table):
     found = dose_response(made, "l2.strength").set_index(["stratum", "level"])["effect"]
 
     assert found["dropout.hidden=0.5", 0.1] == pytest.approx((values[5] - values[1]).mean(), abs=1e-6)
-    assert found["dropout.hidden=0.0", 0.01] == pytest.approx((values[2] - values[0]).mean(), abs=1e-6)
+    assert found["dropout.hidden=0", 0.01] == pytest.approx((values[2] - values[0]).mean(), abs=1e-6)
 
 
 def test_only_factors_with_three_numeric_levels_have_doses(table):

@@ -134,7 +134,7 @@ def critical_difference(num_cells: int, num_sets: int) -> float:
 
         CD = q sqrt(k (k + 1) / (6 N)),  q the 95% quantile of the studentized range of k / sqrt(2)
 
-    >>> round(critical_difference(4, 14), 2)
+    >>> print(f"{critical_difference(4, 14):.2f}")
     1.25
 
     Reference: Nemenyi, "Distribution-free multiple comparisons" (1963); Demsar (2006).

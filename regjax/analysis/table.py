@@ -116,7 +116,7 @@ def curves(table: Table, metric: str) -> tuple[np.ndarray, np.ndarray]:
     records, shape = table.records, (len(table.cells), len(table.seeds))
     if not len(records):
         return np.zeros(0, dtype=np.int64), np.full((*shape, 0), np.nan)
-    primary = table.plan["primary"]["metric"]  # numbers from elsewhere may have any name
+    primary = table.plan.get("primary", {}).get("metric")  # numbers from elsewhere may have any name
     known = [name for name in records.columns if "." in name or name in OF_WEIGHTS or name == primary]
     if metric not in known:
         raise ValueError(f"got metric {metric!r}, expected one of the recorded: {', '.join(known)}")

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from regjax import store
 from regjax.analysis.effects import ALPHA, contrast_values, rounding
+from regjax.analysis.inference import contrast_weights
 from regjax.analysis.stein import needed_seeds
 from regjax.analysis.table import make_table, state_values
 from regjax.plan import Plan, make_runs_table
@@ -31,7 +30,7 @@ def judge_pilot(plan: Plan, out: Path) -> dict[str, Any]:
     }
     values = state_values(make_table(out, tables, make_runs_table(plan)), plan.primary["metric"], plan.primary["at"])
     contrasts = [contrast for contrast in plan.contrasts if contrast["confirmatory"]]
-    weights = np.array([c["weights"] for c in contrasts], dtype=float).reshape(len(contrasts), len(plan.cells))
+    weights = contrast_weights(contrasts, len(plan.cells))
     return needed_seeds(
         [contrast["name"] for contrast in contrasts],
         contrast_values(weights, values),

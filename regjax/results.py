@@ -19,14 +19,13 @@ from regjax.analysis.effects import describe_cells, make_effects
 from regjax.analysis.lost import lost_effects
 from regjax.analysis.power import make_power
 from regjax.analysis.predictions import read_predictions
+from regjax.analysis.sentences import INTERACTIONS
 from regjax.analysis.shapley import shapley_values
 from regjax.analysis.table import Table, load_table
 from regjax.keys import STREAMS
 
 # Models whose first layer has weights for each input.
 DENSE_FIRST = ("mlp", "linear")
-# Kinds of contrasts that are differences of differences.
-INTERACTIONS = ("two_way", "three_way", "interaction_gap")
 
 
 class Results:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from regjax.analysis.effects import ALPHA, SEED, contrast_values, rounding
+from regjax.analysis.inference import contrast_weights
 from regjax.analysis.table import At, Table, at_label, state_values
 
 # Below this the bootstrap sees too few distinct samples for its interval to cover what it says.
@@ -49,7 +50,7 @@ def make_appendix(table: Table, at: At | None = None, metric: str | None = None)
     metric, at = metric or primary["metric"], at or primary["at"]
     margin = primary.get("margin") if metric == primary["metric"] else None
     contrasts = table.plan["contrasts"]
-    weights = np.array([c["weights"] for c in contrasts], dtype=float).reshape(len(contrasts), len(table.cells))
+    weights = contrast_weights(contrasts, len(table.cells))
     values = state_values(table, metric, at)
     filled = np.where(np.isnan(values), 0.0, values)
     arms = np.maximum(weights, 0.0) @ filled, np.maximum(-weights, 0.0) @ filled

@@ -11,6 +11,7 @@ from regjax.analysis.choice import choose_level
 from regjax.analysis.effects import ALPHA, SEED, contrast_values, good_sign, rounding
 from regjax.analysis.signflip import sign_flip
 from regjax.analysis.table import Table, curves, state_values
+from regjax.design import name_level
 
 FEWEST_LEVELS = 3
 
@@ -72,7 +73,9 @@ def _find(table: Table, path: str) -> tuple[list[Any], list[tuple[str, np.ndarra
     for stratum in _strata(table.plan, path):
         weights = _weights(table.plan, path, stratum)
         if weights is not None:
-            found.append((", ".join(f"{name}={_text(level)}" for name, level in stratum.items()) or "all", weights))
+            found.append(
+                (", ".join(f"{name}={name_level(level)}" for name, level in stratum.items()) or "all", weights)
+            )
     return levels, found
 
 
@@ -141,15 +144,11 @@ def best_level(table: Table, path: str) -> pd.DataFrame:
         kept = done & np.isfinite(scores[0]) & np.isfinite(shown[0])
         lost = ~(np.isfinite(scores) & np.isfinite(shown))
         found = choose_level(np.where(lost, -np.inf, scores)[:, kept], shown[:, kept], direction)
-        shares = {_text(level): float(share) for level, share in zip(levels, found.shares, strict=True)}
+        shares = {name_level(level): float(share) for level, share in zip(levels, found.shares, strict=True)}
         ends = {"effect": found.effect, "low": found.low, "high": found.high, "n": found.n, "shares": shares}
         naive = {"naive_level": levels[found.naive_level], "naive": found.naive}
         rows.append({"stratum": name, "chosen": levels[found.level], **ends, **naive})
     return pd.DataFrame(rows)
-
-
-def _text(level: Any) -> str:
-    return f"{level:g}" if isinstance(level, (int, float)) and not isinstance(level, bool) else str(level)
 
 
 def _level_values(means: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from regjax.analysis.inference import (
     NO_DIFFERENCE,
     SEED,
     contrast_values,
+    contrast_weights,
     infer,
     judge,
     rounding,
@@ -77,7 +78,7 @@ def make_effects(table: Table, at: At | None = None, metric: str | None = None) 
     contrasts = table.plan["contrasts"]
     declared = metric == primary["metric"] and same_at(at, primary["at"])
     confirmatory = np.array([declared and bool(c["confirmatory"]) for c in contrasts], dtype=bool)
-    weights = _weights(table)
+    weights = contrast_weights(contrasts, len(table.cells))
     values = state_values(table, metric, at)
     effects = seed_effects(weights, values, share_total(table.plan, metric))
     found = infer(effects, confirmatory)
@@ -102,12 +103,6 @@ def make_effects(table: Table, at: At | None = None, metric: str | None = None) 
     signs = [good_sign(metric) * effect for effect in found["effect"]]
     frame["better"] = pd.Series([bool(s > 0) if s != 0 and not np.isnan(s) else None for s in signs], dtype=object)
     return frame
-
-
-def _weights(table: Table) -> np.ndarray:
-    """Return the weights of the plan's contrasts, [contrast, cell]."""
-    weights = [contrast["weights"] for contrast in table.plan["contrasts"]]
-    return np.array(weights, dtype=np.float64).reshape(len(weights), len(table.cells))
 
 
 def all_effects(table: Table) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Inference for the contrasts of a study: effects of every seed, intervals, p-values and the verdict they allow."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,11 @@ ALPHA = 0.05
 # One constant, so that a table computed twice has the same numbers.
 SEED = 20_260_101
 NO_DIFFERENCE = "no difference beyond the margin"
+
+
+def contrast_weights(contrasts: Sequence[Mapping[str, Any]], num_cells: int) -> np.ndarray:
+    """Return the weights of contrasts of a plan, [contrast, cell]; also of none."""
+    return np.array([c["weights"] for c in contrasts], dtype=np.float64).reshape(len(contrasts), num_cells)
 
 
 class Effects(NamedTuple):

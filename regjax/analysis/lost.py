@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from regjax.analysis.convolution import share_total
-from regjax.analysis.inference import NO_DIFFERENCE, infer, join_effects, judge, seed_effects
+from regjax.analysis.inference import NO_DIFFERENCE, contrast_weights, infer, join_effects, judge, seed_effects
 from regjax.analysis.table import At, Table, at_label, curves, same_at, state_values
 
 # Metrics that lie in [0, 1] whatever the network does.
@@ -35,7 +35,7 @@ def lost_effects(table: Table, at: At | None = None, metric: str | None = None) 
     declared = metric == primary["metric"] and same_at(at, primary["at"])
     confirmatory = np.array([declared and bool(c["confirmatory"]) for c in contrasts], dtype=bool)
     margin = primary.get("margin") if metric == primary["metric"] else None
-    weights = np.array([c["weights"] for c in contrasts], dtype=np.float64).reshape(-1, len(table.cells))
+    weights = contrast_weights(contrasts, len(table.cells))
     values, total = state_values(table, metric, at), share_total(table.plan, metric)
     count = ((weights != 0) @ np.isnan(values).sum(axis=1)).astype(np.int64)
     heads = [{"contrast": c["name"], "kind": c["kind"], "metric": metric, "at": at_label(at)} for c in contrasts]

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from regjax.analysis.effects import ALPHA, contrast_values, rounding
+from regjax.analysis.inference import contrast_weights
 from regjax.analysis.signflip import smallest_p
 from regjax.analysis.table import Table, state_values
 
@@ -179,7 +180,7 @@ def make_power(table: Table, effect: float, power: float = 0.9) -> pd.DataFrame:
     primary = table.plan["primary"]
     contrasts = [contrast for contrast in table.plan["contrasts"] if contrast["confirmatory"]]
     values = state_values(table, primary["metric"], primary["at"])
-    weights = np.array([c["weights"] for c in contrasts], dtype=float).reshape(len(contrasts), len(table.cells))
+    weights = contrast_weights(contrasts, len(table.cells))
     effects, least = contrast_values(weights, values), rounding(weights, values)
     rows = [
         {

@@ -1,5 +1,6 @@
 """Per-example predictions that a study keeps at its primary state, as a table and as one array."""
 
+import functools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,8 +50,10 @@ def read_predictions(out: Path) -> pd.DataFrame:
     return runs[["run", "cell", "seed"]].merge(pd.concat(kept, ignore_index=True), on="run")
 
 
+# Effects of several states, their export and the report ask for the same one.
+@functools.lru_cache(maxsize=1)
 def stack_predictions(table: Table) -> Predictions | None:
-    """Return the predictions of a run directory as one array; None where it keeps none."""
+    """Return the predictions of a loaded run directory as one array; None where it keeps none."""
     if table.out is None or not has_predictions(table.out):
         return None
     frame = read_predictions(table.out)

@@ -14,6 +14,7 @@ import numpy as np
 from regjax.report.words import clean
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -56,11 +57,13 @@ THEME = {
 
 
 class Drawing(NamedTuple):
-    """A figure of the page: its SVG (safe markup), what it shows in words, and the caption."""
+    """A figure of the page: its SVG (safe markup), what it shows in words, the caption, and the numbers drawn."""
 
     svg: str
     alt: str
     caption: str = ""
+    name: str = ""
+    data: "pd.DataFrame | None" = None
 
 
 class Look(NamedTuple):
@@ -96,7 +99,13 @@ def _quiet() -> Iterator[None]:
 
 
 def draw(
-    width: float, height: float, paint: "Callable[[Figure], None]", name: str, alt: str, caption: str = ""
+    width: float,
+    height: float,
+    paint: "Callable[[Figure], None]",
+    name: str,
+    alt: str,
+    caption: str = "",
+    data: "pd.DataFrame | None" = None,
 ) -> Drawing:
     """Return the drawing that `paint` makes on an empty figure; equal input gives equal bytes.
 
@@ -107,6 +116,7 @@ def draw(
       name: unique on the page; sets the ids inside the SVG apart.
       alt: what the figure shows, for readers who do not see it.
       caption: sentence under the figure.
+      data: the numbers that are drawn, one row each, columns named in words of the field.
     """
     with _quiet():
         import matplotlib.style
@@ -118,7 +128,7 @@ def draw(
             buffer = io.StringIO()
             none = dict.fromkeys(("Date", "Creator", "Format", "Type"))
             figure.savefig(buffer, format="svg", metadata=none, transparent=True)
-    return Drawing(_inline(buffer.getvalue(), name, width), clean(alt), clean(caption))
+    return Drawing(_inline(buffer.getvalue(), name, width), clean(alt), clean(caption), name, data)
 
 
 def _inline(svg: str, name: str, width: float) -> str:

@@ -3,14 +3,18 @@
 from collections.abc import Callable
 
 from regjax.analysis.table import Table
-from regjax.report import aliases, appendix, bias_variance, dose, lost, seeds
+from regjax.report import aliases, appendix, bias_variance, calibration, dose, gap, lost, matrix, seeds, stopping
 from regjax.report.extra import Extra
 
 __all__ = ["MAKERS", "Extra", "make_extras"]
 
 MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
+    matrix.make_section,
     lost.make_section,
     dose.make_dose,
+    gap.make_section,
+    calibration.make_section,
+    stopping.make_section,
     seeds.make_section,
     bias_variance.make_section,
     aliases.make_section,

@@ -195,6 +195,7 @@ def read_outcome(table: Table) -> Outcome:
 
 
 def is_regression(table: Table) -> bool:
+    """Return whether a study predicts values, not classes."""
     named = table.plan["study"].get("task", {}).get("name")
     return bool(named == "regression" or not table.plan.get("data", {}).get("num_classes"))
 

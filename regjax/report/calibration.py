@@ -62,7 +62,7 @@ def _cells_grid(table: Table, found: Calibration) -> Grid:
 
 
 def draw_reliability(table: Table, found: Calibration) -> Drawing:
-    """Return the reliability diagram: a panel per cell shown, share right over confidence, mean over seeds with band."""
+    """Return the reliability diagram: a panel per cell, share right over confidence, mean over seeds with band."""
     cells, names = shown_cells(table, MOST_PANELS), short_names(table.plan)
     curves = {c: _curve(found.confidence[c], found.right[c]) for c in cells}
     low = min((float(curve[["confidence", "low"]].min().min()) for curve in curves.values() if len(curve)), default=0.0)

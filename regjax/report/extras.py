@@ -3,7 +3,19 @@
 from collections.abc import Callable
 
 from regjax.analysis.table import Table
-from regjax.report import aliases, appendix, bias_variance, calibration, dose, gap, lost, matrix, seeds, stopping
+from regjax.report import (
+    aliases,
+    appendix,
+    bias_variance,
+    calibration,
+    dose,
+    gap,
+    lost,
+    matrix,
+    seeds,
+    stopping,
+    weights,
+)
 from regjax.report.extra import Extra
 
 __all__ = ["MAKERS", "Extra", "make_extras"]
@@ -14,6 +26,7 @@ MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
     dose.make_dose,
     gap.make_section,
     calibration.make_section,
+    weights.make_section,
     stopping.make_section,
     seeds.make_section,
     bias_variance.make_section,

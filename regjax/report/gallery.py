@@ -45,7 +45,7 @@ def make_effect_plot(effects: pd.DataFrame, plan: Mapping[str, Any]) -> Drawing 
 
 
 def shown_cells(table: Table, most: int = MOST_CELLS) -> list[int]:
-    """Return the cells that figures show: all up to `most`, else the baseline, marked cells, and the best by the mean."""
+    """Return the cells that figures show: all up to `most`, else the baseline, marked ones and the best by the mean."""
     num_cells = len(table.cells)
     if num_cells <= most:
         return list(range(num_cells))
@@ -115,7 +115,7 @@ def _panels(table: Table) -> list[list[str]]:
 
 
 def epoch_axis(table: Table) -> tuple[str, int]:
-    """Return what the course of training is counted in, and its number of steps: epochs where all cells have the same."""
+    """Return what training is counted in, and how many steps that is: epochs where they are as long in all cells."""
     lengths = ("data.train_size", "training.batch_size")
     per_epoch = table.plan.get("steps_per_epoch")
     if not per_epoch or any(factor["path"] in lengths for factor in table.plan["factors"]):
@@ -189,8 +189,8 @@ def _small_groups(table: Table, pairs: Sequence[Sequence[str]], per_epoch: int, 
     train = ", orange and dashed on training examples" if any(len(pair) > 1 for pair in pairs) else ""
     caption = (
         f"One panel per cell, named by what differs from the baseline, all on one scale, over {x_label}s. Line: mean"
-        f" over {count(len(table.seeds), 'seed')}{train}; band: their middle 80%; dotted: held-out mean of the baseline."
-        f"{shown_note(table, cells)}{_overfitting(table)} {_curve_note(table)}"
+        f" over {count(len(table.seeds), 'seed')}{train}; band: their middle 80%; dotted: held-out mean of"
+        f" the baseline.{shown_note(table, cells)}{_overfitting(table)} {_curve_note(table)}"
     )
     groups = []
     for i, pair in enumerate(pairs):

@@ -9,7 +9,7 @@ from regjax.analysis.effects import describe_cells
 from regjax.analysis.gap import gap_name, paired_effects, with_gap
 from regjax.analysis.table import Table, at_label, state_values
 from regjax.report.curves import MOST_POINTS, MOST_TOGETHER, SETTLED, Curve, summarize_curve
-from regjax.report.drawing import PALETTE, SOFT, Drawing, Look, cell_look, padded
+from regjax.report.drawing import SOFT, Drawing, Look, cell_look, padded
 from regjax.report.extra import Extra
 from regjax.report.gallery import epoch_axis, held_curves, short_names, shown_cells, shown_note
 from regjax.report.panels import Frame, Panel, draw_panels
@@ -20,7 +20,7 @@ from regjax.report.words import effect_unit, format_value, metric_words, value_s
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_PANELS, MOST_ROWS = 8, 12
+MOST_ROWS = 12
 
 
 def make_section(table: Table) -> Extra | None:
@@ -40,9 +40,10 @@ def make_section(table: Table) -> Extra | None:
     if table.plan["contrasts"]:
         effects = paired_effects(table, values, metric, MOST_ROWS)
         grids = (effects_grid(effects, "Exploratory effects on the gap"),)
-    return Extra(
-        "gap", "Generalization gap", (sentence,), (draw_state(table, metric), draw_course(table, metric)), grids
-    )
+    # Of more cells the learning curves show training beside held-out, a panel each.
+    course = (draw_course(table, metric),) if len(table.cells) <= MOST_TOGETHER else ()
+    drawings = (draw_state(table, metric), *course)
+    return Extra("gap", "Generalization gap", (sentence,), drawings, grids)
 
 
 def draw_state(table: Table, metric: str) -> Drawing:
@@ -51,7 +52,6 @@ def draw_state(table: Table, metric: str) -> Drawing:
     names = [short_names(table.plan)[cell] for cell in cells]
     frame = describe_cells(table, metric=metric).iloc[cells]
     at = state_words(at_label(table.plan["primary"]["at"]))
-    known = frame["mean"].to_numpy(float)
     said = [
         f"{name}: {format_value(metric, row['mean'])}"
         for name, row in zip(names, frame.to_dict("records"), strict=True)
@@ -65,42 +65,31 @@ def draw_state(table: Table, metric: str) -> Drawing:
 
 
 def draw_course(table: Table, metric: str) -> Drawing:
-    """Return the figure of the gap over the course of training: all cells in one panel, or a panel per cell."""
+    """Return the figure of the gap over the course of training, all cells in one panel."""
     x_label, scale = epoch_axis(table)
     steps, values = held_curves(table, metric)
-    names, together = short_names(table.plan), len(table.cells) <= MOST_TOGETHER
-    cells = shown_cells(table, MOST_PANELS)
-    curves = {c: summarize_curve(steps / scale, values[c], metric, MOST_POINTS) for c in cells}
+    names = short_names(table.plan)
+    looks = [cell_look(cell) for cell in range(len(names))]
+    curves = [summarize_curve(steps / scale, runs, metric, MOST_POINTS) for runs in values]
     last = max(float(steps[-1]) / scale, 1e-9)
-    ends = [x for c in curves.values() for part in (c.low, c.high) for x in part[c.x >= SETTLED * last]]
-    frame = Frame((0.0, last), padded([*ends, 0.0]), x_label, _unit_label(metric), 190.0 if together else 95.0)
-    looks = [cell_look(cell) for cell in cells]
-    if together:
-        legend = [(names[cell], look) for cell, look in zip(cells, looks, strict=True)]
-        panels = [Panel("", lambda axes: _paint_all(axes, [*curves.values()], looks))]
-    else:
-        ghost, look = Look(SOFT, (1.0, 1.0), "", ""), Look(PALETTE[0], (), "", "")
-        legend = [("the cell, with the middle 80% of its seeds", look), ("mean of the baseline", ghost)]
-        base = curves[0]._replace(low=curves[0].mean, high=curves[0].mean)
-        panels = [Panel(names[c], lambda axes, c=c: _paint_all(axes, [base, curves[c]], [ghost, look])) for c in cells]
-    ends = [_last(curves[c]) / value_scale(metric) for c in cells]
-    shown = [names[c] for c in cells]
+    ends = [x for c in curves for part in (c.low, c.high) for x in part[c.x >= SETTLED * last]]
+    frame = Frame((0.0, last), padded([*ends, 0.0]), x_label, _unit_label(metric), 190.0)
+    panels = [Panel("", lambda axes: _paint_all(axes, curves, looks))]
+    finals = [_last(curve) / value_scale(metric) for curve in curves]
     caption = (
         f"{capital(metric_words(metric))} over the course of training: mean over seeds; band: their middle 80%."
-        f" The means end {range_text(metric, shown, ends)}.{shown_note(table, cells)}"
+        f" The means end {range_text(metric, names, finals)}."
     )
-    said = [f"{name}: {format_value(metric, end)}" for name, end in zip(shown, ends, strict=True)]
+    said = [f"{name}: {format_value(metric, end)}" for name, end in zip(names, finals, strict=True)]
     alt = f"Curves of the {metric_words(metric)}. The means end at: {'; '.join(said)}"
-    data = pd.concat(
-        [
-            pd.DataFrame({"cell": table.cells[c], "metric": metric, x_label: curve.x}).assign(
-                **{part: getattr(curve, part) / value_scale(metric) for part in ("mean", "low", "high")}
-            )
-            for c, curve in curves.items()
-        ],
-        ignore_index=True,
-    )
-    return draw_panels(panels, frame, legend, "gap-course", (alt, caption), data)
+    parts = [
+        pd.DataFrame({"cell": name, "metric": metric, x_label: curve.x}).assign(
+            **{part: getattr(curve, part) / value_scale(metric) for part in ("mean", "low", "high")}
+        )
+        for name, curve in zip(table.cells, curves, strict=True)
+    ]
+    data = pd.concat(parts, ignore_index=True)
+    return draw_panels(panels, frame, list(zip(names, looks, strict=True)), "gap-course", (alt, caption), data)
 
 
 def _unit_label(metric: str) -> str:

@@ -99,13 +99,13 @@ def _paint_cell(
         axes.add_patch(Rectangle((left, top), width, height, facecolor=color, alpha=strength, linewidth=0))
     shown = row["low"] > 0 or row["high"] < 0
     frame = {"edgecolor": INK if shown else GRID, "linewidth": 1.6 if shown else 0.7}
-    axes.add_patch(Rectangle((left, top), width, height, fill=False, linestyle="-" if diagonal else "-", **frame))
+    axes.add_patch(Rectangle((left, top), width, height, fill=False, **frame))
     digits = effect_digits(metric, row["low"], row["high"])
     effect, ends = (
         format_effect(metric, row["effect"], digits), format_effects(metric, row["low"], row["high"], digits),
     )  # fmt: skip
     weight = "bold" if diagonal else "normal"
-    lines = [ends] if wide else [part for part in ends.replace(", ", ",\n").split("\n")]
+    lines = [ends] if wide else ends.replace(", ", ",\n").split("\n")
     step = height / (len(lines) + 1)
     axes.text(middle, top + step * 0.55, effect, ha="center", va="center", fontsize=FONT_SIZE, fontweight=weight)
     for i, line in enumerate(lines):

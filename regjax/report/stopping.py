@@ -30,7 +30,7 @@ def make_section(table: Table) -> Extra | None:
     sentence = f"{stopped} of {done} runs that did not diverge stopped early."
     if frame["saved"].notna().any():
         sentence += (
-            f" They and the others together took {format_share(1 - float(frame['saved'].mean()))} of the updates of full"
+            f" All together took {format_share(round(1 - float(frame['saved'].mean()), 3))} of the updates of full"
             " runs: trained one by one, that is the share of the time; here runs that differ in stopping only share one"
             " training."
         )
@@ -101,7 +101,7 @@ def draw_stops(table: Table, frame: pd.DataFrame) -> Drawing:
         f" the end), over {label}s. {said[0] if len(said) == 1 else _spread(frame, scale, label)}"
         f"{f' In {left} other cells no run stopped.' if left else ''}{part}"
     )
-    names_of = {cell: name for cell, name in enumerate(table.cells)}
+    names_of = dict(enumerate(table.cells))
     data = frame.assign(cell=frame["cell"].map(names_of))
     ends = padded([0.0, *numbers])
     return draw_rows(
@@ -115,6 +115,6 @@ def _spread(frame: pd.DataFrame, scale: int, label: str) -> str:
     medians = early.groupby("cell")["stopped"].median() / scale
     gaps = (early["end"] - early["best"]) / scale
     return (
-        f"The median stop of a cell lies between {label} {medians.min():g} and {medians.max():g}, a run's best evaluation"
-        f" {gaps.median():g} {label}s before its stop (median)."
+        f"The median stop of a cell lies between {label} {medians.min():g} and {medians.max():g}, a run's best"
+        f" evaluation {gaps.median():g} {label}s before its stop (median)."
     )

@@ -1,5 +1,6 @@
 """The section on calibration: reliability of every cell, calibration error, likelihood and Brier score."""
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,7 +80,7 @@ def draw_reliability(table: Table, found: Calibration) -> Drawing:
             curve["confidence"], curve["right"], color=look.color, marker=look.marker, markersize=3, linewidth=1.4
         )
 
-    panels = [Panel(names[c] if len(cells) > 1 else "", lambda axes, c=c: paint(axes, c)) for c in cells]
+    panels = [Panel(names[c] if len(cells) > 1 else "", functools.partial(paint, cell=c)) for c in cells]
     legend = [("the cell; straight line: calibrated", look), *([("the baseline", ghost)] if len(cells) > 1 else [])]
     frame = Frame(padded([low, 1.0], 0.03), padded([low, 1.0], 0.03), "confidence", "share right", 125.0)
     means = [_mean(found.ece[c]) for c in cells]

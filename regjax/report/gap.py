@@ -14,7 +14,7 @@ from regjax.report.extra import Extra
 from regjax.report.gallery import epoch_axis, held_curves, short_names, shown_cells, shown_note
 from regjax.report.panels import Frame, Panel, draw_panels
 from regjax.report.rows import capital, draw_means, effects_grid, range_text
-from regjax.report.tables import state_words
+from regjax.report.tables import Grid, state_words
 from regjax.report.words import effect_unit, format_value, metric_words, value_scale
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def make_section(table: Table) -> Extra | None:
     name = metric_words(f"test.{metric.rpartition('.')[2]}").removeprefix("test ")
     sentence = f"By how much {name} is worse on test examples than on training examples: the larger, the more a network"
     sentence += " learned by heart. A regularizer may narrow the gap and still not help, by fitting the training worse."
-    grids = ()
+    grids: tuple[Grid, ...] = ()
     if table.plan["contrasts"]:
         effects = paired_effects(table, values, metric, MOST_ROWS)
         grids = (effects_grid(effects, "Exploratory effects on the gap"),)

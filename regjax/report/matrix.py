@@ -98,8 +98,8 @@ def _paint_cell(
         strength = STRONGEST * abs(row["effect"]) / largest
         axes.add_patch(Rectangle((left, top), width, height, facecolor=color, alpha=strength, linewidth=0))
     shown = row["low"] > 0 or row["high"] < 0
-    frame = {"edgecolor": INK if shown else GRID, "linewidth": 1.6 if shown else 0.7}
-    axes.add_patch(Rectangle((left, top), width, height, fill=False, **frame))
+    edge, thick = (INK, 1.6) if shown else (GRID, 0.7)
+    axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=edge, linewidth=thick))
     digits = effect_digits(metric, row["low"], row["high"])
     effect, ends = (
         format_effect(metric, row["effect"], digits), format_effects(metric, row["low"], row["high"], digits),
@@ -124,10 +124,10 @@ def _caption(frame: pd.DataFrame, metric: str, where: str) -> str:
         " it, with 95% intervals. Blue is above 0, orange below; a dark frame marks an interval that leaves 0 out."
     )
     if len(pairs):
-        strongest = pairs.loc[pairs["effect"].abs().idxmax()] if pairs["effect"].notna().any() else None
         parts.append(f"Of {count(len(pairs), 'interaction')} {int(apart.sum())} leave 0 out.")
-        if strongest is not None:
-            parts.append(f"The largest is {strongest['contrast']}: {_text(metric, strongest.to_dict())}.")
+    if pairs["effect"].notna().any():
+        strongest = max(pairs.dropna(subset="effect").to_dict("records"), key=lambda row: abs(row["effect"]))
+        parts.append(f"The largest is {strongest['contrast']}: {_text(metric, strongest)}.")
     family = int(frame["confirmatory"].sum())
     if family == len(frame):
         parts.append("All are confirmatory: their intervals hold together.")

@@ -52,7 +52,7 @@ def draw_panels(
     """
     across = min(len(panels), 2)
     rows = -(-len(panels) // across)
-    titles = [wrap_label(panel.title, TITLE_CHARACTERS if across > 1 else LEGEND_CHARACTERS, 2) for panel in panels]
+    titles = [wrap_label(panel.title, TITLE_CHARACTERS if across > 1 else LEGEND_CHARACTERS, 3) for panel in panels]
     head = LINE * max(len(lines) for lines in titles) + 4 if any(panel.title for panel in panels) else 6.0
     top, foot = LINE * len(legend) + (8 if legend else 0), 34.0
     total = top + rows * (head + frame.height + 20) + foot - 16

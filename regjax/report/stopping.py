@@ -90,8 +90,8 @@ def draw_stops(table: Table, frame: pd.DataFrame) -> Drawing:
         axes.hlines(heights, best, end, color=SOFT, linewidth=0.6, alpha=0.5)
         axes.plot(end[early], heights[early], color=look.color, marker="o", markersize=4.2, linestyle="none")
         axes.plot(end[~early], heights[~early], color=SOFT, marker="|", markersize=6, linestyle="none")
-        hollow = {"markerfacecolor": PAPER, "markeredgecolor": INK, "markeredgewidth": 0.8}
-        axes.plot(best, heights, marker="o", markersize=3.4, linestyle="none", **hollow)
+        (hollow,) = axes.plot(best, heights, marker="o", markersize=3.4, linestyle="none", color=INK)
+        hollow.set(markerfacecolor=PAPER, markeredgewidth=0.8)
 
     many = len(cells) < len(stops)
     part = shown_note(table, shown_cells(table)) if many else ""

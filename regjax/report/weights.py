@@ -1,5 +1,6 @@
 """The section on weights: how large they are in every cell, and which share of each layer is exactly zero."""
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from regjax.analysis.table import Table
 from regjax.analysis.weights import read_weights
 from regjax.report.curves import MOST_TOGETHER
-from regjax.report.drawing import PALETTE, SOFT, Drawing, Look, cell_look
+from regjax.report.drawing import FONT_SIZE, PALETTE, SOFT, Drawing, Look, cell_look
 from regjax.report.extra import Extra
 from regjax.report.gallery import short_names, shown_cells, shown_note
 from regjax.report.panels import Frame, Panel, draw_panels
@@ -69,13 +70,14 @@ def weight_shares(frame: pd.DataFrame, num_cells: int) -> tuple[np.ndarray, np.n
     """
     bins = len(frame["counts"].iloc[0])
     shares, zeros = np.full((num_cells, bins), np.nan), np.full(num_cells, np.nan)
-    for cell, rows in frame.groupby("cell"):
+    for cell in sorted(set(frame["cell"])):
+        rows = frame[frame["cell"] == cell]
         counts = np.stack(rows["counts"].to_list()).astype(float)
         # A run's layers count as one network.
         whole = pd.DataFrame(counts).groupby(rows["run"].to_numpy()).sum()
         sums = rows.groupby("run")[["num", "zeros"]].sum().loc[whole.index]
-        shares[int(cell)] = (whole.to_numpy() / sums[["num"]].to_numpy()).mean(axis=0)
-        zeros[int(cell)] = (sums["zeros"] / sums["num"]).mean()
+        shares[cell] = (whole.to_numpy() / sums[["num"]].to_numpy()).mean(axis=0)
+        zeros[cell] = (sums["zeros"] / sums["num"]).mean()
     return shares, zeros
 
 
@@ -104,12 +106,12 @@ def draw_weights(table: Table, frame: pd.DataFrame) -> Drawing:
     else:
         look, ghost = Look(PALETTE[0], (), "", ""), Look(SOFT, (1.0, 1.0), "", "")
         legend = [("the cell", look), ("the baseline", ghost)]
-        panels = [
-            Panel(
-                f"{names[c]}: {exact[c]}", lambda axes, c=c: paint(axes, [0, c] if c else [0], [ghost, look][not c :])
-            )
-            for c in cells
-        ]
+
+        def paint_one(axes: "Axes", cell: int) -> None:
+            paint(axes, [0, cell] if cell else [0], [ghost, look] if cell else [look])
+            axes.text(0.03, 0.96, exact[cell], transform=axes.transAxes, va="top", fontsize=FONT_SIZE - 1)
+
+        panels = [Panel(names[c], functools.partial(paint_one, cell=c)) for c in cells]
     said = "; ".join(f"{names[c]}: mean size 10^{size[c]:.2f}, {exact[c]}" for c in cells)
     caption = (
         f"Share of weights by size, in bins of a quarter of a decade: mean over seeds.{_smallest(names, cells, size)}"

@@ -10,7 +10,7 @@ from regjax.report.drawing import INK, PAPER, SOFT, Drawing, cell_look, padded
 from regjax.report.extra import Extra
 from regjax.report.gallery import epoch_axis, short_names, shown_cells, shown_note
 from regjax.report.rows import draw_rows
-from regjax.report.words import format_share
+from regjax.report.words import count, format_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,10 +96,11 @@ def draw_stops(table: Table, frame: pd.DataFrame) -> Drawing:
     many = len(cells) < len(stops)
     part = shown_note(table, shown_cells(table)) if many else ""
     left = len(table.cells) - len(stops)
+    numbers_said = f"{said[0]}." if len(said) == 1 else _spread(frame, scale, label)
+    others = f" In {count(left, 'other cell')} no run stopped." if left else ""
     caption = (
         f"Every line is a run: from its best evaluation (hollow) to its early stop (filled; a bar where it went on to"
-        f" the end), over {label}s. {said[0] if len(said) == 1 else _spread(frame, scale, label)}"
-        f"{f' In {left} other cells no run stopped.' if left else ''}{part}"
+        f" the end), over {label}s. {numbers_said}{others}{part}"
     )
     names_of = dict(enumerate(table.cells))
     data = frame.assign(cell=frame["cell"].map(names_of))

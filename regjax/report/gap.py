@@ -69,7 +69,7 @@ def draw_course(table: Table, metric: str) -> Drawing:
     x_label, scale = epoch_axis(table)
     steps, values = held_curves(table, metric)
     names = short_names(table.plan)
-    looks = [cell_look(cell) for cell in range(len(names))]
+    looks = [cell_look(cell)._replace(marker="") for cell in range(len(names))]
     curves = [summarize_curve(steps / scale, runs, metric, MOST_POINTS) for runs in values]
     last = max(float(steps[-1]) / scale, 1e-9)
     ends = [x for c in curves for part in (c.low, c.high) for x in part[c.x >= SETTLED * last]]

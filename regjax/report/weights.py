@@ -101,7 +101,7 @@ def draw_weights(table: Table, frame: pd.DataFrame) -> Drawing:
             axes.plot(centres, 100 * shares[cell], color=look.color, linewidth=1.6, linestyle=style)
 
     if together:
-        legend = [(f"{names[c]}: {exact[c]}", cell_look(c)) for c in cells]
+        legend = [(f"{names[c]}: {exact[c]}", cell_look(c)._replace(marker="")) for c in cells]
         panels = [Panel("", lambda axes: paint(axes, cells, [cell_look(c) for c in cells]))]
     else:
         look, ghost = Look(PALETTE[0], (), "", ""), Look(SOFT, (1.0, 1.0), "", "")

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 from report_folders import HOSTILE, make_plan, save_folder
 from studies import tiny
 

@@ -8,6 +8,7 @@ from typing import Any
 from regjax.config.datasets import Data
 from regjax.config.designs import (
     SEVERAL,
+    SPACES,
     default_family,
     find_design_problems,
     find_family_problems,
@@ -19,8 +20,11 @@ from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_ce
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import (
     MOST_WEIGHTS,
+    SPACE_FILLING,
+    Drawn,
     count_cells,
     count_contrasts,
+    draw_levels,
     make_cells,
     make_contrasts,
     make_levels,
@@ -42,6 +46,8 @@ def resolve_defaults(found: Found) -> dict[str, Any]:
         made["data"] = made["data"].fill()
     if {"data", "seeds", "factors", "fixed"} <= set(made) and not made["seeds"].vary:
         made["seeds"] = made["seeds"].model_copy(update={"vary": _default_streams(made)})
+    if {"design", "factors"} <= set(made):
+        made["factors"] = _draw_factors(made["design"], made["factors"])
     if {"design", "factors", "contrasts"} <= set(made):
         made["design"] = _fill_design(made["design"], made["factors"], made["contrasts"])
     return made
@@ -69,6 +75,16 @@ def _has_subset(found: Found) -> bool:
     return found["data"].train_size is not None or any("data.train_size" in found[key] for key in ("factors", "fixed"))
 
 
+def _draw_factors(design: Design, factors: Mapping[str, tuple]) -> dict[str, tuple]:
+    """Return the factors with the levels of ranges drawn, where the design draws them."""
+    if design.kind not in SPACE_FILLING or not design.points:
+        return dict(factors)
+    return {
+        path: draw_levels(design, path, levels.span) if isinstance(levels, Drawn) else levels
+        for path, levels in factors.items()
+    }
+
+
 def _fill_design(design: Design, factors: Mapping[str, tuple], contrasts: tuple[Contrast, ...]) -> Design:
     """Return the design with its family and headline: declared contrasts take the place of a family not given."""
     family = design.family
@@ -76,7 +92,8 @@ def _fill_design(design: Design, factors: Mapping[str, tuple], contrasts: tuple[
         family = () if contrasts else default_family(design, factors)
     headline = design.headline
     if "headline" not in design.model_fields_set:
-        headline = next((k for k in family if k in ("simple", "main")), "simple") if family else "declared"
+        known = ("simple", "main", "slope")
+        headline = next((kind for kind in family if kind in known), "simple") if family else "declared"
     return design.model_copy(update={"family": family, "headline": headline})
 
 
@@ -198,6 +215,8 @@ def check_design(design: Design, factors: Found, contrasts: tuple[Contrast, ...]
         yield Problem("design.family", "an empty list", "a kind of contrast, or declared [[contrasts]]")
     elif design.headline == "main" and not has_averages(design, factors) and not wrong:
         yield Problem("design.headline", '"main"', '"simple"', f"main {SEVERAL}")
+    elif design.headline == "slope" and design.kind not in SPACE_FILLING and not wrong:
+        yield Problem("design.headline", '"slope"', '"simple" or "main"', f"slopes are of {SPACES}")
     elif design.headline == "declared" and not contrasts:
         yield Problem("design.headline", '"declared"', '"simple" or "main"', "the study declares no [[contrasts]]")
 

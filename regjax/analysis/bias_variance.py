@@ -60,7 +60,7 @@ def make_bias_variance(
     Returns:
       Columns cell, loss, source ("disjoint parts", "bootstrap", "subsets" or "optimisation"), n (networks of a split),
       units (splits that are averaged: permutations), risk, bias (of squared loss bias^2), variance, unbiased and biased
-      (of 0-1 loss); bias_low, bias_high, bias_effect (the cell less the reference), bias_effect_low, bias_effect_high, the
+      (of 0-1 loss); bias_low, bias_high, bias_effect (less the reference cell), bias_effect_low, bias_effect_high, the
       same of variance; verdict (see `judge_trade`) and left_out (seeds not used: not done or diverged in some cell).
       Where the design has no reference cell the changes are NaN and the verdicts "".
       Ends of 95% intervals are NaN for one permutation, below 3 seeds, and for 0-1 loss without permutations.

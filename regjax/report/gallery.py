@@ -45,7 +45,7 @@ def make_effect_plot(effects: pd.DataFrame, plan: Mapping[str, Any]) -> Drawing 
 
 
 def shown_cells(table: Table) -> list[int]:
-    """Return the cells that figures show: all up to 32, else the baseline if any, marked ones, and the best by the mean."""
+    """Return the cells that figures show: all up to 32, else a baseline, marked ones, and the best by the mean."""
     num_cells = len(table.cells)
     if num_cells <= MOST_CELLS:
         return list(range(num_cells))

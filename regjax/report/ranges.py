@@ -48,9 +48,7 @@ def make_section(table: Table) -> Extra | None:
 def _fit_sentence(table: Table, fit: Fit | None) -> str:
     number = len(drawn_places(table.plan))
     if fit is None:
-        return (
-            "No seed has a value in every drawn cell, so there are no slopes: see which runs diverged or are missing."
-        )
+        return "No seed has a value in every drawn cell, so there are no slopes: runs diverged or are missing."
     share = "the means of the cells are equal" if np.isnan(fit.r2) else (
         f"straight lines explain {format_share(round(fit.r2, 3))} of the variance of the {number} cell means"
         f" (adjusted for their number: {format_share(round(fit.adjusted, 3))})"

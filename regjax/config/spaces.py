@@ -46,13 +46,14 @@ def find_drawing_problems(design: Design, factors: Factors) -> Problems:
         expected = f"at least {num_slopes + 2}: slopes of the factors and two more"
         yield Problem("design.points", show(points), expected, hint)
         return
-    expected = "another design.draw, or more points"
     same = points + len(design.and_also) - len(make_rows(design, axes))
     if same:
         hint = "seeds replicate; of few combinations take all"
+        expected = "cells that differ: fewer points, or another design.draw"
         yield Problem("design.points", f"{points} points of which {same} repeat a cell", expected, hint)
         return
     cells = make_levels(design, factors)[drawn_cells(design)]
     codes = [code.values for code in slope_codes(axes, cells)]
     if np.linalg.matrix_rank(model_matrix(codes, len(cells))) <= num_slopes:
-        yield Problem("design.points", f"{points} points that do not tell the factors apart", expected)
+        yield Problem("design.points", f"{points} points that do not tell the factors apart",
+                      "more points, or another design.draw")  # fmt: skip

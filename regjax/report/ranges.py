@@ -53,10 +53,11 @@ def _fit_sentence(table: Table, fit: Fit | None) -> str:
         f"straight lines explain {format_share(round(fit.r2, 3))} of the variance of the {number} cell means"
         f" (adjusted for their number: {format_share(round(fit.adjusted, 3))})"
     )  # fmt: skip
+    seeds = f"the {fit.seeds} of {count(len(table.seeds), 'seed')} that have all drawn cells"
     return (
-        f"Exploratory: over {count(fit.seeds, 'seed')} with all drawn cells, {share}. The rest is curvature, factors"
-        " that depend on each other, and luck of the seeds. Where the share is small, a slope says little about single"
-        " levels. Slopes, their intervals and p-values are about these cells."
+        f"Exploratory: over {seeds}, {share}. The rest is curvature, factors that depend on each other, and luck of the"
+        " seeds. Where the share is small, a slope says little about single levels. Slopes, their intervals and p-values"
+        " are about these cells."
     )
 
 
@@ -141,7 +142,7 @@ def _draw_factor(table: Table, fit: Fit | None, factor: dict[str, Any], name: st
 
     def paint(figure: Any) -> None:
         axes = figure.add_axes((0.2, 0.22, 0.77, 0.74))
-        room = 0.06 * (low_high[1] - low_high[0])
+        room = (0.06 if path in table.plan["design"]["ranges"] else 0.25) * (low_high[1] - low_high[0])
         axes.set(xlim=(low_high[0] - room, low_high[1] + room), ylim=(bottom, top))
         axes.grid(axis="y", color=GRID)
         axes.vlines(x, numbers[:, 1], numbers[:, 2], color=SOFT, linewidth=0.9)
@@ -158,10 +159,10 @@ def _draw_factor(table: Table, fit: Fit | None, factor: dict[str, Any], name: st
         f"{format_setting(table.plan['cells'][row['index']]['levels'][path])}: {format_value(metric, row['mean'])}"
         for row in frame.to_dict("records")
     )
-    caption = f"{path}." if not first else (
-        f"{path}: every dot is the mean over seeds of a drawn cell, with its 95% interval; the other factors vary from"
-        " dot to dot. Line: the fitted slope, the other factors at their means."
-    )  # fmt: skip
+    caption = f"Means of the drawn cells by {path}."
+    if first:
+        caption += " Every dot is a cell with its 95% interval; the other factors vary from dot to dot. Line: the"
+        caption += " fitted slope, the other factors at their means."
     data = pd.DataFrame(
         {
             "cell": frame["cell"],

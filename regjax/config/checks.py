@@ -16,15 +16,13 @@ from regjax.config.designs import (
 )
 from regjax.config.idle import check_idle, check_left_out
 from regjax.config.problems import ConfigError, Problem, dotted, show
+from regjax.config.spaces import draw_factors
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import (
     MOST_WEIGHTS,
-    SPACE_FILLING,
-    Drawn,
     count_cells,
     count_contrasts,
-    draw_levels,
     make_cells,
     make_contrasts,
     make_levels,
@@ -47,7 +45,7 @@ def resolve_defaults(found: Found) -> dict[str, Any]:
     if {"data", "seeds", "factors", "fixed"} <= set(made) and not made["seeds"].vary:
         made["seeds"] = made["seeds"].model_copy(update={"vary": _default_streams(made)})
     if {"design", "factors"} <= set(made):
-        made["factors"] = _draw_factors(made["design"], made["factors"])
+        made["factors"] = draw_factors(made["design"], made["factors"])
     if {"design", "factors", "contrasts"} <= set(made):
         made["design"] = _fill_design(made["design"], made["factors"], made["contrasts"])
     return made
@@ -73,16 +71,6 @@ def _has_subset(found: Found) -> bool:
     if found["seeds"].replicates is not None:
         return True
     return found["data"].train_size is not None or any("data.train_size" in found[key] for key in ("factors", "fixed"))
-
-
-def _draw_factors(design: Design, factors: Mapping[str, tuple]) -> dict[str, tuple]:
-    """Return the factors with the levels of ranges drawn, where the design draws them."""
-    if design.kind not in SPACE_FILLING or not design.points:
-        return dict(factors)
-    return {
-        path: draw_levels(design, path, levels.span) if isinstance(levels, Drawn) else levels
-        for path, levels in factors.items()
-    }
 
 
 def _fill_design(design: Design, factors: Mapping[str, tuple], contrasts: tuple[Contrast, ...]) -> Design:

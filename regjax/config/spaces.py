@@ -1,4 +1,4 @@
-"""Checks of designs whose cells are drawn from ranges."""
+"""Designs whose cells are drawn from ranges: the levels of the factors, and what is wrong with them."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,11 +6,21 @@ import numpy as np
 
 from regjax.config.problems import Problem, dotted, show
 from regjax.config.tables import Design
-from regjax.design import SPACE_FILLING, Drawn, make_axes, make_levels, make_rows
+from regjax.design import SPACE_FILLING, Drawn, draw_levels, make_axes, make_levels, make_rows
 from regjax.design.slopes import drawn_cells, model_matrix, slope_codes
 
 Factors = Mapping[str, tuple]
 Problems = Iterator[Problem]
+
+
+def draw_factors(design: Design, factors: Factors) -> dict[str, tuple]:
+    """Return the factors with the levels of ranges drawn, where the design draws them."""
+    if design.kind not in SPACE_FILLING or not design.points:
+        return dict(factors)
+    return {
+        path: draw_levels(design, path, levels.span) if isinstance(levels, Drawn) else levels
+        for path, levels in factors.items()
+    }
 
 
 def find_range_problems(design: Design, factors: Factors) -> Problems:

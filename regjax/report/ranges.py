@@ -56,8 +56,8 @@ def _fit_sentence(table: Table, fit: Fit | None) -> str:
     seeds = f"the {fit.seeds} of {count(len(table.seeds), 'seed')} that have all drawn cells"
     return (
         f"Exploratory: over {seeds}, {share}. The rest is curvature, factors that depend on each other, and luck of the"
-        " seeds. Where the share is small, a slope says little about single levels. Slopes, their intervals and p-values"
-        " are about these cells."
+        " seeds. Where the share is small, a slope says little about single levels. Slopes, their intervals and"
+        " p-values are about these cells."
     )
 
 

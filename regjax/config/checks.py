@@ -21,6 +21,7 @@ from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_ce
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import (
     MOST_WEIGHTS,
+    SPACE_FILLING,
     count_cells,
     count_contrasts,
     make_cells,

@@ -10,7 +10,7 @@ from regjax.analysis.bias_variance import is_regression
 from regjax.analysis.calibration import NUM_BINS, Calibration, calibrate
 from regjax.analysis.gap import paired_effects
 from regjax.analysis.predictions import stack_predictions
-from regjax.analysis.table import Table
+from regjax.analysis.table import Table, reference_cell
 from regjax.report.drawing import PALETTE, SOFT, Drawing, Look, padded
 from regjax.report.extra import Extra
 from regjax.report.gallery import short_names, shown_cells, shown_note
@@ -68,20 +68,29 @@ def draw_reliability(table: Table, found: Calibration) -> Drawing:
     curves = {c: _curve(found.confidence[c], found.right[c]) for c in cells}
     low = min((float(curve[["confidence", "low"]].min().min()) for curve in curves.values() if len(curve)), default=0.0)
     low = max(0.0, np.floor(10 * low) / 10)
-    base, ghost, look = curves[0], Look(SOFT, (1.0, 1.0), "", ""), Look(PALETTE[0], (), "o", "")
+    base, ghost, look = reference_cell(table.plan), Look(SOFT, (1.0, 1.0), "", ""), Look(PALETTE[0], (), "o", "")
 
     def paint(axes: "Axes", cell: int) -> None:
         axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.8)
         curve = curves[cell]
-        if cell != 0:
-            axes.plot(base["confidence"], base["right"], color=SOFT, linestyle=(0, ghost.dashes), linewidth=1.4)
+        if base is not None and cell != base:
+            axes.plot(
+                curves[base]["confidence"],
+                curves[base]["right"],
+                color=SOFT,
+                linestyle=(0, ghost.dashes),
+                linewidth=1.4,
+            )
         axes.fill_between(curve["confidence"], curve["low"], curve["high"], color=look.color, alpha=0.18, linewidth=0)
         axes.plot(
             curve["confidence"], curve["right"], color=look.color, marker=look.marker, markersize=3, linewidth=1.4
         )
 
     panels = [Panel(names[c] if len(cells) > 1 else "", functools.partial(paint, cell=c)) for c in cells]
-    legend = [("the cell; straight line: calibrated", look), *([("the baseline", ghost)] if len(cells) > 1 else [])]
+    legend = [
+        ("the cell; straight line: calibrated", look),
+        *([("the baseline", ghost)] if base is not None and len(cells) > 1 else []),
+    ]
     frame = Frame(padded([low, 1.0], 0.03), padded([low, 1.0], 0.03), "confidence", "share right", 125.0)
     means = [_mean(found.ece[c]) for c in cells]
     shown = [names[c] for c in cells]

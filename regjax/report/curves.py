@@ -233,32 +233,35 @@ def draw_multiples(
     metrics: Mapping[str, np.ndarray],
     cells: Sequence[tuple[int, str]],
     name: str,
+    base: int | None = 0,
 ) -> tuple[list[Drawing], str]:
     """Return one small panel per cell, all on one scale, and the title of that scale.
 
-    Each shows the cell in colour, on training examples dashed, over the held-out mean of the baseline, dotted in grey.
+    Each shows the cell in colour, on training examples dashed, over the held-out mean of a baseline, dotted in grey.
 
     Args:
       x: [T] steps or epochs.
       metrics: {metric: [cell, seed, T]}, held-out first and then the same on training examples where there is any.
-      cells: index and title of the cells shown; index 0 is the baseline.
+      cells: index and title of the cells shown.
       name: prefix of the panels' ids.
+      base: index of the baseline, None for none.
     """
     first, paired = next(iter(metrics)), len(metrics) > 1
     ghost = Look(SOFT, (1.0, 1.0), "o", "")
     looks = dict(zip(metrics, (Look(PALETTE[0], (), "o", ""), Look(PALETTE[1], TRAIN_DASHES, "s", "")), strict=False))
-    indices = list(dict.fromkeys([0, *(index for index, _ in cells)]))
+    indices = list(dict.fromkeys([*([] if base is None else [base]), *(index for index, _ in cells)]))
     curves = {
         metric: {c: summarize_curve(x, values[c], metric, MOST_POINTS_SMALL) for c in indices}
         for metric, values in metrics.items()
     }
     listed = [curve for metric in metrics for curve in curves[metric].values()]
     axis = make_axis(first, listed, "", None, beside=len(indices) if paired else 0)
-    # The baseline's own band would hide the cell's: its mean is enough to compare with.
-    base = curves[first][0]._replace(low=curves[first][0].mean, high=curves[first][0].mean)
     drawings = []
     for index, title in cells:
         lines = [Line(title, metric, curves[metric][index], looks[metric]) for metric in reversed(list(metrics))]
-        shown = [Line("baseline", first, base, ghost), *lines] if index else lines
-        drawings.append(draw_panel(axis, shown, f"{name}{index}", title, (190.0, 130.0)))
+        if base is not None and index != base:
+            # The baseline's own band would hide the cell's: its mean is enough to compare with.
+            mean = curves[first][base].mean
+            lines.insert(0, Line("baseline", first, curves[first][base]._replace(low=mean, high=mean), ghost))
+        drawings.append(draw_panel(axis, lines, f"{name}{index}", title, (190.0, 130.0)))
     return drawings, panel_title(axis, paired)

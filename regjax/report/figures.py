@@ -183,12 +183,19 @@ def make_strips(names: Sequence[str], values: np.ndarray, markers: Sequence[dict
     ]
 
 
-def draw_strips(strips: Sequence[Strip], metric: str, state: str) -> Drawing:
+def draw_strips(strips: Sequence[Strip], metric: str, state: str, base: int | None = 0) -> Drawing:
     """Return the strip plot: runs as dots, means as bars, published numbers as diamonds; pairs joined up to 8 cells.
 
     Two cells are joined by a line per seed; of more, every dot has a line from where the baseline's run of its seed is.
+
+    Args:
+      strips: from `make_strips`.
+      metric, state: what is shown, and when.
+      base: index of the baseline's cell, None where there is none.
     """
-    two, joined = len(strips) == 2, 2 < len(strips) <= MOST_PAIRED_STRIPS and strips[0].cell == 0
+    two = len(strips) == 2
+    reference = next((strip for strip in strips if strip.cell == base), None)
+    joined = 2 < len(strips) <= MOST_PAIRED_STRIPS and reference is not None
     labels = [wrap_label(strip.name, 48) for strip in strips]
     band = 46.0 if two else 34.0 if joined else 22.0
     heights = [LINE * (len(lines) + len(strip.markers)) + band for lines, strip in zip(labels, strips, strict=True)]
@@ -208,8 +215,8 @@ def draw_strips(strips: Sequence[Strip], metric: str, state: str) -> Drawing:
             axes.axhline(float(top), color=GRID, linewidth=0.7)
             for i, line in enumerate(lines):
                 axes.text(low, float(top) + LINE * (i + 0.9), line, fontsize=FONT_SIZE - 0.5)
-            if joined and strip.cell != 0:
-                _paint_shifts(axes, strips[0], strip, middle, band)
+            if joined and reference is not None and strip is not reference:
+                _paint_shifts(axes, reference, strip, middle, band)
             _paint_strip(axes, strip, middle, band, metric)
         set_ticks(axes, "x", *nice_ticks(low, high))
         axes.set_yticks([])

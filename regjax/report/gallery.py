@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from regjax.analysis.effects import describe_cells, good_sign
-from regjax.analysis.table import Table, at_label, curves, state_values
+from regjax.analysis.table import Table, at_label, curves, reference_cell, state_values
 from regjax.metrics import SPLITS
 from regjax.report.curves import MOST_PAIRED, MOST_TOGETHER, draw_multiples, draw_together
 from regjax.report.drawing import Drawing, cell_look
@@ -52,14 +52,17 @@ def shown_cells(table: Table, most: int = MOST_CELLS) -> list[int]:
     means = (good_sign(table.plan["primary"]["metric"]) or 1) * describe_cells(table)["mean"].to_numpy()
     best_first = np.argsort(np.where(np.isnan(means), np.inf, -means), kind="stable")
     marked = [marker["cell"] for marker in table.plan.get("markers") or []]
-    return sorted(list(dict.fromkeys([0, *marked, *best_first.tolist()]))[:most])
+    base = reference_cell(table.plan)
+    first = [] if base is None else [base]
+    return sorted(list(dict.fromkeys([*first, *marked, *best_first.tolist()]))[:most])
 
 
 def shown_note(table: Table, shown: Sequence[int]) -> str:
     """Return which cells a figure shows, "" where it shows all, with a space before it."""
     if len(shown) == len(table.cells):
         return ""
-    return f" Shown are {len(shown)} of {len(table.cells)} cells: the baseline and those with the best mean."
+    first = "" if reference_cell(table.plan) is None else "the baseline and "
+    return f" Shown are {len(shown)} of {len(table.cells)} cells: {first}those with the best mean."
 
 
 def make_strip_plot(table: Table) -> Drawing | None:
@@ -72,7 +75,7 @@ def make_strip_plot(table: Table) -> Drawing | None:
     names = table.cells if len(table.cells) <= MOST_TOGETHER else short_names(table.plan)
     strips = make_strips(names, values, table.plan.get("markers") or [], primary["metric"])
     state = state_words(at_label(primary["at"]))
-    return draw_strips([strips[cell] for cell in shown], primary["metric"], state)
+    return draw_strips([strips[cell] for cell in shown], primary["metric"], state, reference_cell(table.plan))
 
 
 def make_legend(table: Table) -> list[tuple[str, str, str]]:
@@ -174,8 +177,11 @@ def _overfitting(table: Table) -> str:
 
 
 def short_names(plan: Mapping[str, Any]) -> list[str]:
-    """Return every cell by what differs from the baseline, which full names of large designs bury."""
-    base = plan["cells"][0]["levels"]
+    """Return every cell by what differs from the baseline, which full names bury; without a baseline the full names."""
+    reference = reference_cell(plan)
+    if reference is None:
+        return [clean(cell["name"]) for cell in plan["cells"]]
+    base = plan["cells"][reference]["levels"]
     names = []
     for cell in plan["cells"]:
         differs = [f"{path}={format_setting(v)}" for path, v in cell["levels"].items() if v != base.get(path)]
@@ -186,17 +192,20 @@ def short_names(plan: Mapping[str, Any]) -> list[str]:
 def _small_groups(table: Table, pairs: Sequence[Sequence[str]], per_epoch: int, x_label: str) -> list[Group]:
     names, cells = short_names(table.plan), shown_cells(table)
     shown = [(cell, names[cell]) for cell in cells]
+    base = reference_cell(table.plan)
     train = ", orange and dashed on training examples" if any(len(pair) > 1 for pair in pairs) else ""
+    named = "" if base is None else ", named by what differs from the baseline"
+    dotted = "" if base is None else "; dotted: held-out mean of the baseline"
     caption = (
-        f"One panel per cell, named by what differs from the baseline, all on one scale, over {x_label}s. Line: mean"
-        f" over {count(len(table.seeds), 'seed')}{train}; band: their middle 80%; dotted: held-out mean of"
-        f" the baseline.{shown_note(table, cells)}{_overfitting(table)} {_curve_note(table)}"
+        f"One panel per cell{named}, all on one scale, over {x_label}s. Line: mean over"
+        f" {count(len(table.seeds), 'seed')}{train}; band: their middle 80%{dotted}.{shown_note(table, cells)}"
+        f"{_overfitting(table)} {_curve_note(table)}"
     )
     groups = []
     for i, pair in enumerate(pairs):
         x = curves(table, pair[0])[0] / per_epoch
         values = {metric: held_curves(table, metric)[1] for metric in pair}
-        panels, title = draw_multiples(x, values, shown, f"small{i}c")
+        panels, title = draw_multiples(x, values, shown, f"small{i}c", base)
         groups.append(Group(title, panels, f"The same for {title}." if i else caption))
     return groups
 

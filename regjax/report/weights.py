@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from regjax.analysis.table import Table
+from regjax.analysis.table import Table, reference_cell
 from regjax.analysis.weights import read_weights
 from regjax.report.curves import MOST_TOGETHER
 from regjax.report.drawing import FONT_SIZE, PALETTE, SOFT, Drawing, Look, cell_look
@@ -105,10 +105,13 @@ def draw_weights(table: Table, frame: pd.DataFrame) -> Drawing:
         panels = [Panel("", lambda axes: paint(axes, cells, [cell_look(c) for c in cells]))]
     else:
         look, ghost = Look(PALETTE[0], (), "", ""), Look(SOFT, (1.0, 1.0), "", "")
-        legend = [("the cell", look), ("the baseline", ghost)]
+        base = reference_cell(table.plan)
+        base = base if base in cells else None
+        legend = [("the cell", look), *([] if base is None else [("the baseline", ghost)])]
 
         def paint_one(axes: "Axes", cell: int) -> None:
-            paint(axes, [0, cell] if cell else [0], [ghost, look] if cell else [look])
+            below = [] if base is None or cell == base else [base]
+            paint(axes, [*below, cell], [ghost, look][1 - len(below) :])
             axes.text(0.03, 0.96, exact[cell], transform=axes.transAxes, va="top", fontsize=FONT_SIZE - 1)
 
         panels = [Panel(names[c], functools.partial(paint_one, cell=c)) for c in cells]

@@ -15,6 +15,7 @@ from regjax.config.designs import (
 )
 from regjax.config.idle import check_idle, check_left_out
 from regjax.config.problems import ConfigError, Problem, dotted, show
+from regjax.config.sources import check_source_runs, check_sources
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import (
@@ -42,6 +43,9 @@ def resolve_defaults(found: Found) -> dict[str, Any]:
         made["data"] = made["data"].fill()
     if {"data", "seeds", "factors", "fixed"} <= set(made) and not made["seeds"].vary:
         made["seeds"] = made["seeds"].model_copy(update={"vary": _default_streams(made)})
+    if {"measure", "seeds"} <= set(made) and (asked := made["measure"].sources) and not asked.streams:
+        filled = asked.model_copy(update={"streams": made["seeds"].vary})
+        made["measure"] = made["measure"].model_copy(update={"sources": filled})
     if {"design", "factors", "contrasts"} <= set(made):
         made["design"] = _fill_design(made["design"], made["factors"], made["contrasts"])
     return made
@@ -274,6 +278,8 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
     (("seeds", "data", "factors", "fixed", "tune", "parts"), check_seeds),
     (("seeds", "primary"), check_halfwidth),
     (("seeds", "measure"), check_replicates),
+    (("seeds", "measure"), check_sources),
+    (("design", "factors", "seeds", "measure"), check_source_runs),
     (("primary", "training"), check_times),
     (("task", "primary", "training"), check_task),
     (("factors", "fixed"), check_factors),

@@ -305,7 +305,11 @@ def preview(
             f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory; {promise_text(seeds.count, confirmatory)}",
             *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),
             *(f"note: {notice}" for notice in find_notices(plan, dataset)),
-            *([f"sources of variance: {extra} of the runs redraw one of {', '.join(sources.streams)}"] if sources else []),
+            *(
+                [f"sources of variance: {extra} of the runs redraw one of {', '.join(sources.streams)}"]
+                if sources
+                else []
+            ),
             *costs,
             f"in all about {format_seconds(seconds)}{alone}, if nothing stops early "
             "(some updates of each program were timed)",

@@ -1,7 +1,7 @@
 """Simulate shares of variance by stream and how often their 95% intervals hold the truth; print the tables of the docs.
 
-Worlds of four streams with standard normal draws: "additive" (0.8, 0.5, 0.3 and 0.14 times a draw), "skewed" (the same of
-standardized lognormal draws) and "interacting" (0.7 x1 x2 + 0.2 x1 + 0.6 x3 + 0.2 x4). A minute.
+Worlds of four streams with standard normal draws: "additive" (0.8, 0.5, 0.3 and 0.14 times a draw), "skewed" (the
+same of standardized lognormal draws) and "interacting" (0.7 x1 x2 + 0.2 x1 + 0.6 x3 + 0.2 x4). A minute.
 """
 
 import argparse
@@ -55,9 +55,8 @@ def simulate(world: World, num_seeds: int, trials: int, seed: int = 0) -> dict[s
     """Return per stream: coverage of both shares, mean and root mean squared error of the total, median width."""
     rng = np.random.default_rng(seed)
     found = [estimate(*draw(world, num_seeds // 2, rng)) for _ in range(trials)]
-    total, low, high, first_low, first_high = (
-        np.array([getattr(one, name) for one in found]) for name in ("total", "low", "high", "first_low", "first_high")
-    )
+    total, low, high = (np.array(part) for part in zip(*(one.total for one in found), strict=True))
+    _, first_low, first_high = (np.array(part) for part in zip(*(one.first for one in found), strict=True))
     return {
         "total": ((low <= world.total) & (world.total <= high)).mean(axis=0),
         "first": ((first_low <= world.first) & (world.first <= first_high)).mean(axis=0),

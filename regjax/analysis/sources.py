@@ -3,8 +3,8 @@
 Let y = f(x_1, ..., x_K) be the metric of a run, x_k the draws of stream k, independent of each other. Two shares of
 V = Var(y) belong to a stream:
 
-    first order  V_k / V = Var(E[y | x_k]) / V        what it does alone, on average over the others
-    total        T_k / V = E[Var(y | x_others)] / V   what is lost by holding it fixed: with all its interactions
+    first order  V_k / V = Var(E[y | x_k]) / V        what it does alone: so much less variance if it were held fixed
+    total        T_k / V = E[Var(y | x_others)] / V   variance of runs that differ in it alone, interactions included
 
 For seeds a, b let y_a, y_b be their runs, z_a the run with stream k of b and all others of a, z_b the other way round.
 With D_a = z_a - y_a and D_b = z_b - y_b,
@@ -13,12 +13,14 @@ With D_a = z_a - y_a and D_b = z_b - y_b,
 
 have these means, whatever f is; T_k - V_k = (D_a + D_b)^2 / 4 is never negative, and 0 in every pair where the stream
 does not interact. Pairs are independent of each other; a share is the ratio of two means over pairs. V is averaged
-over the streams, too. Intervals are Student's t with pairs - 1 degrees of freedom about the ratio, or for totals its
-logarithm, with the jackknife's standard error over pairs.
+over the streams, too. The interval of the total share, and that of the interactions' (T_k - V_k) / V, is Student's t
+with pairs - 1 degrees of freedom about the logarithm of the ratio, with the jackknife's standard error over pairs; that
+of the first-order share, their difference, is put together from both (Zou and Donner).
 
 References: Sobol', "Sensitivity estimates for nonlinear mathematical models" (1993); Jansen, "Analysis of variance
 designs for model output" (1999), for T_k; Saltelli et al., "Variance based sensitivity analysis of model output"
-(2010). Bouthillier et al., "Accounting for variance in machine learning benchmarks" (2021), for the question.
+(2010); Zou, Donner, "Construction of confidence limits about effect measures: a general approach" (2008), for the
+difference. Bouthillier et al., "Accounting for variance in machine learning benchmarks" (2021), for the question.
 Departure: seeds swap draws in pairs, so that y_a, y_b serve twice and neither mean nor variance is estimated apart.
 """
 
@@ -37,19 +39,27 @@ COLUMNS = ("cell", "stream", "metric", "at", "n", "total", "low", "high", "first
            "sd_all")  # fmt: skip
 
 
-class Shares(NamedTuple):
-    """Shares of the variance, arrays [stream]; `sd` of runs that differ in that stream alone, `sd_all` in all.
+class Ends(NamedTuple):
+    """Shares [stream] with the ends of their intervals; NaN where there is none."""
 
-    `n` is the number of pairs of seeds. Shares and their ends are cut to [0, 1]; NaN where there is none.
-    """
-
-    n: int
-    total: np.ndarray
+    share: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    first: np.ndarray
-    first_low: np.ndarray
-    first_high: np.ndarray
+
+    def cut(self) -> "Ends":
+        """Return the same within [0, 1], where shares lie."""
+        return Ends(*(np.clip(values, 0.0, 1.0) for values in self))
+
+
+class Shares(NamedTuple):
+    """Total and first-order shares of the variance, `num_pairs` of seeds.
+
+    `sd` [stream] is that of runs that differ in the stream alone, `sd_all` that of runs that differ in all.
+    """
+
+    num_pairs: int
+    total: Ends
+    first: Ends
     sd: np.ndarray
     sd_all: float
 
@@ -75,14 +85,14 @@ def make_sources(table: Table, at: At | None = None, metric: str | None = None) 
     values, swapped = state_values(table, metric, at), state_values(load_swapped(table), metric, at)
     pairs = np.array([[table.seeds.index(seed) for seed in pair] for pair in asked["pairs"]]).reshape(-1, 2)
     swapped = swapped.reshape(len(asked["streams"]), len(table.cells), -1)
-    rows = []
+    frames = []
     for index, cell in enumerate(table.cells if asked["cells"] == "all" else table.cells[:1]):
         found = estimate(values[index][pairs], swapped[:, index][:, pairs])
-        head = {"cell": cell, "metric": metric, "at": at_label(at), "n": found.n, "sd_all": found.sd_all}
-        for k, stream in enumerate(asked["streams"]):
-            numbers = {name: value[k] for name, value in found._asdict().items() if isinstance(value, np.ndarray)}
-            rows.append({**head, "stream": stream, **numbers})
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        frame = pd.DataFrame({"stream": asked["streams"], "sd": found.sd, "sd_all": found.sd_all})
+        frame["total"], frame["low"], frame["high"] = found.total
+        frame["first"], frame["first_low"], frame["first_high"] = found.first
+        frames.append(frame.assign(cell=cell, metric=metric, at=at_label(at), n=found.num_pairs))
+    return pd.concat(frames, ignore_index=True)[list(COLUMNS)]
 
 
 def load_swapped(table: Table) -> Table:
@@ -94,6 +104,14 @@ def load_swapped(table: Table) -> Table:
     runs = runs.assign(cell=runs["cell"] + num_cells * runs["stream"].map({k: i for i, k in enumerate(streams)}))
     cells = [{"name": f"{cell} {stream}"} for stream in streams for cell in table.cells]
     return make_table(table.out, {"cells": cells, "seeds": table.seeds, "primary": table.plan["primary"]}, runs)
+
+
+def count_swapped(table: Table) -> tuple[int, int]:
+    """Return how many of the runs that redraw a stream are done, and how many are planned."""
+    assert table.out is not None
+    runs = load_runs(table.out)
+    asked = set(runs.loc[runs["wave"] == "sources", "run"])
+    return len(asked & set(done_runs(table.out))), len(asked)
 
 
 def count_programs(table: Table) -> int:
@@ -120,52 +138,64 @@ def estimate(y: np.ndarray, z: np.ndarray) -> Shares:
     """
     kept = ~(np.isnan(y).any(axis=1) | np.isnan(z).any(axis=(0, 2)))
     y, z = y[kept].astype(np.float64), z[:, kept].astype(np.float64)
-    n, none = len(y), np.full(len(z), np.nan)
-    if not n:
-        return Shares(0, *[none] * 7, np.nan)
+    nothing = Ends(*[np.full(len(z), np.nan)] * 3)
+    if not len(y):
+        return Shares(0, nothing, nothing, nothing.share, np.nan)
     change = z - y
-    total, first = (change**2).sum(axis=2) / 4, -change.prod(axis=2) / 2
-    mean_of_streams = (np.diff(z, axis=2)[..., 0] ** 2).sum(axis=0)
-    variance = (np.diff(y, axis=1)[:, 0] ** 2 + mean_of_streams) / (2 * (1 + len(z)))
-    if not variance.any():
-        return Shares(n, *[none] * 6, np.sqrt(total.mean(axis=1)), 0.0)
-    low, high = log_ends(total, variance)
-    share, error, reach = jackknife(first, variance)
-    cut = [np.clip(x, 0.0, 1.0) for x in (
-        total.mean(axis=1) / variance.mean(), low, high, share, share - reach * error, share + reach * error
-    )]  # fmt: skip
-    return Shares(n, *cut, np.sqrt(total.mean(axis=1)), float(np.sqrt(variance.mean())))
+    total, mixed = (change**2).sum(axis=2) / 4, change.sum(axis=2) ** 2 / 4
+    swapped = (np.diff(z, axis=2)[..., 0] ** 2).sum(axis=0)
+    whole = (np.diff(y, axis=1)[:, 0] ** 2 + swapped) / (2 * (1 + len(z)))
+    sd = np.sqrt(total.mean(axis=1))
+    if not whole.any():
+        return Shares(len(y), nothing, nothing, sd, 0.0)
+    all_of, interactions = ratio_ends(total, whole), ratio_ends(mixed, whole)
+    first = join_ends(all_of, interactions, correlate(total, mixed, whole))
+    return Shares(len(y), all_of.cut(), first.cut(), sd, float(np.sqrt(whole.mean())))
 
 
-def jackknife(parts: np.ndarray, whole: np.ndarray, log: bool = False) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the ratios of means [stream] (or their logarithms), standard errors, and the reach of t in these.
+def leave_out(parts: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return the ratios of sums over pairs without each pair in turn, [stream, pair]."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (parts.sum(axis=1, keepdims=True) - parts) / (whole.sum() - whole)
+
+
+def ratio_ends(parts: np.ndarray, whole: np.ndarray) -> Ends:
+    """Return the ratios of means over pairs with t intervals about their logarithm.
+
+    The interval is [0, 0] where no run of the stream changed, and [0, 1] where the jackknife says nothing: only one
+    pair changed.
 
     Args:
-      parts: [stream, pair].
-      whole: [pair], positive somewhere.
-      log: whether the logarithm is taken.
+      parts: [stream, pair], none negative.
+      whole: [pair], none negative, not all 0.
     """
     from scipy.stats import t
 
-    n = len(whole)
-    ratio = parts.sum(axis=1) / whole.sum()
+    n, share = len(whole), parts.sum(axis=1) / whole.sum()
+    reach = t.ppf(1 - ALPHA / 2, n - 1) if n >= FEWEST_PAIRS else np.nan
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        error = np.sqrt((n - 1) * np.log(leave_out(parts, whole)).var(axis=1))
+        low, high = share * np.exp(-reach * error), share * np.exp(reach * error)
+    vague, none = ~np.isfinite(error), ~parts.any(axis=1)
+    low, high = (np.where(none, 0.0, np.where(vague, end, x)) for end, x in ((0.0, low), (1.0, high)))
+    return Ends(share, low if np.isfinite(reach) else low * np.nan, high if np.isfinite(reach) else high * np.nan)
+
+
+def correlate(first: np.ndarray, second: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return the correlation [stream] of two estimated shares, by the jackknife; 0 where one does not vary."""
+    left = [leave_out(parts, whole) for parts in (first, second)]
     with np.errstate(divide="ignore", invalid="ignore"):
-        left = (parts.sum(axis=1, keepdims=True) - parts) / (whole.sum() - whole)
-        ratio, left = (np.log(ratio), np.log(left)) if log else (ratio, left)
-        error = np.sqrt((n - 1) * left.var(axis=1))
-    return ratio, error, float(t.ppf(1 - ALPHA / 2, n - 1)) if n >= FEWEST_PAIRS else np.nan
+        left = [ratios - ratios.mean(axis=1, keepdims=True) for ratios in left]
+        found = (left[0] * left[1]).sum(axis=1) / np.sqrt((left[0] ** 2).sum(axis=1) * (left[1] ** 2).sum(axis=1))
+    return np.nan_to_num(found)
 
 
-def log_ends(total: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of intervals of total shares, [stream].
+def join_ends(more: Ends, less: Ends, correlation: np.ndarray) -> Ends:
+    """Return the difference of two estimates with an interval made of theirs."""
+    share = more.share - less.share
 
-    They are 0 and 0 where no run changed at all, 0 and 1 where only one pair did, or nothing else varied without one.
-    """
-    share, error, reach = jackknife(total, variance, log=True)
-    with np.errstate(invalid="ignore", over="ignore"):
-        low, high = np.exp(share - reach * error), np.exp(share + reach * error)
-    some = total.any(axis=1)
-    vague = some & ~np.isfinite(error)
-    enough = np.isfinite(reach)
-    low, high = np.where(vague, 0.0, low), np.where(vague, 1.0, high)
-    return tuple(np.where(enough, np.where(some, end, 0.0), np.nan) for end in (low, high))  # type: ignore[return-value]
+    def reach(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.maximum(a**2 - 2 * correlation * a * b + b**2, 0.0))
+
+    low = share - reach(more.share - more.low, less.high - less.share)
+    return Ends(share, low, share + reach(more.high - more.share, less.share - less.low))

@@ -15,7 +15,7 @@ from regjax.config.designs import (
 )
 from regjax.config.idle import check_idle, check_left_out
 from regjax.config.problems import ConfigError, Problem, dotted, show
-from regjax.config.sources import check_source_runs, check_sources
+from regjax.config.sources import MOST_RUNS, check_source_runs, check_sources
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import (
@@ -31,7 +31,6 @@ from regjax.design import (
 from regjax.keys import STREAMS
 from regjax.metrics import TASK_METRICS, metric_names
 
-MOST_RUNS = 100_000
 Found = Mapping[str, Any]  # the valid tables by key
 Problems = Iterator[Problem]
 

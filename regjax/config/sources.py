@@ -17,7 +17,8 @@ def check_sources(seeds: Seeds, measure: Measure) -> Iterator[Problem]:
     asked, place = measure.sources, "measure.sources"
     if asked is None:
         return
-    if idle := [stream for stream in asked.streams if stream not in seeds.vary]:
+    # Where other tables are wrong, what varies by default is not known yet.
+    if seeds.vary and (idle := [stream for stream in asked.streams if stream not in seeds.vary]):
         yield Problem(f"{place}.streams", show(idle), f"streams of seeds.vary: {words(seeds.vary)}",
                       "a stream that all seeds share makes none of their variance")  # fmt: skip
     if seeds.count is None:
@@ -31,9 +32,7 @@ def check_sources(seeds: Seeds, measure: Measure) -> Iterator[Problem]:
                       "parts of one permutation are not")  # fmt: skip
 
 
-def check_source_runs(
-    design: Design, factors: Mapping[str, Any], seeds: Seeds, measure: Measure
-) -> Iterator[Problem]:
+def check_source_runs(design: Design, factors: Mapping[str, Any], seeds: Seeds, measure: Measure) -> Iterator[Problem]:
     """Find more runs than can be meant."""
     asked = measure.sources
     if asked is None or find_design_problems(design, factors):

@@ -9,13 +9,13 @@ V = Var(y) belong to a stream:
 For seeds a, b let y_a, y_b be their runs, z_a the run with stream k of b and all others of a, z_b the other way round.
 With D_a = z_a - y_a and D_b = z_b - y_b,
 
-    T_k: (D_a^2 + D_b^2) / 4        V_k: -D_a D_b / 2        V: ((y_a - y_b)^2 + (z_a - z_b)^2) / 4
+    T_k: (D_a^2 + D_b^2) / 4        V_k: -D_a D_b / 2        V: (y_a - y_b)^2 / 2 and (z_a - z_b)^2 / 2
 
 have these means, whatever f is; T_k - V_k = (D_a + D_b)^2 / 4 is never negative, and 0 in every pair where the stream
-does not interact. Pairs are independent of each other; a share is the ratio of two means over pairs. V is averaged
-over the streams, too. The interval of the total share, and that of the interactions' (T_k - V_k) / V, is Student's t
-with pairs - 1 degrees of freedom about the logarithm of the ratio, with the jackknife's standard error over pairs; that
-of the first-order share, their difference, is put together from both (Zou and Donner).
+does not interact. Pairs are independent of each other; a share is the ratio of two means over pairs, V being the mean
+of the 1 + K squares of a pair. The intervals of the total share, and of that of the interactions, (T_k - V_k) / V, are
+Student's t with pairs - 1 degrees of freedom about the logarithm of the ratio, with the jackknife's standard error over
+pairs; that of the first-order share, their difference, is put together from both (Zou and Donner).
 
 References: Sobol', "Sensitivity estimates for nonlinear mathematical models" (1993); Jansen, "Analysis of variance
 designs for model output" (1999), for T_k; Saltelli et al., "Variance based sensitivity analysis of model output"
@@ -114,19 +114,19 @@ def count_swapped(table: Table) -> tuple[int, int]:
     return len(asked & set(done_runs(table.out))), len(asked)
 
 
-def count_programs(table: Table) -> int:
-    """Return how many layouts, devices or ways of data the runs compared were trained with; rounding differs then."""
+def count_mixed(table: Table) -> int:
+    """Return how many pairs of seeds have runs of a cell from different layouts or devices, whose rounding differs."""
     assert table.out is not None
-    runs = load_runs(table.out)
-    seeds = {seed for pair in table.plan["sources"]["pairs"] for seed in pair}
-    compared = runs[(runs["wave"] != "tune") & runs["seed"].isin(seeds)]
-    queues, owner = dict(iter_queues(table.out)), done_runs(table.out)
-    found = {
-        (group, *(str(queues[owner[run].chunk][key]) for key in ("layout", "devices", "data")))
-        for run, group in zip(compared["run"], compared["group"], strict=True)
-        if run in owner and owner[run].chunk in queues
-    }
-    return len(found) - len({group for group, *_ in found}) + 1
+    pair_of = {seed: index for index, pair in enumerate(table.plan["sources"]["pairs"]) for seed in pair}
+    runs, queues, owner = load_runs(table.out), dict(iter_queues(table.out)), done_runs(table.out)
+    runs = runs[(runs["wave"] != "tune") & runs["seed"].isin(list(pair_of))]
+    found: dict[tuple[int, int], set[str]] = {}
+    for run, cell, seed in zip(runs["run"], runs["cell"], runs["seed"], strict=True):
+        if run in owner and owner[run].chunk in queues:
+            queue = queues[owner[run].chunk]
+            program = str([queue[key] for key in ("layout", "devices", "data")])
+            found.setdefault((cell, pair_of[seed]), set()).add(program)
+    return len({pair for (_, pair), programs in found.items() if len(programs) > 1})
 
 
 def estimate(y: np.ndarray, z: np.ndarray) -> Shares:

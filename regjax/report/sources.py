@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from regjax.analysis.sources import FEWEST_PAIRS, count_programs, make_sources
+from regjax.analysis.sources import FEWEST_PAIRS, count_mixed, make_sources
 from regjax.analysis.table import Table
 from regjax.report.drawing import GRID, INK, PALETTE, SOFT, Drawing, draw, set_ticks, wrap_label
 from regjax.report.extra import Extra
@@ -38,10 +38,10 @@ def make_section(table: Table) -> Extra | None:
     sentences = [sources_sentence(frame), MEANING]
     if frame["n"].min() < len(table.plan["sources"]["pairs"]):
         sentences.append("Pairs with a run that diverged or is not done are left out.")
-    if count_programs(table) > 1:
+    if mixed := count_mixed(table):
         sentences.append(
-            "These runs were trained by several programs, whose rounding differs: what that does to a run is counted "
-            "as if the stream had done it."
+            f"The runs of {count(mixed, 'pair')} of seeds come from several layouts or devices: what rounding does to "
+            "them counts as if the stream had done it."
         )
     return Extra("sources", "Sources of variance", tuple(sentences), (draw_sources(frame),), (sources_grid(frame),))
 

@@ -8,7 +8,8 @@ import pytest
 import simulate_sources
 from scipy import stats
 
-from regjax.analysis.sources import estimate, make_sources
+from regjax import store
+from regjax.analysis.sources import count_mixed, estimate, make_sources
 from regjax.analysis.table import load_table
 
 PAIRS = [[0, 1], [2, 3], [4, 5], [6, 7]]
@@ -99,8 +100,6 @@ def swapped(folder: Callable[..., Path]) -> Callable[..., Path]:
     """Return a function that writes a run directory whose second half of cells are runs that redraw a stream."""
 
     def write(y: np.ndarray, z: np.ndarray, **kwargs) -> Path:
-        import regjax.store as store
-
         out = folder(np.concatenate([y, *z]), **kwargs)
         runs, plan = store.load_runs(out), store.load_plan(out)
         streams, num_cells = ["init", "order"][: len(z)], len(y)
@@ -147,6 +146,17 @@ def test_pairs_with_a_lost_run_are_left_out(swapped: Callable[..., Path]) -> Non
     assert frame["n"].tolist() == [2, 2, 4, 4]
     kept = estimate(y[0].reshape(4, 2)[[1, 3]], z[:, 0].reshape(2, 4, 2)[:, [1, 3]])
     assert frame["total"][:2].to_numpy() == pytest.approx(kept.total.share, rel=1e-5)
+
+
+@pytest.mark.parametrize(("layouts", "mixed"), [(([2, 2, 1], [2, 2, 1]), 0), (([2, 2, 1], [4, 1, 1]), 4)])
+def test_pairs_of_several_layouts_are_counted(swapped: Callable[..., Path], layouts: tuple, mixed: int) -> None:
+    """Even and odd seeds lie in two chunks here: pairs are mixed exactly where the chunks' layouts differ."""
+    out = swapped(np.ones((2, 8)), np.ones((2, 2, 8)))
+    for chunk, layout in zip(("chunk0", "chunk1"), layouts, strict=True):
+        queue = {"layout": layout, "devices": "cpu x 1", "data": "resident"}
+        store.write_json(store.chunk_folder(out, chunk) / "queue.json", queue)
+
+    assert count_mixed(load_table(out)) == mixed
 
 
 def test_a_study_without_sources_has_no_rows(table: Callable) -> None:

@@ -14,6 +14,7 @@ from regjax.report import (
     matrix,
     ranges,
     seeds,
+    sources,
     stopping,
     weights,
 )
@@ -32,6 +33,7 @@ MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
     ranges.make_section,
     seeds.make_section,
     bias_variance.make_section,
+    sources.make_section,
     aliases.make_section,
     appendix.make_section,
     dose.make_shapley,

@@ -85,10 +85,10 @@ PLACES: dict[str, Callable] = {
 
 def halved(scores: np.ndarray, weights: np.ndarray, halves: np.ndarray) -> np.ndarray:
     """Return the mean slope over halves of the seeds of the level with the best mean there, [row of weights]."""
-    found = 0.0
+    found = np.zeros(len(weights))
     for half in halves:
         sums = np.einsum("rs,gls->rgl", weights * half, scores, optimize=True)
-        found = found + fit_slope(LEVELS[sums.argmax(axis=-1)], STRATA)
+        found += fit_slope(LEVELS[sums.argmax(axis=-1)], STRATA)
     return found / len(halves)
 
 

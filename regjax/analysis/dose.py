@@ -11,7 +11,7 @@ from regjax.analysis.choice import choose_level
 from regjax.analysis.effects import ALPHA, SEED, contrast_values, good_sign, rounding
 from regjax.analysis.signflip import sign_flip
 from regjax.analysis.table import Table, curves, state_values
-from regjax.design import name_level
+from regjax.design import level_cells, name_level
 
 FEWEST_LEVELS = 3
 
@@ -45,13 +45,8 @@ def is_averaged(plan: Mapping[str, Any]) -> bool:
 
 def _weights(plan: Mapping[str, Any], path: str, stratum: Mapping[str, Any]) -> np.ndarray | None:
     """Return weights [level, cell] of the mean of each level in a stratum, None where a level has no cell there."""
-    first = {factor["path"]: factor["levels"][0] for factor in plan["factors"]}
-    others = {} if is_averaged(plan) else {name: level for name, level in first.items() if name != path}
-    when = {**others, **stratum}
-    levels = next(factor["levels"] for factor in plan["factors"] if factor["path"] == path)
-    cells = [cell["levels"] for cell in plan["cells"]]
-    here = [all(cell.get(name) == level for name, level in when.items()) for cell in cells]
-    masks = np.array([[cell.get(path) == level for cell in cells] for level in levels]) & np.array(here)
+    factors = {factor["path"]: factor["levels"] for factor in plan["factors"]}
+    masks = level_cells([cell["levels"] for cell in plan["cells"]], factors, path, stratum)
     return masks / masks.sum(axis=1, keepdims=True) if masks.any(axis=1).all() else None
 
 

@@ -17,12 +17,14 @@ from regjax.design.cells import (
 )
 from regjax.design.contrasts import MOST_WEIGHTS, count_contrasts, find_missing, make_contrasts
 from regjax.design.grid import FRACTIONS
+from regjax.design.levels import LEVEL_KINDS, fewest_seeds, find_factor, level_cells, make_level_contrasts
 from regjax.design.names import name_level, name_levels
 from regjax.design.summary import describe_design, design_lines
 
 __all__ = [
     "DESIGNS",
     "FRACTIONS",
+    "LEVEL_KINDS",
     "MOST_WEIGHTS",
     "PARTS",
     "Cell",
@@ -32,11 +34,15 @@ __all__ = [
     "count_contrasts",
     "describe_design",
     "design_lines",
+    "fewest_seeds",
+    "find_factor",
     "find_missing",
     "full_factorial",
+    "level_cells",
     "make_axes",
     "make_cells",
     "make_contrasts",
+    "make_level_contrasts",
     "make_levels",
     "make_rows",
     "match_cells",

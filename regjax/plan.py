@@ -20,7 +20,15 @@ from regjax.config import (
 )
 from regjax.data import DataError, Dataset, Rows, split_rows
 from regjax.demands import check_inputs, check_needs, check_patterns, check_snapshots, check_warmup
-from regjax.design import Cell, describe_design, full_factorial, make_cells, make_contrasts, make_level_contrasts, match_cells
+from regjax.design import (
+    Cell,
+    describe_design,
+    full_factorial,
+    make_cells,
+    make_contrasts,
+    make_level_contrasts,
+    match_cells,
+)
 from regjax.files import canonical, digest
 from regjax.grouping import Setting, make_recipes
 from regjax.identity import describe_run

@@ -1,6 +1,6 @@
-"""Coverage of intervals for the slope of the best level over strata, and how often a slope is found where there is none.
+"""Coverage of intervals for the slope of the best level over strata, and how often a slope is found without one.
 
-    python scripts/simulate_trend.py --studies 400 --seed 1
+    python scripts/simulate_trend.py --studies 250 --seed 1
 
 Every study draws the metric of 11 levels (1e-6 to 1e-1) and off in three strata (500, 2000, 8000) for n seeds. The mean
 is a bump over log10 of the level whose top moves by the planted slope; off has none of it. Unit: SD of a run. Half of
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t
 
-from regjax.analysis.trend import ALPHA, NUM_RESAMPLES, best_places, fit_slope, place_levels
+from regjax.analysis.trend import ALPHA, NUM_RESAMPLES, best_places, find_trend, fit_slope, place_levels
 
 LEVELS = place_levels([0.0, *np.logspace(-6, -1, 11)]).x
 STRATA = np.log10([500.0, 2000.0, 8000.0])
@@ -55,7 +55,7 @@ def find_means(truth: Truth) -> np.ndarray:
     away = LEVELS - tops[:, None]
     widths = np.where(away < 0, *truth.widths)
     means = np.array(truth.height)[:, None] * np.exp(-0.5 * np.square(away / widths))
-    return np.where(LEVELS == LEVELS[0], 0.0, means)
+    return np.where(LEVELS[0] == LEVELS, 0.0, means)
 
 
 def draw(rng: np.random.Generator, noise: str, means: np.ndarray, num_seeds: int) -> np.ndarray:
@@ -107,7 +107,8 @@ def intervals(rng: np.random.Generator, scores: np.ndarray) -> tuple[list[float]
         slopes.append(slope)
         found[f"{name} %"] = tuple(np.quantile(moved, [ALPHA / 2, 1 - ALPHA / 2]))
         found[f"{name} se"] = (slope - half, slope + half)
-    found["used"] = tuple(f(found["parabola %"][i], found["parabola se"][i]) for i, f in enumerate((min, max)))
+    used = find_trend(scores, LEVELS, STRATA)
+    found["used"] = used.low, used.high
     first = np.array([rng.permutation(n) < n // 2 for _ in range(10)])
     halves = np.concatenate([first, ~first])
     slope = halved(scores, np.ones((1, n)), halves)[0]
@@ -130,7 +131,15 @@ def simulate(rng: np.random.Generator, noise: str, scenario: str, num_seeds: int
         power.append(low > 0 or high < 0)
     numbers = [f"{x:.2f}" for x in (truth.slope, *(np.mean(slopes, axis=0) - truth.slope))]
     shares = [f"{100 * share:.1f}" for share in np.mean(hits, axis=0)]
-    texts = [noise, scenario, str(num_seeds), *numbers, *shares, f"{np.mean(widths):.2f}", f"{100 * np.mean(power):.1f}"]
+    texts = [
+        noise,
+        scenario,
+        str(num_seeds),
+        *numbers,
+        *shares,
+        f"{np.mean(widths):.2f}",
+        f"{100 * np.mean(power):.1f}",
+    ]
     return dict(zip(HEADS, texts, strict=True))
 
 

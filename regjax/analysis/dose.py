@@ -9,22 +9,12 @@ import pandas as pd
 
 from regjax.analysis.choice import choose_level
 from regjax.analysis.effects import ALPHA, SEED, contrast_values, good_sign, rounding
+from regjax.analysis.levels import as_number, level_values
 from regjax.analysis.signflip import sign_flip
 from regjax.analysis.table import Table, curves, state_values
 from regjax.design import level_cells, name_level
 
 FEWEST_LEVELS = 3
-
-
-def as_number(level: Any) -> float | None:
-    """Return a level of a plan as a number, None where it is none.
-
-    >>> as_number("off"), as_number(1), as_number(True), as_number("batch")
-    (inf, 1.0, None, None)
-    """
-    if level == "off":
-        return float("inf")
-    return float(level) if isinstance(level, (int, float)) and not isinstance(level, bool) else None
 
 
 def dose_factors(plan: Mapping[str, Any]) -> list[str]:
@@ -134,7 +124,7 @@ def best_level(table: Table, path: str) -> pd.DataFrame:
     validation, test = (state_values(table, metric, primary["at"]) for metric in (chosen_on, primary["metric"]))
     rows = []
     for name, means in strata:
-        scores, shown = (_level_values(means, values) for values in (sign * validation, test))
+        scores, shown = (level_values(means, values) for values in (sign * validation, test))
         done = table.status.done[means.any(axis=0)].all(axis=0)
         kept = done & np.isfinite(scores[0]) & np.isfinite(shown[0])
         lost = ~(np.isfinite(scores) & np.isfinite(shown))
@@ -144,9 +134,3 @@ def best_level(table: Table, path: str) -> pd.DataFrame:
         naive = {"naive_level": levels[found.naive_level], "naive": found.naive}
         rows.append({"stratum": name, "chosen": levels[found.level], **ends, **naive})
     return pd.DataFrame(rows)
-
-
-def _level_values(means: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the mean of every level, [level, seed]; NaN where a cell of it has no value."""
-    missing = np.isnan(values)
-    return np.where((means > 0).astype(float) @ missing > 0, np.nan, means @ np.where(missing, 0.0, values))

@@ -7,11 +7,12 @@ stratum is the top of the parabola through its best level and the two beside it,
     b_g = x_l - 1/2 ((x_l - x_(l-1))^2 (m_l - m_(l+1)) - (x_l - x_(l+1))^2 (m_l - m_(l-1)))
               / ((x_l - x_(l-1)) (m_l - m_(l+1)) - (x_l - x_(l+1)) (m_l - m_(l-1)))     at l = argmax m_gl,
 
-x_l itself at an end of the grid, and the slope is that of the least-squares line of b_g on z_g. The whole is repeated on
-R resamples of the seeds, w ~ Multinomial(n; 1/n, ..., 1/n); a seed is drawn in all strata at once, as its cells are
+x_l itself at an end of the grid, and the slope is that of the least-squares line of b_g on z_g. The whole is repeated
+on R resamples of the seeds, w ~ Multinomial(n; 1/n, ..., 1/n); a seed is drawn in all strata at once, as its cells are
 paired. Two intervals follow, and what is given is the shortest that holds both:
 
-    slope +- t_(n-1) se, se^2 = n / (n - 1) Var(slope(w));     the k-th smallest and largest slope(w), k = alpha / 2 (R + 1)
+    slope +- t_(n-1) se,  se^2 = n / (n - 1) Var(slope(w));
+    from the k-th smallest to the k-th largest slope(w),  k = alpha / 2 (R + 1).
 
 The first alone is too narrow where no level matters, for slopes then lie at both ends; the second alone with few seeds
 and a clear best level. p is the larger of the two, so that 0 lies outside exactly where p <= alpha.
@@ -46,8 +47,8 @@ class Trend(NamedTuple):
     """How the best place moves over strata.
 
     Attributes:
-      slope: of the best place on the strata's places, NaN without a seed.
-      low, high: interval at the level asked for, NaN below two seeds.
+      slope: of the best place on the strata's places; NaN below two seeds, or where a stratum has no level to choose.
+      low, high: interval at the level asked for, NaN as the slope, infinite where so few seeds cannot give one.
       p: of no slope; at least `smallest_p`.
       se: standard error of the slope.
       n: seeds.
@@ -173,30 +174,39 @@ def find_trend(scores: np.ndarray, levels: np.ndarray, strata: np.ndarray, alpha
       strata: [stratum], places, not all equal.
       alpha: one less the coverage of the slope's interval.
     """
-    from scipy.stats import t
-
     order = np.argsort(levels)
     back, x = np.argsort(order), levels[order]
     num_strata, num_levels, n = scores.shape
-    nothing = np.full(num_strata, np.nan)
-    if n < 2:
-        shares = np.full((num_strata, num_levels), np.nan)
+    allowed = np.isfinite(scores).all(axis=2)
+    if n < 2 or not allowed.any(axis=1).all():
+        nothing, shares = np.full(num_strata, np.nan), np.full((num_strata, num_levels), np.nan)
         return Trend(np.nan, np.nan, np.nan, np.nan, np.nan, n, nothing, nothing, nothing, shares)
-    allowed = np.isfinite(scores).all(axis=2, keepdims=True)
-    scores = np.where(allowed, scores, 0.0)
-    # A constant per seed and stratum changes no choice; without it the sums lose no digits.
-    scores = (scores - scores.sum(axis=1, keepdims=True) / allowed.sum(axis=1, keepdims=True))[:, order]
-    barred = np.where(allowed[:, order, 0], 0.0, -np.inf)
+    barred = np.where(allowed, 0.0, -np.inf)[:, order]
+    scores = _centre(scores, allowed)[:, order]
     weights = np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), size=NUM_RESAMPLES)
     drawn = np.einsum("rs,gls->rgl", weights / n, scores, optimize=True) + barred
-    best = best_places(scores.mean(axis=2) + barred, x)
-    moved = best_places(drawn, x)
-    factor = math.sqrt(n / (n - 1))
+    best, moved = best_places(scores.mean(axis=2) + barred, x), best_places(drawn, x)
     slope, slopes = float(fit_slope(best, strata)), fit_slope(moved, strata)
-    se = factor * float(slopes.std(ddof=1))
-    low, high, p = join_intervals(t_interval(slope, se, n, alpha), percentile_interval(slopes, alpha))
-    half = t.ppf(1 - ALPHA / 2, n - 1) * factor * moved.std(axis=0, ddof=1)
+    low, high, p, se = _infer(slope, slopes, n, alpha)
+    ends = np.array([_infer(place, column, n, ALPHA)[:2] for place, column in zip(best, moved.T, strict=True)])
+    ends = ends.clip(x[0], x[-1])
     picks = drawn.argmax(axis=2)
     shares = np.array([np.bincount(column, minlength=num_levels) for column in picks.T]) / len(picks)
-    ends = np.clip(best - half, x[0], x[-1]), np.clip(best + half, x[0], x[-1])
-    return Trend(slope, low, high, p, se, n, best, *ends, shares[:, back])
+    return Trend(slope, low, high, p, se, n, best, ends[:, 0], ends[:, 1], shares[:, back])
+
+
+def _centre(scores: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Return the scores [stratum, level, seed] less the mean of each seed in a stratum, seeds in an order of their own.
+
+    A constant per seed changes no choice; without it the sums lose no digits. The order makes the resamples, which are
+    drawn by position, hang on what the seeds gave and not on how they are numbered.
+    """
+    known = np.where(allowed[..., None], scores, 0.0)
+    centred = known - known.sum(axis=1, keepdims=True) / allowed.sum(axis=1)[:, None, None]
+    return centred[..., np.lexsort(centred.round(6).reshape(-1, scores.shape[2]))]
+
+
+def _infer(estimate: float, drawn: np.ndarray, num_seeds: int, alpha: float) -> tuple[float, float, float, float]:
+    """Return low, high, p and the standard error of an estimate from those of the resamples."""
+    se = math.sqrt(num_seeds / (num_seeds - 1)) * float(drawn.std(ddof=1))
+    return *join_intervals(t_interval(estimate, se, num_seeds, alpha), percentile_interval(drawn, alpha)), se

@@ -8,7 +8,7 @@ from regjax.config.problems import Problem, nearest, quote, show, unknown
 from regjax.config.study import Contrast, LevelContrast
 from regjax.config.tables import Design, Primary, Seeds, Task
 from regjax.design import LEVEL_KINDS, fewest_seeds, find_factor, level_cells, make_levels
-from regjax.metrics import TASK_METRICS, larger_is_better
+from regjax.metrics import TASK_METRICS
 
 KEYS = ("name", "of", "by", "choose_on", "test")
 FORM = '"best_level(<factor>)", such as "best_level(l2.strength)"'
@@ -66,7 +66,7 @@ def check_level_contrasts(
         before.add(contrast.name)
         yield from _check_factor(contrast, place, design, factors)
         yield from _check_metric(contrast, place, primary, task)
-    yield from _check_seeds([c for c in declared.values()], factors, seeds)
+    yield from _check_seeds(list(declared.values()), factors, seeds)
 
 
 def _check_factor(contrast: LevelContrast, place: str, design: Design, factors: Mapping[str, tuple]) -> Problems:
@@ -112,8 +112,9 @@ def _check_metric(contrast: LevelContrast, place: str, primary: Primary, task: T
             yield Problem(f"{place}.choose_on", f'"{VALIDATION}", of which there is no {primary.metric}',
                           f"one of {', '.join(known)}")  # fmt: skip
     elif contrast.choose_on not in known:
-        hint = "a level that is chosen on test examples is not judged by them" if "test" in contrast.choose_on else ""
-        yield Problem(f"{place}.choose_on", show(contrast.choose_on), f'"{VALIDATION}" or one of {", ".join(known)}', hint)
+        expected = f'"{VALIDATION}" or one of {", ".join(known)}'
+        hint = "test examples judge the level that is chosen" if "test" in contrast.choose_on else ""
+        yield Problem(f"{place}.choose_on", show(contrast.choose_on), expected, hint)
 
 
 def _check_seeds(declared: list[LevelContrast], factors: Mapping[str, tuple], seeds: Seeds) -> Problems:
@@ -123,8 +124,9 @@ def _check_seeds(declared: list[LevelContrast], factors: Mapping[str, tuple], se
         return
     tests = sum(len(factors.get(c.by, (0,))) if c.by and c.test == "effect" else 1 for c in declared)
     if seeds.count < fewest_seeds(tests):
-        yield Problem("seeds.count", str(seeds.count), f"at least {fewest_seeds(tests)} for contrasts of the best level",
-                      f"fewer cannot give a p-value of 0.05{f' / {tests}' if tests > 1 else ''}")  # fmt: skip
+        share = f" / {tests}" if tests > 1 else ""
+        yield Problem("seeds.count", str(seeds.count), f"at least {fewest_seeds(tests)} for contrasts of best levels",
+                      f"fewer cannot give a p-value of 0.05{share}")  # fmt: skip
 
 
 def _are_numbers(levels: tuple, fewest: int) -> bool:

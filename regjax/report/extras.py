@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 from regjax.analysis.table import Table
-from regjax.report import aliases, appendix, bias_variance, dose, lost, seeds
+from regjax.report import aliases, appendix, bias_variance, dose, levels, lost, seeds
 from regjax.report.extra import Extra
 
 __all__ = ["MAKERS", "Extra", "make_extras"]
 
 MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
+    levels.make_section,
     lost.make_section,
     dose.make_dose,
     seeds.make_section,

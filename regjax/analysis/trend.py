@@ -177,12 +177,13 @@ def find_trend(scores: np.ndarray, levels: np.ndarray, strata: np.ndarray, alpha
     order = np.argsort(levels)
     back, x = np.argsort(order), levels[order]
     num_strata, num_levels, n = scores.shape
+    scores = scores[:, order]
     allowed = np.isfinite(scores).all(axis=2)
     if n < 2 or not allowed.any(axis=1).all():
         nothing, shares = np.full(num_strata, np.nan), np.full((num_strata, num_levels), np.nan)
         return Trend(np.nan, np.nan, np.nan, np.nan, np.nan, n, nothing, nothing, nothing, shares)
-    barred = np.where(allowed, 0.0, -np.inf)[:, order]
-    scores = _centre(scores, allowed)[:, order]
+    barred = np.where(allowed, 0.0, -np.inf)
+    scores = _centre(scores, allowed)
     weights = np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), size=NUM_RESAMPLES)
     drawn = np.einsum("rs,gls->rgl", weights / n, scores, optimize=True) + barred
     best, moved = best_places(scores.mean(axis=2) + barred, x), best_places(drawn, x)

@@ -102,6 +102,7 @@ def draw_trend(test: LevelTest, name: str) -> Drawing:
     assert test.level_places is not None
     assert test.stratum_places is not None
     found, x, y = test.found, test.stratum_places.x, test.level_places.x
+    log = test.level_places.log
     room_x, room_y = 0.18 * np.ptp(x), 0.08 * np.ptp(y)
 
     def paint(figure: Any) -> None:
@@ -115,7 +116,10 @@ def draw_trend(test: LevelTest, name: str) -> Drawing:
         axes.vlines(x, found.best_low, found.best_high, color=INK, linewidth=1.8)
         axes.plot(x, found.best, color=INK, marker="o", markersize=5, linestyle="none")
         set_ticks(axes, "x", x.tolist(), [name_level(stratum) for stratum in test.strata])
-        set_ticks(axes, "y", y.tolist(), tick_names(test.levels))
+        # An off level has its name even where those of other levels have no room.
+        names = zip(test.levels, tick_names(test.levels), strict=True)
+        labels = [short if is_dose(level, log) else name_level(level) for level, short in names]
+        set_ticks(axes, "y", y.tolist(), labels)
         axes.set_xlabel(test.asked["by"])
         axes.set_ylabel(test.asked["factor"])
 
@@ -132,9 +136,9 @@ def _caption(test: LevelTest) -> str:
     off = [name_level(level) for level in test.levels if not is_dose(level, test.level_places.log)]
     apart = f" The level {off[0]} has no place on this axis and stands one step beside the others." if off else ""
     return (
-        f"Best {test.asked['factor']} in each stratum of {test.asked['by']}: points with 95% intervals (each alone), and "
-        f"the line whose slope is tested, {slope_text(test)}. Grey discs: how often a level is the best of a resample of "
-        f"the seeds.{apart}"
+        f"Best {test.asked['factor']} in each stratum of {test.asked['by']}: points with 95% intervals (each alone) "
+        f"and the line whose slope is tested, {slope_text(test)}. Grey discs: how often a level is the best of a "
+        f"resample of the seeds.{apart}"
     )
 
 

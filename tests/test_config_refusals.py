@@ -19,7 +19,7 @@ REFUSED = [
     ({"primary": {"margin": "1e-3"}}, 'primary.margin: got "1e-3", expected a number > 0'),
     ({"primary": {"margin": float("nan")}}, "primary.margin: got nan"),
     ({"data": {"name": "mnits"}}, 'data.name: got "mnits"'),
-    ({"data": {"subset": {"nested": True}}}, 'data.subset: unknown key "subset"'),
+    ({"data": {"subset": {"nested": False}}}, "data.subset.nested: got false, expected true"),
     ({"data": {"validation": {"count": 5}}}, "digits has no official test part"),
     ({"data": {"name": "mnist", "validation": {"count": 5, "fraction": 0.1}}}, "exactly one of count and fraction"),
     ({"data": {"name": "mnist", "validation": {"fraction": 1.0}}}, "data.validation.fraction: got 1.0"),

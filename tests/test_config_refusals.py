@@ -33,7 +33,7 @@ REFUSED = [
     ({"data": {"split": {"train": 0.8, "validation": 0.2, "test": 5}}}, "leave something for every part"),
     ({"data": {"split": {"train": 5, "validation": 5}}}, "data.split.test: got nothing, expected a count"),
     ({"data": {"name": "arrays"}}, "data: got name = \"arrays\" without path"),
-    ({"data": {"path": "a.npz"}}, "expected only keys of digits: split, train_size, scale; path belongs to arrays"),
+    ({"data": {"path": "a.npz"}}, "expected only keys of digits: split, train_size, subset, scale; path belongs to arrays"),
     ({"data": {"folder": "x"}}, "folder belongs to tfds:<name>, mnist, fashion_mnist"),
     ({"data": {"train_size": 0}}, "data.train_size: got 0, expected an integer >= 1"),
     ({"data": {"scale": "standart"}}, 'did you mean "standard"?'),

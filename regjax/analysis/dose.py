@@ -12,13 +12,15 @@ from regjax.analysis.effects import ALPHA, SEED, contrast_values, good_sign, rou
 from regjax.analysis.levels import as_number, level_values
 from regjax.analysis.signflip import sign_flip
 from regjax.analysis.table import Table, curves, state_values
-from regjax.design import level_cells, name_level
+from regjax.design import SPACE_FILLING, level_cells, name_level
 
 FEWEST_LEVELS = 3
 
 
 def dose_factors(plan: Mapping[str, Any]) -> list[str]:
     """Return the factors with three or more levels that are all numbers and that the design compares."""
+    if (plan.get("design") or {}).get("kind") in SPACE_FILLING:
+        return []
     return [
         factor["path"]
         for factor in plan["factors"]

@@ -7,7 +7,7 @@ from regjax.config.fields import words
 from regjax.config.problems import Problem, nearest, quote, show, unknown
 from regjax.config.study import Contrast, LevelContrast
 from regjax.config.tables import Design, Primary, Seeds, Task
-from regjax.design import LEVEL_KINDS, fewest_seeds, find_factor, level_cells, make_levels
+from regjax.design import LEVEL_KINDS, SPACE_FILLING, fewest_seeds, find_factor, level_cells, make_levels
 from regjax.metrics import TASK_METRICS
 
 KEYS = ("name", "of", "by", "choose_on", "test")
@@ -58,6 +58,10 @@ def check_level_contrasts(
         yield Problem("contrasts", f"contrasts of the best level beside {others}", "one or the other in a study",
                       "they are no weighted sums of cells and cannot be adjusted together; ask in two studies, which "
                       "may share a run directory")  # fmt: skip
+    if design.kind in SPACE_FILLING:
+        yield Problem("contrasts", f"contrasts of the best level of a {design.kind} design", "a design with levels",
+                      "cells drawn from ranges share no level")  # fmt: skip
+        return
     before: set[str] = set()
     for index, contrast in declared.items():
         place = f"contrasts[{index}]"

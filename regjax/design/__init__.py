@@ -19,6 +19,7 @@ from regjax.design.contrasts import MOST_WEIGHTS, count_contrasts, find_missing,
 from regjax.design.grid import FRACTIONS
 from regjax.design.levels import LEVEL_KINDS, fewest_seeds, find_factor, level_cells, make_level_contrasts
 from regjax.design.names import name_level, name_levels
+from regjax.design.ranges import SPACE_FILLING, Drawn, Range, draw_levels
 from regjax.design.summary import describe_design, design_lines
 
 __all__ = [
@@ -27,13 +28,17 @@ __all__ = [
     "LEVEL_KINDS",
     "MOST_WEIGHTS",
     "PARTS",
+    "SPACE_FILLING",
     "Cell",
+    "Drawn",
     "Factors",
     "Levels",
+    "Range",
     "count_cells",
     "count_contrasts",
     "describe_design",
     "design_lines",
+    "draw_levels",
     "fewest_seeds",
     "find_factor",
     "find_missing",

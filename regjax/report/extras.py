@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from regjax.analysis.table import Table
-from regjax.report import aliases, appendix, bias_variance, dose, levels, lost, seeds
+from regjax.report import aliases, appendix, bias_variance, dose, levels, lost, ranges, seeds
 from regjax.report.extra import Extra
 
 __all__ = ["MAKERS", "Extra", "make_extras"]
@@ -12,6 +12,7 @@ MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
     levels.make_section,
     lost.make_section,
     dose.make_dose,
+    ranges.make_section,
     seeds.make_section,
     bias_variance.make_section,
     aliases.make_section,

@@ -14,9 +14,10 @@ import pandas as pd
 from regjax import __version__, runtime, store
 from regjax.analysis.power import promise_text
 from regjax.analysis.table import at_label, make_table, state_values
+from regjax.analysis.trend import smallest_p
 from regjax.config import ConfigError, Problem, Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
-from regjax.design import describe_design, design_lines
+from regjax.design import describe_design, design_lines, make_level_contrasts
 from regjax.execute import train_plan
 from regjax.files import lock_folder
 from regjax.labels import count_targets
@@ -289,7 +290,7 @@ def preview(
     ]
     seconds = sum(cost.seconds for _, _, estimates in waves for cost in estimates)
     confirmatory = sum(contrast["confirmatory"] for contrast in plan.contrasts)
-    seeds = study.seeds
+    asked, seeds = level_lines(plan), study.seeds
     number, alone = (seeds.count, "") if seeds.count else (f"{seeds.pilot} to {seeds.max}", " for the pilot seeds")
     margin = "no margin" if study.primary.margin is None else f"margin {study.primary.margin}"
     return "\n".join(
@@ -302,8 +303,10 @@ def preview(
             f"{len(plan.cells)} cells x {number} seeds; each seed varies {', '.join(study.seeds.vary)}",
             *shorten(design_lines(describe_design(study, plan.cells))),
             *shorten([f"  {cell.index:3d}  {cell.name}" for cell in plan.cells]),
-            f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory; {promise_text(seeds.count, confirmatory)}",
+            f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory"
+            + ("" if asked else f"; {promise_text(seeds.count, confirmatory)}"),
             *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),
+            *asked,
             *(f"note: {notice}" for notice in find_notices(plan, dataset)),
             *(
                 [f"sources of variance: {extra} of the runs redraw one of {', '.join(sources.streams)}"]
@@ -315,6 +318,22 @@ def preview(
             "(some updates of each program were timed)",
         ]
     )
+
+
+def level_lines(plan: Plan) -> list[str]:
+    """Return what a plan declares of best levels, and what its seeds can show of it; no line where it declares none."""
+    asked = make_level_contrasts(plan.study)
+    tests = [name for one in asked for name in one["tests"]]
+    if not tests:
+        return []
+    least = len(tests) * smallest_p(plan.study.seeds.fewest)
+    adjusted = f", each at 0.05 / {len(tests)}" if len(tests) > 1 else ""
+    return [
+        f"{len(tests)} confirmatory test{'s' if len(tests) > 1 else ''} of best levels{adjusted}; "
+        f"smallest {'adjusted ' if adjusted else ''}p these seeds allow: {min(least, 1.0):.2g}",
+        *shorten([f"  {name}" for name in tests]),
+        *(f"  chosen by {metric}" for metric in dict.fromkeys(one["choose_on"] for one in asked)),
+    ]
 
 
 def shorten(lines: list[str], most: int = 40) -> list[str]:

@@ -20,7 +20,15 @@ from regjax.config import (
 )
 from regjax.data import DataError, Dataset, Rows, split_rows
 from regjax.demands import check_inputs, check_needs, check_patterns, check_snapshots, check_warmup
-from regjax.design import Cell, describe_design, full_factorial, make_cells, make_contrasts, match_cells
+from regjax.design import (
+    Cell,
+    describe_design,
+    full_factorial,
+    make_cells,
+    make_contrasts,
+    make_level_contrasts,
+    match_cells,
+)
 from regjax.files import canonical, digest
 from regjax.grouping import Setting, make_recipes
 from regjax.identity import describe_run
@@ -304,6 +312,7 @@ def plan_json(plan: Plan, dataset: Dataset, study_json: Mapping[str, Any]) -> di
         {"label": m.label, "cell": int(match_cells([c.levels for c in plan.cells], m.when).argmax()), "value": m.value}
         for m in study.markers
     ]
+    asked = make_level_contrasts(study)
     return {
         "question": study.question,
         "study": dict(study_json),
@@ -316,6 +325,7 @@ def plan_json(plan: Plan, dataset: Dataset, study_json: Mapping[str, Any]) -> di
         "replicates": plain(study.seeds.replicates),
         "drawn": list(drawn_streams(vars(study))),
         "contrasts": plan.contrasts,
+        **({"level_contrasts": asked} if asked else {}),
         "headline": study.design.headline,
         "design": describe_design(study, plan.cells),
         "markers": markers,

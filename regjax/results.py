@@ -15,7 +15,7 @@ from regjax import store
 from regjax.analysis.appendix import make_appendix
 from regjax.analysis.bias_variance import make_bias_variance, make_variances
 from regjax.analysis.dose import best_level, dose_response
-from regjax.analysis.effects import describe_cells, make_effects
+from regjax.analysis.effects import declared_effects, describe_cells, make_effects
 from regjax.analysis.lost import lost_effects
 from regjax.analysis.power import make_power
 from regjax.analysis.predictions import read_predictions
@@ -55,7 +55,12 @@ class Results:
         Args:
           at: another state than the primary: {"kind": "best"}, {"kind": "last"} or {"kind": "step", "step": n}.
           metric: another metric than the primary, e.g. "test.nll".
+
+        Without either, declared contrasts of the best level stand below the others (kinds "best_level" and "trend"; the
+        effect of a trend is a slope, and `metric` says of what).
         """
+        if at is None and metric is None:
+            return declared_effects(self.table)
         return make_effects(self.table, at, metric)
 
     def cells(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:

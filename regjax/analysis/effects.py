@@ -17,6 +17,7 @@ from regjax.analysis.inference import (
     rounding,
     seed_effects,
 )
+from regjax.analysis.levels import level_effects
 from regjax.analysis.lost import WORST, lost_effects
 from regjax.analysis.newdata import new_intervals
 from regjax.analysis.stein import stein_intervals
@@ -29,6 +30,7 @@ __all__ = [
     "SEED",
     "all_effects",
     "contrast_values",
+    "declared_effects",
     "describe_cells",
     "good_sign",
     "judge",
@@ -105,10 +107,17 @@ def make_effects(table: Table, at: At | None = None, metric: str | None = None) 
     return frame
 
 
+def declared_effects(table: Table) -> pd.DataFrame:
+    """Return `make_effects` on the primary metric at the primary state, and what is declared of best levels."""
+    found = [make_effects(table), level_effects(table)]
+    # An empty frame has no types of its own.
+    return pd.concat([frame for frame in found if len(frame)] or found[:1], ignore_index=True)
+
+
 def all_effects(table: Table) -> pd.DataFrame:
     """Return the effects on the primary metric: at the primary state, then at each state of `also_at` (exploratory)."""
     also = table.plan["primary"].get("also_at") or []
-    return pd.concat([make_effects(table), *(make_effects(table, at) for at in also)], ignore_index=True)
+    return pd.concat([declared_effects(table), *(make_effects(table, at) for at in also)], ignore_index=True)
 
 
 def describe_cells(table: Table, at: At | None = None, metric: str | None = None) -> pd.DataFrame:

@@ -39,14 +39,14 @@ def verdict_sentence(table: Table, row: Mapping[str, Any]) -> str:
       row: row of `all_effects` or `make_effects`.
     """
     name = _subject(row)
-    where = f"{metric_text(row['metric'])} {_state(table, row)}"
+    where = f"{metric_text(row['metric'])} {state_text(table, row)}"
     if math.isnan(row["effect"]):
         yet = "" if table.status.done.all() else " yet"
         return f"{name}: no seed has a result for {where}{yet}{_seeds(table, row)}."
     margin = table.plan["primary"].get("margin") if row["metric"] == table.plan["primary"]["metric"] else None
     split = "" if "split" in table.plan["vary"] or table.out is None else ", on this split"
-    claim = f"{_claim(row, name, where)}{split}{_meaning(row)}{_margin_text(row, margin)}{_design_text(table, row)}"
-    return f"{claim}{_new_examples(row)}{_seeds(table, row)}{_worst_case(table, row)}{_circumstances(table)}."
+    claim = f"{_claim(row, name, where)}{split}{_meaning(row)}{margin_text(row, margin)}{_design_text(table, row)}"
+    return f"{claim}{_new_examples(row)}{_seeds(table, row)}{_worst_case(table, row)}{circumstances(table)}."
 
 
 def metric_text(metric: str) -> str:
@@ -121,7 +121,8 @@ def _subject(row: Mapping[str, Any]) -> str:
     return name.replace(": ", " ", 1) if row["kind"] == "simple" else name
 
 
-def _state(table: Table, row: Mapping[str, Any]) -> str:
+def state_text(table: Table, row: Mapping[str, Any]) -> str:
+    """Return the state of a row in words."""
     if row["at"] == "best":
         return f"at the best step by {metric_text(str(table.plan['monitor'])).removesuffix(' (lower is better)')}"
     return "at the end of training" if row["at"] == "last" else f"at {row['at']}"
@@ -188,7 +189,7 @@ def _statistics(row: Mapping[str, Any]) -> str:
     return f"(exploratory: {'95% interval of this contrast alone, ' if finite else ''}no p-value; {agree})"
 
 
-def _margin_text(row: Mapping[str, Any], margin: float | None) -> str:
+def margin_text(row: Mapping[str, Any], margin: float | None) -> str:
     """Return what the interval says about the smallest difference that matters."""
     if not (math.isfinite(row["low"]) and math.isfinite(row["high"])):
         if row["confirmatory"] and math.isnan(row["p"]):
@@ -242,7 +243,7 @@ def _worst_case(table: Table, row: Mapping[str, Any]) -> str:
     return f"; in the worst case for the lost runs the decision changes to: {worst}"
 
 
-def _circumstances(table: Table) -> str:
+def circumstances(table: Table) -> str:
     """Return what varied by seed, what was tuned and what was held fixed; of numbers from elsewhere it is not known."""
     if table.out is None:
         return ""

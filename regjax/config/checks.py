@@ -15,6 +15,7 @@ from regjax.config.designs import (
     has_averages,
 )
 from regjax.config.idle import check_idle, check_left_out
+from regjax.config.levels import check_level_contrasts
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.sources import MOST_RUNS, check_source_runs, check_sources
 from regjax.config.spaces import draw_factors
@@ -43,6 +44,8 @@ def resolve_defaults(found: Found) -> dict[str, Any]:
     made = dict(found)
     if "data" in made:
         made["data"] = made["data"].fill()
+    if {"data", "seeds", "factors", "fixed"} <= set(made):
+        made["seeds"] = _name_subset(made)
     if {"data", "seeds", "factors", "fixed"} <= set(made) and not made["seeds"].vary:
         made["seeds"] = made["seeds"].model_copy(update={"vary": _default_streams(made)})
     if {"measure", "seeds"} <= set(made) and (asked := made["measure"].sources) and not asked.streams:
@@ -60,6 +63,18 @@ def _default_streams(found: Found) -> tuple[str, ...]:
     split = found["data"].drawn and found["seeds"].replicates is None
     drawn = (*(["split"] if split else []), *(["subset"] if _has_subset(found) else []))
     return ("init", "order", "dropout", *drawn_streams(found), *drawn)
+
+
+def _name_subset(found: Found) -> Seeds:
+    """Return the seeds with "split" read as "subset" where rows for validation are fixed and [data.subset] is given.
+
+    What a seed draws of the split are then the training rows alone.
+    """
+    seeds, data = found["seeds"], found["data"]
+    if data.subset is None or data.drawn or "split" not in seeds.vary or not _has_subset(found):
+        return seeds
+    vary = dict.fromkeys("subset" if stream == "split" else stream for stream in seeds.vary)
+    return seeds.model_copy(update={"vary": tuple(vary)})
 
 
 def drawn_streams(found: Found) -> tuple[str, ...]:
@@ -245,6 +260,8 @@ def check_contrasts(contrasts: tuple[Contrast, ...], design: Design, factors: Fo
         return
     cells = make_levels(design, factors)
     for index, contrast in enumerate(contrasts):
+        if not isinstance(contrast, Contrast):
+            continue  # see `check_level_contrasts`
         sides = []
         for side in ("of", "against"):
             place = f"contrasts[{index}].{side}"
@@ -297,6 +314,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
     (("design", "factors", "contrasts"), check_design),
     (("design", "factors", "seeds", "tune"), check_size),
     (("contrasts", "design", "factors"), check_contrasts),
+    (("contrasts", "design", "factors", "seeds", "primary", "task"), check_level_contrasts),
     (("report", "design", "factors"), check_markers),
 )
 

@@ -88,6 +88,18 @@ class Split(Table):
         return self
 
 
+def _check_nested(value: Any) -> Any:
+    if value is True:
+        return value
+    raise fail("true", "of one seed the smaller subset always lies inside the larger")
+
+
+class Subset(Table):
+    """How `train_size` takes training rows. Subsets are nested in any case; the table says so in the study file."""
+
+    nested: Annotated[bool, BeforeValidator(_check_nested)] = Field(description="true")
+
+
 class Data(Table):
     """The examples and their parts. Paths are relative to the study file. A data set knows some of the keys only."""
 
@@ -108,6 +120,7 @@ class Data(Table):
     validation: Validation | None = Field(default=None, description="a table with count or fraction, and take")
     split: Split | None = Field(default=None, description="a table with train, validation and test")
     train_size: Count | None = None
+    subset: Subset | None = Field(default=None, description="{ nested = true }, how train_size takes rows")
     scale: Literal["unit", "standard", "none"] = Field(default="unit", description='"unit", "standard" or "none"')
 
     @field_validator(*sorted({key for keys in KEYS.values() for key in keys}))
@@ -117,7 +130,7 @@ class Data(Table):
         if value is None or name is None or key in _keys_of(name):
             return value
         others = [other for other, keys in KEYS.items() if key in keys]
-        known = (*_keys_of(name), *(() if name in WHOLE else ("validation",)), "split", "train_size", "scale")
+        known = (*_keys_of(name), *(() if name in WHOLE else ("validation",)), "split", "train_size", "subset", "scale")
         raise fail(f"only keys of {name}: {', '.join(known)}", f"{key} belongs to {', '.join(others)}")
 
     @model_validator(mode="after")

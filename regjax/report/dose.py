@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from regjax.analysis.dose import as_number, best_level, dose_factors, dose_response, is_averaged
+from regjax.analysis.dose import best_level, dose_factors, dose_response, is_averaged
 from regjax.analysis.effects import good_sign
+from regjax.analysis.levels import as_number
 from regjax.analysis.shapley import find_lattice, shapley_values
 from regjax.analysis.table import Table
 from regjax.report.drawing import BAND, INK, SOFT, Drawing, cell_look, draw, nice_ticks, padded, set_ticks

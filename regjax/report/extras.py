@@ -10,6 +10,7 @@ from regjax.report import (
     calibration,
     dose,
     gap,
+    levels,
     lost,
     matrix,
     ranges,
@@ -24,13 +25,14 @@ __all__ = ["MAKERS", "Extra", "make_extras"]
 
 MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
     matrix.make_section,
+    levels.make_section,
     lost.make_section,
     dose.make_dose,
+    ranges.make_section,
     gap.make_section,
     calibration.make_section,
     weights.make_section,
     stopping.make_section,
-    ranges.make_section,
     seeds.make_section,
     bias_variance.make_section,
     sources.make_section,

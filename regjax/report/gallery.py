@@ -32,6 +32,7 @@ class Group(NamedTuple):
 def make_effect_plot(effects: pd.DataFrame, plan: Mapping[str, Any]) -> Drawing | None:
     """Return the effect plot on the primary metric; what there is no room for is left to the table."""
     metric = plan["primary"]["metric"]
+    effects = effects[effects["kind"] != "trend"]  # a slope has another unit
     shown = effects[effects["metric"] == metric]
     if len(plan["contrasts"]) > MOST_CONTRASTS:
         shown = shown[shown["at"] == at_label(plan["primary"]["at"])]

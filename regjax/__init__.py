@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from regjax.regularizers import Batch, Now, Regularizer, Seen, Site
     from regjax.results import Results, load_results
     from regjax.runtime import configure
+    from regjax.stop import Interrupted, Stop
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,7 @@ _HOMES = {
     "ConfigError": "regjax.config",
     "DataError": "regjax.data",
     "Forward": "regjax.models",
+    "Interrupted": "regjax.stop",
     "Model": "regjax.models",
     "ModelSettings": "regjax.models",
     "Now": "regjax.regularizers",
@@ -31,6 +33,7 @@ _HOMES = {
     "Results": "regjax.results",
     "Seen": "regjax.regularizers",
     "Site": "regjax.regularizers",
+    "Stop": "regjax.stop",
     "StoreError": "regjax.files",
     "Study": "regjax.config",
     "analyze": "regjax.foreign",
@@ -51,6 +54,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "Forward",
+    "Interrupted",
     "Model",
     "ModelSettings",
     "Now",
@@ -59,6 +63,7 @@ __all__ = [
     "Results",
     "Seen",
     "Site",
+    "Stop",
     "StoreError",
     "Study",
     "__version__",

@@ -31,6 +31,7 @@ from regjax.report.seeds import seeds_sentence
 from regjax.report.words import count_labels
 from regjax.results import Results
 from regjax.sources import add_sources, sources_json
+from regjax.stop import Stop
 from regjax.train.inputs import seed_of
 from regjax.train.layout import data_shapes, member_shapes
 from regjax.train.program import count_params, make_program
@@ -49,6 +50,7 @@ def run(
     report: bool = True,
     profile: str | Path | None = None,
     stream: bool | None = None,
+    stop: Stop | None = None,
     model: Model | type[Settings] | None = None,
     data: Dataset | None = None,
     regularizers: Mapping[str, type[Regularizer]] | None = None,
@@ -66,6 +68,7 @@ def run(
       report: whether report.html is made.
       profile: folder for a trace of a few updates, as `jax.profiler` writes it (for TensorBoard or Perfetto).
       stream: whether the examples stay on the host and reach the devices in blocks; by default where they are large.
+      stop: ends the training early, for instance `regjax.Stop(max_seconds=3600)`.
       model: your own network, where the study says model.name = "custom": a `regjax.Model`, or a class made by
         `regjax.part` from `regjax.ModelSettings`, whose fields are then keys of the study's [model] and may be varied.
       data: your own examples, from `regjax.make_dataset`, where the study says data.name = "custom".
@@ -75,7 +78,8 @@ def run(
     Raises:
       ConfigError: the study is wrong; nothing is written.
       DataError: its data is absent or unusable; nothing is written.
-      StoreError: the run directory cannot be written, is damaged, or another process trains into it.
+      StoreError: the run directory cannot be written, has too little room, is damaged, or another process trains into it.
+      Interrupted: `stop` asked for it; what was trained is saved, and the same call goes on.
     """
     study = read_study(study, overrides, model, regularizers)
     out, progress = Path(out), progress or Progress()
@@ -93,7 +97,7 @@ def run(
         if study.tune is not None:
             waves.append(make_tuning_plan(study, dataset))
             save_waves(out, plan, waves, dataset, found)
-            train_plan(waves[0], dataset, out, progress, "tuning", trace, stream)
+            train_plan(waves[0], dataset, out, progress, "tuning", trace, stream, stop)
             trace = None
             tuned = choose_tuned(waves[0], out)
             plan = make_plan(study, dataset, tuned)
@@ -102,12 +106,12 @@ def run(
         if study.seeds.pilot is not None:
             if not is_trained(plan, out):
                 save_waves(out, plan, waves, dataset, found)
-                train_plan(plan, dataset, out, progress, "pilot", trace, stream)
+                train_plan(plan, dataset, out, progress, "pilot", trace, stream, stop)
                 trace = None
             plan = make_plan(study, dataset, tuned, judge_pilot(plan, out))
             progress.say(f"seeds: {seeds_sentence({'primary': plan.primary, 'stein': plan.stein})}")
         save_waves(out, plan, waves, dataset, found)
-        train_plan(add_sources(plan), dataset, out, progress, "training", trace, stream)
+        train_plan(add_sources(plan), dataset, out, progress, "training", trace, stream, stop)
         results = Results(out, model, regularizers)
         if report:
             results.report()

@@ -18,7 +18,9 @@ from regjax.files import StoreError, canonical, digest
 from regjax.harvest import Harvest, gather
 from regjax.plan import Group, Plan, Run
 from regjax.progress import Progress
-from regjax.queue import checkpoint_path, describe_queue, find_checkpoints, flat_ids, read_queue
+from regjax.queue import checkpoint_path, describe_queue, find_checkpoints, flat_ids, is_over, read_queue
+from regjax.room import check_room
+from regjax.stop import Stop
 from regjax.train import checkpoint
 from regjax.train.layout import Layout, Row, halve, make_rows
 from regjax.train.program import Program, Trainer, argument_shapes, make_program, place_data
@@ -28,6 +30,10 @@ from regjax.train.state import Data
 from regjax.train.stream import compile_program
 from regjax.train.timing import time_interval, trace_steps
 
+# A save costs about 0.1 s, and what is trained since the last one is lost with the process.
+SEGMENT_SECONDS = 20.0
+# A request to end takes effect after a look at the latest.
+LOOK_SECONDS = 5.0
 # A checkpoint that turns out damaged is stood in for by the one before.
 KEPT_CHECKPOINTS = 2
 
@@ -70,6 +76,28 @@ class Work:
     progress: Progress
     spent: Spent
     evaluation: float  # seconds of one evaluation of all slots
+    stop: Stop
+
+
+@dataclasses.dataclass
+class Segment:
+    """How long a segment is: never a matter of results, so that the clock may decide.
+
+    Attributes:
+      fixed: intervals, where the study says so or an earlier process has stored this segment; else None.
+      stored: whether one has: its runs may be published, so that it is never cut shorter.
+      began: when it began, by `time.perf_counter`.
+    """
+
+    fixed: int | None
+    stored: bool
+    began: float
+
+    def is_full(self, intervals: int) -> bool:
+        """Return whether a segment of so many intervals is to be saved."""
+        if self.fixed is not None:
+            return intervals >= self.fixed
+        return time.perf_counter() - self.began >= SEGMENT_SECONDS
 
 
 def train_plan(
@@ -80,6 +108,7 @@ def train_plan(
     what: str,
     profile: Path | None = None,
     stream: bool | None = None,
+    stop: Stop | None = None,
 ) -> None:
     """Train every run of a plan that is not done yet, group by group.
 
@@ -93,8 +122,17 @@ def train_plan(
       what: name of the wave, for people.
       profile: folder for a trace of a few updates of the first group.
       stream: whether the examples stay on the host; None where they are large for the devices.
+      stop: ends the training early.
+
+    Raises:
+      Interrupted: `stop` asked for it; what was trained is saved.
+      StoreError: the disk has less room than the runs will take, or a file cannot be written or read.
     """
+    stop = stop or Stop()
     done = store.done_runs(out)
+    for name, queue in store.iter_queues(out):
+        if done.keys() >= set(flat_ids(queue)):
+            shutil.rmtree(checkpoint_path(out, name, 0).parent, ignore_errors=True)
     missing = [unique(run for run in group.runs if run.id not in done) for group in plan.groups]
     epochs = [len(r) * g.steps.steps / g.steps.steps_per_epoch for r, g in zip(missing, plan.groups, strict=True)]
     finished = sum(run.id in done for run in plan.runs)
@@ -102,14 +140,15 @@ def train_plan(
     progress.begin(sum(map(len, missing)), sum(epochs))
     pool = ThreadPoolExecutor(max_workers=runtime.count_cores(), thread_name_prefix="compile")
     try:
-        queued = [
-            (group, runs, program, pool.submit(compile_program, program))
+        programs = [
+            (group, runs, choose_program(plan, dataset, group, out, stream))
             for group, runs in zip(plan.groups, missing, strict=True)
             if runs
-            for program in [choose_program(plan, dataset, group, out, stream)]
         ]
+        check_room(out, plan, [(program, len(runs)) for _, runs, program in programs])
+        queued = [(*one, pool.submit(compile_program, one[-1])) for one in programs]
         for group, runs, program, compiling in queued:
-            train_group(plan, group, runs, program, compiling, pool, out, progress, profile)
+            train_group(plan, group, runs, program, compiling, pool, out, progress, profile, stop)
             profile = None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -146,6 +185,7 @@ def train_group(
     out: Path,
     progress: Progress,
     profile: Path | None,
+    stop: Stop | None = None,
 ) -> None:
     """Train these runs of a group; with half the slots where memory runs out, as often as that helps.
 
@@ -154,7 +194,7 @@ def train_group(
     """
     while True:
         try:
-            train_runs(plan, runs, program, compiling.result(), out, progress, profile)
+            train_runs(plan, runs, program, compiling.result(), out, progress, profile, stop)
             return
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             # A CPU device shares its memory with NumPy, which may be the first to find none.
@@ -181,6 +221,7 @@ def train_runs(
     out: Path,
     progress: Progress,
     profile: Path | None,
+    stop: Stop | None = None,
 ) -> None:
     """Train these runs of a group: first the queues that were left unfinished, then a new one of all other runs."""
     data = place_data(program)
@@ -189,30 +230,41 @@ def train_runs(
     if profile is not None:
         trace_steps(program, compiled, data, rows, profile)
     evaluation = time_interval(program, compiled, data, updates=0)
-    work = Work(plan, program, compiled, data, out, progress, spent, evaluation)
+    work = Work(plan, program, compiled, data, out, progress, spent, evaluation, stop or Stop())
     left = {run.id: run for run in runs}
     for name, queue in store.iter_queues(out):
-        if rows := read_queue(queue, program, left):
-            train_queue(work, name, rows)
-            left = {key: run for key, run in left.items() if key not in set(flat_ids(queue))}
+        if not is_over(out, name) and (rows := read_queue(queue, program, left)):
+            with work.stop:
+                train_queue(work, name, rows)
+            # Of a queue that was repaired some runs are behind and nevertheless not done.
+            done = store.done_runs(out)
+            left = {key: run for key, run in left.items() if key not in done}
     if left:
         rows = make_rows(list(left.values()), program.layout.columns)
         described = describe_queue(program, rows)
         name = digest(canonical(described))
-        store.write_json(store.chunk_folder(out, name) / "queue.json", described)
-        train_queue(work, name, rows)
+        with work.stop:
+            store.write_json(store.chunk_folder(out, name) / "queue.json", described)
+            train_queue(work, name, rows)
 
 
 def train_queue(work: Work, name: str, rows: Sequence[Row]) -> None:
-    """Train a queue to its end, storing records, what has ended and a checkpoint after every segment."""
+    """Train a queue to its end, storing records, what has ended and a checkpoint after every segment.
+
+    Raises:
+      Interrupted: it was asked to end; the segment is saved, as long as it is by then.
+    """
     program, progress = work.program, work.progress
     live = resume(work, name, rows)
     harvest, tables = Harvest(), []
+    segment, most = begin_segment(work, name, live), first_look(program)
     while True:
         began = time.perf_counter()
         before = live.seats
-        live, arrays, intervals = look(program, work.compiled, work.data, live)
+        bound = program.room if segment.fixed is None else segment.fixed - int(before.since_save)
+        live, arrays, intervals = look(program, work.compiled, work.data, live, min(most, bound))
         trained = time.perf_counter()
+        most = next_look(program, intervals, trained - began)
         live.seats = share_seconds(before, live.seats, trained - began)
         tables.append(look_table(program, live, before, arrays, intervals))
         ended = live.seats.ended & ~before.ended & before.living[:, None]
@@ -226,39 +278,59 @@ def train_queue(work: Work, name: str, rows: Sequence[Row]) -> None:
         work.spent.evaluate += evaluated
         work.spent.train += trained - began - evaluated
         work.spent.store_since(trained)
-        if over or live.seats.since_save >= program.segment:
+        stopping = not over and work.stop.asked
+        if over or segment.is_full(int(live.seats.since_save)) or (stopping and not segment.stored):
             live = save(work, name, live, pd.concat(tables, ignore_index=True), harvest)
-            harvest, tables = Harvest(), []
+            harvest, tables, segment = Harvest(), [], begin_segment(work, name, live)
         if over:
             break
+        if stopping:
+            work.stop.check()
     shutil.rmtree(checkpoint_path(work.out, name, 0).parent, ignore_errors=True)
+
+
+def begin_segment(work: Work, name: str, live: Live) -> Segment:
+    """Return how long the next segment is.
+
+    Killed between its records and its checkpoint, a segment is trained again to the same length: runs that ended in it
+    may be published already.
+    """
+    stored = store.segment_intervals(work.out, name, int(live.seats.segments))
+    return Segment(work.program.segment if stored is None else stored, stored is not None, time.perf_counter())
+
+
+def is_timed(program: Program) -> bool:
+    """Return whether the clock may size the looks: where runs stop early it would decide when slots are refilled."""
+    return not any(run.recipe.observer.can_stop for run in program.group.runs)
+
+
+def first_look(program: Program) -> int:
+    """Return how many intervals a look takes before the time of one is known."""
+    return 1 if is_timed(program) else program.room
+
+
+def next_look(program: Program, intervals: int, seconds: float) -> int:
+    """Return how many intervals a look takes, from the time that the last one took."""
+    if not is_timed(program):
+        return program.room
+    return max(1, int(LOOK_SECONDS * intervals / max(seconds, 1e-9)))
 
 
 def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harvest) -> Live:
     """Store a segment's records, the runs that ended in it, and then the state; older checkpoints go.
 
-    Killed in between, the segment is trained again from the checkpoint before, and writes the same files.
+    Killed in between, the segment is trained again from the checkpoint before, and writes the same files; those of runs
+    that are published stay as they are.
     """
     began, part = time.perf_counter(), store.Part(name, int(live.seats.segments))
-    store.write_table(store.segment_path(work.out, name, part.segment), table)
-    if harvest.runs:
-        harvest.publish(work.out, part)
-        records = store.read_chunk(work.out, name)
-        assert records is not None
-        began = work.spent.store_since(began)
-        described = {
-            "chunk": name,
-            "segment": part.segment,
-            "runs": harvest.runs,
-            "digest": store.digest_records(records[records["run"].isin(harvest.runs)]),
-            "state": digest("".join(harvest.states)),
-            "devices": work.program.devices,
-            "data": "streamed" if work.program.streamed else "resident",
-            "slots": work.program.layout.slots,
-            "bytes_per_device": work.compiled.memory(),
-            **work.spent.take(),
-        }
-        store.write_json(part.done(work.out), described)
+    if part.done(work.out).exists():
+        if set(store.read_json(part.done(work.out))["runs"]) != set(harvest.runs):
+            raise StoreError(f"{part.done(work.out)} names other runs than end there; `regjax repair` sets it aside")
+        work.spent.take()
+    else:
+        store.write_segment(work.out, name, part.segment, table, int(live.seats.since_save))
+        if harvest.runs:
+            began = publish_runs(work, part, harvest, began)
     zero = np.zeros((), np.int64)
     live.seats = live.seats._replace(segments=live.seats.segments + 1, since_save=zero)
     checkpoint.save(
@@ -268,6 +340,29 @@ def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harves
         shutil.rmtree(path)
     work.spent.store_since(began)
     return live
+
+
+def publish_runs(work: Work, part: store.Part, harvest: Harvest, began: float) -> float:
+    """Store what the runs that ended in a segment leave, and then that they are done; return since when time counts."""
+    harvest.publish(work.out, part)
+    records = store.read_chunk(work.out, part.chunk)
+    assert records is not None
+    began = work.spent.store_since(began)
+    described = {
+        "chunk": part.chunk,
+        "segment": part.segment,
+        "runs": harvest.runs,
+        "digest": store.digest_records(records[records["run"].isin(harvest.runs)]),
+        "state": digest("".join(harvest.states)),
+        "files": part.digest_files(work.out),
+        "devices": work.program.devices,
+        "data": "streamed" if work.program.streamed else "resident",
+        "slots": work.program.layout.slots,
+        "bytes_per_device": work.compiled.memory(),
+        **work.spent.take(),
+    }
+    store.write_json(part.done(work.out), described)
+    return began
 
 
 def resume(work: Work, name: str, rows: Sequence[Row]) -> Live:
@@ -280,10 +375,11 @@ def resume(work: Work, name: str, rows: Sequence[Row]) -> Live:
     for path in find_checkpoints(work.out, name):
         try:
             found = checkpoint.restore(path, like)
-        except checkpoint.CheckpointError:
+        except checkpoint.CheckpointError as error:
             aside = path.with_name(path.name + ".damaged")
             shutil.rmtree(aside, ignore_errors=True)
             path.rename(aside)
+            work.progress.say(f"note: {error}; it is set aside as {aside.name}, and the one before is taken")
             continue
         live = take_seats(program, rows, Seats(**found["seats"]), found["state"])
         work.progress.say(f"going on after segment {live.seats.segments} of a queue")

@@ -18,7 +18,6 @@ def describe_queue(program: Program, rows: Sequence[Row]) -> dict[str, Any]:
         "asked": list(program.asked or program.layout),
         "devices": program.devices,
         "room": program.room,
-        "segment": program.segment,
         "data": "streamed" if program.streamed else "resident",
     }
 
@@ -38,6 +37,14 @@ def read_queue(queue: Mapping[str, Any], program: Program, left: Mapping[str, Ru
         tuple(Trajectory(tuple(known[run] for run in trajectory)) for trajectory in row) for row in queue["rows"]
     )
     return rows if describe_queue(program, rows) == dict(queue) else ()
+
+
+def is_over(out: Path, name: str) -> bool:
+    """Return whether a queue was trained to its end: past its first segment, and without checkpoints.
+
+    Of a queue of one segment nobody can tell, and it is begun anew: to the same files.
+    """
+    return store.segment_path(out, name, 1).exists() and not find_checkpoints(out, name)
 
 
 def checkpoint_path(out: Path, name: str, segments: int) -> Path:

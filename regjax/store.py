@@ -24,17 +24,31 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from regjax.files import StoreError, canonical, publish
+from regjax.files import StoreError, canonical, digest, publish
 
 SCHEMA = 1
 # Wall time differs between two identical runs, so it is no part of a digest of results.
 UNHASHED_COLUMNS = ("seconds",)
+# What the check of a JSON file begins with.
+CHECKED = "sha256:"
+# Key of a segment's length in the metadata of its records.
+INTERVALS = b"intervals"
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Publish `value` as an indented JSON file."""
-    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+    """Publish `value` as an indented JSON file; its last entry, "check", is a digest of the others."""
+    # Read back first: numbers as keys become texts, which sort differently.
+    check = make_check(json.loads(json.dumps(value, allow_nan=False)))
+    text = json.dumps({**value, "check": check}, indent=1, allow_nan=False) + "\n"
     publish(path, lambda temporary: _write_text(temporary, text))
+
+
+def make_check(value: Mapping[str, Any]) -> str:
+    """Return what `value`, as read from a JSON file, has as its check; "" where it holds what JSON has no word for."""
+    try:
+        return CHECKED + digest(canonical(value))
+    except ValueError:
+        return ""
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -42,10 +56,10 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object stored in a JSON file.
+    """Return the object stored in a JSON file, without its check.
 
     Raises:
-      StoreError: the file is absent or is not a JSON object.
+      StoreError: the file is absent, is not a JSON object, or differs from its check.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -55,6 +69,11 @@ def read_json(path: Path) -> dict[str, Any]:
         raise StoreError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise StoreError(f"{path} holds a {type(value).__name__}, expected a JSON object")
+    check = value.pop("check", None)
+    # Files of before there was a check have no value that looks like one; a damaged key leaves its value behind.
+    lost = any(isinstance(entry, str) and entry.startswith(CHECKED) for entry in value.values())
+    if lost or (check is not None and check != make_check(value)):
+        raise StoreError(f"{path} is damaged: it differs from its check; `regjax repair` names what is to be done")
     return value
 
 
@@ -109,6 +128,28 @@ def segment_path(out: Path, chunk: str, index: int) -> Path:
     return chunk_folder(out, chunk) / f"seg-{index:05d}.parquet"
 
 
+def write_segment(out: Path, chunk: str, index: int, table: pd.DataFrame, intervals: int) -> None:
+    """Publish the records of a segment, and within them how many intervals it is long."""
+    made = pa.Table.from_pandas(table, preserve_index=False)
+    known = {**(made.schema.metadata or {}), INTERVALS: str(intervals).encode()}
+    write_table(segment_path(out, chunk, index), made.replace_schema_metadata(known))
+
+
+def segment_intervals(out: Path, chunk: str, index: int) -> int | None:
+    """Return how many intervals a stored segment is long; None where it is not stored.
+
+    Raises:
+      StoreError: the file is damaged.
+    """
+    path = segment_path(out, chunk, index)
+    if not path.exists():
+        return None
+    try:
+        return int((pq.read_schema(path).metadata or {})[INTERVALS])
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise StoreError(f"{path} is damaged or no segment: {error}; `regjax repair` sets it aside") from error
+
+
 class Part(NamedTuple):
     """The runs of a chunk that ended in one of its segments: what is published together."""
 
@@ -126,6 +167,11 @@ class Part(NamedTuple):
     def weights(self, out: Path) -> Path:
         """Return the file of the histograms of their weights."""
         return chunk_folder(Path(out), self.chunk) / f"weights-{self.segment:05d}.parquet"
+
+    def digest_files(self, out: Path) -> dict[str, str]:
+        """Return {name: digest} of their Parquet files that are stored; those of records have a digest of their own."""
+        paths = [path for path in (self.predictions(out), self.weights(out)) if path.exists()]
+        return {path.name: digest(path.read_bytes()) for path in paths}
 
     def done(self, out: Path) -> Path:
         """Return the file that says that they are done; published last."""
@@ -217,8 +263,8 @@ def load_records(out: Path, runs: Iterable[str] | None = None) -> pd.DataFrame:
             if digest_records(records[place == index]) != done["digest"]:
                 raise StoreError(
                     f"the records of {chunk_folder(Path(out), chunk)} differ from the digest in its "
-                    f"done-{done['segment']:05d}.json: files are missing or were altered; remove that folder and run "
-                    "the study again"
+                    f"done-{done['segment']:05d}.json: files are missing or were altered; `regjax repair` sets these "
+                    "runs aside, and `regjax run` trains them again"
                 )
         tables.append(records[records["run"].isin({run for run in wanted if owner[run].chunk == chunk})])
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"run": pd.Series(dtype=str)})

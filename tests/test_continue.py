@@ -35,7 +35,7 @@ STUDY = {
     "measure": {"predictions": "test"},
 }  # fmt: skip
 # What a segment in which runs end is published with, in order.
-WRITES = ("seg", "params", "predictions", "done", "checkpoint")
+WRITES = ("seg", "params", "predictions", "weights", "done", "checkpoint")
 
 
 def plan_of(**changes: Any) -> Plan:

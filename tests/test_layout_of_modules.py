@@ -13,7 +13,7 @@ PACKAGE = Path(regjax.__file__).parent
 
 # A stage imports only from its own row and the rows above it.
 STAGES = [
-    ["parts", "keys", "files", "runtime", "progress", "costs", "metrics"],
+    ["parts", "keys", "files", "runtime", "progress", "stop", "costs", "metrics"],
     ["regularizers", "models", "observers", "tasks", "optimizers", "recipe"],
     ["design"],
     ["config"],
@@ -25,7 +25,8 @@ STAGES = [
     ["analysis"],
     ["report"],
     ["results", "pilot", "foreign"],
-    ["harvest", "queue"],
+    ["harvest", "queue", "room"],
+    ["repair"],
     ["execute"],
     ["conductor"],
     ["commands"],

@@ -1,6 +1,7 @@
 """Arguments that several commands take."""
 
 import argparse
+import math
 from pathlib import Path
 
 
@@ -18,6 +19,17 @@ def add_study(parser: argparse.ArgumentParser) -> None:
         help="keep the examples on the host and stream them in blocks (default: where they are large for the devices)",
     )
     parser.add_argument("overrides", nargs="*", metavar="PATH=VALUE", help="e.g. training.epochs=3 seeds.count=5")
+
+
+def read_seconds(text: str) -> float:
+    """Return a duration in seconds, more than none."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected seconds, more than 0")
+    return seconds
 
 
 def read_folder(text: str) -> Path:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from regjax.commands.arguments import add_study, read_folder
+from regjax.commands.arguments import add_study, read_folder, read_seconds
 
 HELP = "train what a study asks for and is not done yet; print effects and report"
 
@@ -15,13 +15,31 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", type=Path, metavar="DIR", help="also write a jax profiler trace of a few updates to DIR"
     )
+    parser.add_argument(
+        "--max-seconds", type=read_seconds, metavar="S", help="save and exit with 75 after S seconds, counted from here"
+    )
+    parser.add_argument(
+        "--grace", type=read_seconds, default=20.0, metavar="S",
+        help="seconds that SIGTERM, Ctrl-C or --max-seconds leave for saving (default: 20)",
+    )  # fmt: skip
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Run a study; print its effects and where the report is."""
-    from regjax.conductor import run
+    from regjax.stop import Stop, watch_signals
 
-    results = run(chosen.study, chosen.out, overrides=chosen.overrides, profile=chosen.profile, stream=chosen.stream)
+    stop = Stop(chosen.max_seconds, chosen.grace)
+    with watch_signals(stop):
+        from regjax.conductor import run
+
+        results = run(
+            chosen.study,
+            chosen.out,
+            overrides=chosen.overrides,
+            profile=chosen.profile,
+            stream=chosen.stream,
+            stop=stop,
+        )
     print(results.summary())
     print(f"\nreport: {chosen.out / 'report.html'}")
     return 0

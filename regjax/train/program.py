@@ -31,9 +31,8 @@ from regjax.train.layout import (
 from regjax.train.population import MEMBERS, SHARED, Axes, Population, make_mesh, make_population, place
 from regjax.train.state import Data, Seed, State, init_state
 
-# A save costs about 0.1 s: a segment should train for some ten seconds on two cores. Counted in floating-point
-# operations and never by the clock, so that a repeated study saves at the same steps.
-SEGMENT_FLOPS = 3e12
+# Length of the record arrays of a program: some ten seconds on two cores.
+ROOM_FLOPS = 3e12
 # Where slots are refilled the host looks between intervals for runs that have ended: a look costs some milliseconds.
 LOOK_FLOPS = 2e10
 
@@ -49,7 +48,7 @@ class Program:
       population: its functions.
       layout: the slots.
       room: most intervals between two looks of the host at what has ended.
-      segment: intervals between two saves.
+      segment: intervals between two saves, where the study says so; else None.
       state_bytes: of one member.
       asked: the layout that would have been best, where memory allowed only this one.
       streamed: whether the examples stay on the host and come in blocks, or lie on every device.
@@ -63,7 +62,7 @@ class Program:
     population: Population
     layout: Layout
     room: int
-    segment: int
+    segment: int | None
     state_bytes: int
     asked: Layout | None = None
     streamed: bool = False
@@ -124,22 +123,23 @@ def count_params(params: Any) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
 
 
-def choose_segment(group: Group, slots: int, example_flops: float) -> tuple[int, int]:
-    """Return the intervals of a segment and those between two looks.
+def choose_segment(group: Group, slots: int, example_flops: float) -> tuple[int | None, int]:
+    """Return the intervals of a segment, where the study says how many, and most intervals between two looks.
 
-    A segment is as long as the study asks for, else SEGMENT_FLOPS. Without early stopping nothing ends within a
-    segment; with it a look comes after LOOK_FLOPS, and at least twice within the shortest patience.
+    Without early stopping nothing ends within a segment, and the records of ROOM_FLOPS are held at once; with it a look
+    comes after LOOK_FLOPS, and at least twice within the shortest patience.
     """
     steps, recipe = group.steps, group.runs[0].recipe
     total = steps.steps // steps.evaluate_steps
     flops = example_flops * recipe.batch_size * recipe.every * slots
-    segment = max(1, min(total, round(SEGMENT_FLOPS / flops)))
+    room = max(1, min(total, round(ROOM_FLOPS / flops)))
+    segment = None
     if steps.save_steps is not None:
-        segment = min(total, steps.save_steps // steps.evaluate_steps)
+        segment = room = min(total, steps.save_steps // steps.evaluate_steps)
     stops = [run.recipe.observer.stop for run in group.runs if run.recipe.observer.can_stop]
     patience = min((stop.patience for stop in stops), default=np.inf)
-    looks = round(min(LOOK_FLOPS / flops, patience / 2)) if stops else segment
-    return segment, max(1, min(segment, looks))
+    looks = round(min(LOOK_FLOPS / flops, patience / 2)) if stops else room
+    return segment, max(1, min(room, looks))
 
 
 def place_data(program: Program) -> Data:

@@ -114,14 +114,16 @@ def refill(program: Program, compiled: Trainer, data: Data, live: Live) -> Live:
     return Live(live.queue, seats, recipe, seed, jax.block_until_ready(state), host=(recipes, seeds, live.host[2]))
 
 
-def look(program: Program, compiled: Trainer, data: Data, live: Live) -> tuple[Live, dict[str, np.ndarray], int]:
+def look(
+    program: Program, compiled: Trainer, data: Data, live: Live, most: int | None = None
+) -> tuple[Live, dict[str, np.ndarray], int]:
     """Return the chunk after its next intervals, their records [rows, columns, room] on the host, and how many.
 
-    As many intervals as the room, the segment and the next end of a living row allow, so that none trains beyond it.
+    As many intervals as the room, `most` and the next end of a living row allow, so that none trains beyond it.
     """
     seats, every = live.seats, program.group.steps.evaluate_steps
     left = (program.group.steps.steps - seats.step[seats.living]) // every
-    intervals = int(min(program.room, program.segment - seats.since_save, left.min()))
+    intervals = int(min(program.room, program.room if most is None else most, left.min()))
     start = place(program.mesh, seats.step, batched=True)
     state, records = compiled.advance(
         live.recipe, live.seed, live.state, data, start, np.int32(intervals), np.int32(every)

@@ -89,7 +89,6 @@ def train(program: Program, functions: Compiled, rows: Sequence[Row], refilling:
         active.append(int((~before.ended & before.living[:, None]).sum()))
         tables.append(look_table(program, live, before, arrays, count))
         outcomes |= collect(live, live.seats.ended & ~before.ended)
-        live.seats = live.seats._replace(since_save=live.seats.since_save % program.segment)
         live = refill(program, functions, data, live)
     assert live.seats.taken == len(rows)
     records = dict(iter(pd.concat(tables, ignore_index=True).drop(columns="seconds").groupby("run")))

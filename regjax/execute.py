@@ -355,6 +355,7 @@ def publish_runs(work: Work, part: store.Part, harvest: Harvest, began: float) -
         "digest": store.digest_records(records[records["run"].isin(harvest.runs)]),
         "state": digest("".join(harvest.states)),
         "files": part.digest_files(work.out),
+        "kept": bool(harvest.params),
         "devices": work.program.devices,
         "data": "streamed" if work.program.streamed else "resident",
         "slots": work.program.layout.slots,

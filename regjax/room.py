@@ -45,7 +45,7 @@ def check_room(out: Path, plan: Plan, programs: Sequence[tuple[Program, int]]) -
 def estimate_bytes(plan: Plan, program: Program, runs: int) -> int:
     """Return about how many bytes so many runs of a program take on disk, checkpoints included.
 
-        records + kept parameters + predictions + CHECKPOINTS * slots * state
+    records + kept parameters + predictions + CHECKPOINTS * slots * state
     """
     first, study = program.group.runs[0], plan.study
     recipe = first.recipe

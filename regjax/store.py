@@ -204,11 +204,20 @@ def load_runs(out: Path) -> pd.DataFrame:
 def iter_done(out: Path) -> Iterator[dict[str, Any]]:
     """Yield what is said of every finished part, in the order of chunks and segments."""
     for path in sorted(Path(out).glob("chunks/*/done-*.json")):
-        done = read_json(path)
-        lacking = [key for key in ("chunk", "segment", "runs", "digest") if key not in done]
-        if lacking:
-            raise StoreError(f"{path} lacks {', '.join(lacking)}; remove its folder to train these runs again")
-        yield done
+        yield read_done(path)
+
+
+def read_done(path: Path) -> dict[str, Any]:
+    """Return what is said of a finished part.
+
+    Raises:
+      StoreError: the file is damaged, or is of another kind.
+    """
+    done = read_json(path)
+    lacking = [key for key in ("chunk", "segment", "runs", "digest") if key not in done]
+    if lacking:
+        raise StoreError(f"{path} lacks {', '.join(lacking)}; `regjax repair` sets its runs aside to train them again")
+    return done
 
 
 def done_runs(out: Path) -> dict[str, Part]:

@@ -2,13 +2,14 @@
 
 from types import ModuleType
 
-from regjax.commands import across, analyze, catalogue, data, export, plan, power, report, run, status
+from regjax.commands import across, analyze, catalogue, data, export, plan, power, repair, report, run, status
 
 COMMANDS: dict[str, ModuleType] = {
     "plan": plan,
     "run": run,
     "status": status,
     "report": report,
+    "repair": repair,
     "power": power,
     "export": export,
     "analyze": analyze,

@@ -1,0 +1,160 @@
+"""Looking through a run directory for damage, and setting aside what is damaged, so that `run` trains it again."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from regjax import store
+from regjax.files import StoreError, canonical, digest, lock_folder
+from regjax.train.checkpoint import load_leaves
+
+QUARANTINE = "quarantine"
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """Something that is damaged.
+
+    Attributes:
+      path: the file or folder.
+      text: what is wrong with it.
+      aside: what is to be set aside: itself, and what is of no use without it.
+      runs: how many finished runs have to be trained again.
+      records: whether the damage is to records, which others may share.
+    """
+
+    path: Path
+    text: str
+    aside: tuple[Path, ...]
+    runs: int = 0
+    records: bool = False
+
+
+def repair(out: Path, dry_run: bool = False) -> list[Fault]:
+    """Return the faults of a run directory; what is damaged is moved to OUT/quarantine unless `dry_run`.
+
+    Every file is read and compared with its digest. A part whose files are damaged is set aside as a whole, records of
+    a segment with all parts that have records in it. Everything else stays where it is, and what was set aside counts
+    as never trained.
+
+    Raises:
+      StoreError: it is no run directory, a process trains into it, or it cannot be written.
+    """
+    out = Path(out)
+    if not any((out / name).exists() for name in ("plan.json", "runs.parquet", "chunks")):
+        raise StoreError(f"{out} is no run directory: it has neither plan.json nor chunks")
+    with lock_folder(out):
+        faults = list(find_faults(out))
+        if not dry_run:
+            for path in dict.fromkeys(path for fault in faults for path in fault.aside):
+                set_aside(out, path)
+    return faults
+
+
+def find_faults(out: Path) -> Iterator[Fault]:
+    """Yield what is damaged in a run directory, in the order of its files."""
+    for name, read in (("plan.json", store.load_plan), ("runs.parquet", store.load_runs)):
+        if (out / name).exists() and (text := complaint(read, out)):
+            # Each is made of the other's study: `run` writes both.
+            yield Fault(out / name, text, (out / name,))
+    for folder in sorted(path for path in out.glob("chunks/*") if path.is_dir()):
+        yield from chunk_faults(out, folder.name)
+
+
+def complaint(read: Callable[[Path], Any], path: Path) -> str:
+    """Return what reading a file complains about; "" where it is sound."""
+    try:
+        read(path)
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
+def chunk_faults(out: Path, chunk: str) -> Iterator[Fault]:
+    """Yield what is damaged in a chunk.
+
+    Where queue or records are, it cannot be gone on with, and its queue and checkpoints are set aside as well. Where no
+    part of it is sound then, all of it is: a new queue of the same runs has the same name, and would meet its files.
+    """
+    folder = store.chunk_folder(out, chunk)
+    queue, checkpoints = folder / "queue.json", sorted(folder.glob("checkpoint/*"))
+    faults, records = segment_faults(out, chunk)
+    if text := complaint(lambda path: check_queue(path, chunk), queue):
+        faults.insert(0, Fault(queue, text, (queue,)))
+    parts = {path: find_part_fault(out, path, records) for path in sorted(folder.glob("done-*.json"))}
+    damaged = [fault for fault in parts.values() if fault is not None]
+    closed = bool(faults) or any(fault.records for fault in damaged)
+    faults += damaged
+    if closed:
+        aside = (queue, *checkpoints) if len(damaged) < len(parts) else (folder,)
+        faults[0] = dataclasses.replace(faults[0], aside=(*faults[0].aside, *aside))
+    yield from faults
+    for path in checkpoints:
+        if path.name.isdigit() and (text := complaint(load_leaves, path)):
+            yield Fault(path, text, (path,))
+
+
+def segment_faults(out: Path, chunk: str) -> tuple[list[Fault], pd.DataFrame]:
+    """Return which segments of a chunk are damaged, and the records of the others."""
+    faults, tables = [], []
+    for path in sorted(store.chunk_folder(out, chunk).glob("seg-*.parquet")):
+        try:
+            store.segment_intervals(out, chunk, int(path.stem.removeprefix("seg-")))
+            tables.append(store.read_table(path))
+        except (StoreError, ValueError) as error:
+            faults.append(Fault(path, str(error), (path,)))
+    records = store.concat_tables(tables).to_pandas() if tables else pd.DataFrame({"run": []})
+    return faults, records
+
+
+def check_queue(path: Path, chunk: str) -> None:
+    """Raise StoreError where a queue is not the one that its folder is named after."""
+    if digest(canonical(store.read_json(path))) != chunk:
+        raise StoreError(f"{path} is damaged: its folder is named after other contents")
+
+
+def find_part_fault(out: Path, path: Path, records: pd.DataFrame) -> Fault | None:
+    """Return what is damaged of the runs that ended in a segment; None where all is sound."""
+    part = store.Part(path.parent.name, int(path.stem.removeprefix("done-")))
+    files = (path, part.params(out), part.predictions(out), part.weights(out))
+    try:
+        done = store.read_done(path)
+    except StoreError as error:
+        return Fault(path, str(error), files)
+    try:
+        same = store.digest_records(records[records["run"].isin(done["runs"])]) == done["digest"]
+    except KeyError:
+        same = False
+    if not same:
+        text = f"{path}: the records of its runs are missing or were altered"
+        return Fault(path, text, files, len(done["runs"]), records=True)
+    text = complaint(lambda _: check_files(out, part, done), path)
+    return Fault(path, text, files, len(done["runs"])) if text else None
+
+
+def check_files(out: Path, part: store.Part, done: dict[str, Any]) -> None:
+    """Raise StoreError where a file of a part is damaged or missing."""
+    for name, expected in done.get("files", {}).items():
+        file = part.done(out).with_name(name)
+        if not file.exists() or digest(file.read_bytes()) != expected:
+            raise StoreError(f"{file} is missing or was altered")
+    if part.params(out).exists() or done.get("kept", False):
+        load_leaves(part.params(out))
+
+
+def set_aside(out: Path, path: Path) -> None:
+    """Move a file or folder to the quarantine, under its name within the run directory and a number where taken."""
+    if not path.exists():
+        return
+    aside, number = out / QUARANTINE / path.relative_to(out), 0
+    while aside.exists():
+        number += 1
+        aside = out / QUARANTINE / path.relative_to(out).with_name(f"{path.name}.{number}")
+    try:
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(aside)
+    except OSError as error:
+        raise StoreError(f"cannot move {path} to {aside}: {error.strerror or error}") from error

@@ -1,0 +1,275 @@
+"""docs/promises.md: a study that is killed, told to end, out of disk or damaged ends in the results of one left alone."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import crash_worker
+import numpy as np
+import pytest
+
+from regjax import store
+from regjax.cli import main
+from regjax.repair import repair
+from regjax.train import checkpoint
+
+TESTS = Path(__file__).parent
+NAMED = ["after a segment file", "inside a checkpoint", "after the checkpoint", "before done.json", "after done.json",
+         "at a refill"]  # fmt: skip
+
+
+class Workers:
+    """Processes that train the study of `crash_worker` into a folder, forked from a server that has imported it."""
+
+    def __init__(self, cache: Path) -> None:
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["crash_worker"])
+        self.cache, self.said = cache, ""
+
+    def train(
+        self, out: Path, devices: int = 2, point: tuple[str, int] | None = None, after: float | None = None
+    ) -> int:
+        """Return how a process ended (0 or minus the signal): by itself, at a point, or killed `after` seconds."""
+        started = self.context.Event()
+        arguments = (str(out), str(self.cache), devices, point, started)
+        process = self.context.Process(target=crash_worker.train, args=arguments)
+        process.start()
+        if after is not None:
+            while not started.wait(0.05) and process.is_alive():
+                pass
+            process.join(after)
+            process.kill()
+        process.join()
+        assert process.exitcode is not None
+        return process.exitcode
+
+    def command(self, *words: str, signals: tuple[int, ...] = (), slow: float = 0.0, limit: int = 0) -> int:
+        """Return the exit code of a command, to which signals are sent from its first look on; `said` has its words."""
+        started = self.context.Event()
+        reader, writer = self.context.Pipe(duplex=False)
+        arguments = ([*words], str(self.cache), slow, limit, started, writer)
+        process = self.context.Process(target=crash_worker.command, args=arguments)
+        process.start()
+        writer.close()
+        if signals:
+            while not started.wait(0.05) and process.is_alive():
+                pass
+        for number in signals:
+            assert process.pid is not None
+            os.kill(process.pid, number)
+            process.join(0.3)
+        process.join()
+        with os.fdopen(reader.fileno(), closefd=False) as pipe:
+            self.said = pipe.read()
+        reader.close()
+        assert process.exitcode is not None
+        return process.exitcode
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """Return the processes, with a compilation cache of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        # The server imports before it takes over this process's path.
+        patch.setenv("PYTHONPATH", f"{TESTS}:{TESTS / 'train'}:{TESTS.parent}")
+        yield Workers(tmp_path_factory.mktemp("cache"))
+
+
+def results(out: Path) -> dict[str, tuple[str, ...]]:
+    """Return {run: digests of its records, kept arrays and predictions}; each record is there once."""
+    records, found = store.load_records(out), {}
+    assert not records.duplicated(["run", "step"]).any()
+    rows = dict(iter(records.groupby("run")))
+    for done in store.iter_done(out):
+        part = store.Part(done["chunk"], done["segment"])
+        leaves = checkpoint.load_leaves(part.params(out))
+        predictions = store.read_table(part.predictions(out)).to_pandas()
+        for place, run in enumerate(done["runs"]):
+            kept = checkpoint.tree_digest({name: leaf[place] for name, leaf in leaves.items()})
+            mine = predictions[predictions["run"] == run].drop(columns="run").to_numpy()
+            found[run] = (store.digest_records(rows[run]), kept, checkpoint.tree_digest(mine))
+    return found
+
+
+@pytest.fixture(scope="module")
+def left_alone(workers: Workers, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run directory of the study left alone."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    assert workers.train(out) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def whole(left_alone: Path) -> dict[str, tuple[str, ...]]:
+    """Return the results of the study left alone."""
+    found = results(left_alone)
+    assert len(found) == 4 * 12
+    return found
+
+
+def assert_stays(before: dict[Path, bytes], out: Path, whole: dict[str, tuple[str, ...]]) -> dict[Path, bytes]:
+    """Assert that what was reported done is as it was, and right; return what is reported now."""
+    now = {path: path.read_bytes() for path in out.glob("chunks/*/done-*.json")}
+    assert before.items() <= now.items()
+    assert results(out).items() <= whole.items()
+    return now
+
+
+def test_killed_at_each_named_point_equals_uninterrupted(workers: Workers, whole: Any, tmp_path: Path) -> None:
+    """P1, P2: killed once at each named point in turn, the study ends in the same results, and what is done stays."""
+    out, done = tmp_path / "out", {}
+    for point in NAMED:
+        assert workers.train(out, point=(point, 2)) == -9
+        done = assert_stays(done, out, whole)
+    assert workers.train(out) == 0
+    assert_stays(done, out, whole)
+
+    assert results(out) == whole
+
+
+def test_killed_at_random_moments_equals_uninterrupted(workers: Workers, whole: Any, tmp_path: Path) -> None:
+    """P1, P2: killed at 20 seeded moments of training, the study ends in the same results, and what is done stays."""
+    kills, attempts = 0, 0
+    done: dict[Path, bytes] = {}
+    for wait in np.random.default_rng(7).uniform(0.0, 1.2, 60):
+        out = tmp_path / str(attempts)
+        if workers.train(out, after=wait) == 0:
+            assert results(out) == whole
+            attempts, done = attempts + 1, {}
+        else:
+            kills += 1
+            done = assert_stays(done, out, whole)
+        if kills == 20:
+            break
+    assert kills == 20
+    assert workers.train(tmp_path / str(attempts)) == 0
+    assert results(tmp_path / str(attempts)) == whole
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> str:
+    """Return a file of the study, whose segments are left to the clock."""
+    tables = {**crash_worker.STUDY, "training": {**crash_worker.STUDY["training"]}}
+    del tables["training"]["save_every"]
+    lines = []
+    for name, table in tables.items():
+        if isinstance(table, str):
+            lines.insert(0, f"{name} = {json.dumps(table)}")
+        else:
+            lines += [f"[{name}]", *(f'"{key}" = {as_toml(value)}' for key, value in table.items())]
+    path = tmp_path / "study.toml"
+    path.write_text("\n".join(lines))
+    return str(path)
+
+
+def as_toml(value: Any) -> str:
+    """Return a value as TOML has it."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {as_toml(inner)}" for key, inner in value.items()) + " }"
+    return json.dumps(value)
+
+
+def test_signals_save_and_end(workers: Workers, whole: Any, study: str, tmp_path: Path) -> None:
+    """P14: SIGTERM ends with 75, Ctrl-C with 130, each with the looks so far saved; the study ends in equal results."""
+    out = str(tmp_path / "out")
+    for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
+        before = len(list(Path(out).glob("chunks/*/seg-*")))
+        assert workers.command("run", study, "--out", out, signals=(number,), slow=0.5) == code
+        assert len(list(Path(out).glob("chunks/*/seg-*"))) == before + 1
+        assert list(Path(out).glob("chunks/*/checkpoint/*"))
+    assert workers.command("run", study, "--out", out, "--max-seconds", "0.01", "--grace", "600") == 75
+    assert "time limit of 0.01 s: ended early" in workers.said
+    assert workers.command("run", study, "--out", out) == 0
+
+    assert results(Path(out)) == whole
+
+
+@pytest.mark.parametrize(("signals", "grace"), [((signal.SIGTERM, signal.SIGTERM), "600"), ((signal.SIGINT,), "0.2")])
+def test_a_second_signal_or_the_end_of_grace_ends_at_once(
+    workers: Workers, study: str, tmp_path: Path, signals: tuple[int, ...], grace: str
+) -> None:
+    """P14: in a look that takes an hour, a second signal ends the process, and so does the end of the grace period."""
+    words = ("run", study, "--out", str(tmp_path / "out"), "--grace", grace)
+
+    assert workers.command(*words, signals=signals, slow=3600) == {signal.SIGTERM: 75, signal.SIGINT: 130}[signals[0]]
+    assert not list((tmp_path / "out").glob("chunks/*/seg-*"))
+
+
+def test_a_full_disk_is_told_and_harmless(workers: Workers, whole: Any, study: str, tmp_path: Path) -> None:
+    """P3: where files cannot grow the run ends with 1 and a path, and run again it ends in the same results."""
+    out = tmp_path / "out"
+    for limit, name in ((1000, "runs.parquet"), (22_000, "seg-")):
+        assert workers.command("run", study, "--out", str(out), limit=limit) == 1
+        last = workers.said.strip().splitlines()[-1]
+        assert last.startswith("regjax: cannot write ")
+        assert name in last
+        assert results(out).items() <= whole.items()
+    assert workers.command("run", study, "--out", str(out)) == 0
+
+    assert results(out) == whole
+
+
+def damage(path: Path, how: str, generator: np.random.Generator) -> None:
+    """Delete a file, cut it in half, or flip one of its bits."""
+    content = bytearray(path.read_bytes())
+    if how == "deleted":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        content[int(generator.integers(len(content)))] ^= 1 << int(generator.integers(8))
+        path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped"])
+def test_every_damaged_file_is_named(left_alone: Path, tmp_path: Path, how: str) -> None:
+    """P5: cut in half or with a bit flipped each file of a run directory is told, unless it reads as it did before."""
+    generator, before, silent = np.random.default_rng(3), results(left_alone), []
+    files = [path for path in sorted(left_alone.rglob("*")) if path.is_file() and path.stat().st_size]
+    for index, path in enumerate(files):
+        out = tmp_path / str(index)
+        shutil.copytree(left_alone, out)
+        broken = out / path.relative_to(left_alone)
+        damage(broken, how, generator)
+        faults = repair(out, dry_run=True)
+        if not faults:
+            assert results(out) == before
+            silent.append(path.name)
+        assert all(fault.path in (broken, *broken.parents) or fault.path.parent == broken.parent or "params" in str(broken)
+                   for fault in faults)  # fmt: skip
+        shutil.rmtree(out)
+    assert repair(left_alone, dry_run=True) == []
+    assert len(files) > 30
+    assert len(silent) < len(files) / 2
+    assert not {name for name in silent if name.endswith(".json") and name.startswith(("done", "queue", "plan"))}
+
+
+@pytest.mark.parametrize("name", ["seg-00002.parquet", "params-00002", "done-00002.json", "predictions-00002.parquet"])
+def test_repaired_runs_are_trained_again_and_no_others(
+    workers: Workers, left_alone: Path, whole: Any, tmp_path: Path, name: str, capsys: pytest.CaptureFixture
+) -> None:
+    """P5: `regjax repair` sets aside what hangs on a damaged file, and `run` trains these runs to the same results."""
+    out = tmp_path / "out"
+    shutil.copytree(left_alone, out)
+    (path,) = out.glob(f"chunks/*/{name}")
+    if path.is_dir():
+        path = max((p for p in path.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert main(["repair", str(out), "--dry-run"]) == 1
+    assert path.exists()
+    assert main(["repair", str(out)]) == 0
+    assert name.partition("-")[2][:5] in capsys.readouterr().out
+    assert main(["repair", str(out)]) == 0
+    kept = {done: done.read_bytes() for done in out.glob("chunks/*/done-*.json")}
+    assert 0 < len(kept) < len(list(left_alone.glob("chunks/*/done-*.json")))
+    assert results(out).items() <= whole.items()
+    assert workers.train(out) == 0
+
+    assert results(out) == whole
+    assert kept.items() <= {done: done.read_bytes() for done in out.glob("chunks/*/done-*.json")}.items()
+    assert len(list((out / "quarantine").rglob("*"))) > 0

@@ -298,7 +298,8 @@ def preview(
             f"{len(plan.cells)} cells x {number} seeds; each seed varies {', '.join(study.seeds.vary)}",
             *shorten(design_lines(describe_design(study, plan.cells))),
             *shorten([f"  {cell.index:3d}  {cell.name}" for cell in plan.cells]),
-            f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory; {promise_text(seeds.count, confirmatory)}",
+            f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory; "
+            f"{promise_text(seeds.count, confirmatory, study.primary.metric)}",
             *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),
             *(f"note: {notice}" for notice in find_notices(plan, dataset)),
             *costs,

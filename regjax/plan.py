@@ -325,6 +325,7 @@ def plan_json(plan: Plan, dataset: Dataset, study_json: Mapping[str, Any]) -> di
             "num_targets": count_targets(dataset),
             "input_shape": list(dataset.x.shape[1:]),
             "pooled": study.data.split is not None or not dataset.parts,
+            "num_pool": len(dataset.y),
             **{f"num_{name}": count for name, count in first.counts.items()},
         },
         "tuned": {str(index): plain(values) for index, values in plan.tuned.items()},

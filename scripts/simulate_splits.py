@@ -8,9 +8,9 @@ with its own mean and covariance), since the 1797 real images are one pool only.
 
     +- t_{0.975, J-1} s sqrt(1 / J + ratio),
 
-with ratio 0 (none), num_test / num_train (Nadeau and Bengio), num_test / (pool - num_test) (shared test examples), and
-m / (pool - m), m the larger of both parts. "rho" is the correlation of two splits' effects across pools, from which the
-right ratio, rho / (1 - rho), follows; "needed" is that. The second table takes real digits: two disjoint halves are two
+with ratio 0 (none), num_test / num_train (Nadeau and Bengio), num_test / (pool - num_test) (shared test examples, as
+used), and m / (pool - m), m the larger of both parts. "rho" is the correlation of two splits' effects across pools,
+from which the right ratio, rho / (1 - rho), follows; "needed" is that. The second table takes real digits: two disjoint halves are two
 fresh pools, so that half of the mean square difference of their means estimates the variance of a mean over J splits.
 """
 
@@ -24,6 +24,12 @@ from sklearn.datasets import load_digits
 RIDGES = (1.0, 300.0)
 PARTS = ((500, 997), (300, 1000), (100, 300), (1000, 300), (1497, 300))
 Draw = Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]
+
+
+def read_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return the images of digits in [0, 1], [example, pixel], and their labels."""
+    x, y = load_digits(return_X_y=True)
+    return x / 16, y
 
 
 def make_population(x: np.ndarray, y: np.ndarray) -> Draw:
@@ -111,8 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pools", type=int, default=500)
     chosen = parser.parse_args(arguments)
-    x, y = load_digits(return_X_y=True)
-    x = x / 16
+    x, y = read_digits()
     draw = make_population(x, y)
     print("| train | test | pool | J | rho | needed | none | test / train | test / rest | larger / rest |")
     print("|---|---|---|---|---|---|---|---|---|---|")

@@ -19,6 +19,7 @@ from regjax.data import Dataset, load_dataset
 from regjax.design import describe_design, design_lines
 from regjax.execute import train_plan
 from regjax.files import lock_folder
+from regjax.keeping import predictions_text
 from regjax.labels import count_targets
 from regjax.metrics import METRICS
 from regjax.models import Model, Settings
@@ -285,7 +286,8 @@ def preview(
     ]
     seconds = sum(cost.seconds for _, _, estimates in waves for cost in estimates)
     confirmatory = sum(contrast["confirmatory"] for contrast in plan.contrasts)
-    seeds = study.seeds
+    seeds, first = study.seeds, plan.groups[0]
+    room = plan.study, len(plan.cells), first.counts["test"], first.runs[0].recipe.task
     number, alone = (seeds.count, "") if seeds.count else (f"{seeds.pilot} to {seeds.max}", " for the pilot seeds")
     margin = "no margin" if study.primary.margin is None else f"margin {study.primary.margin}"
     return "\n".join(
@@ -301,6 +303,7 @@ def preview(
             f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory; "
             f"{promise_text(seeds.count, confirmatory, study.primary.metric)}",
             *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),
+            predictions_text(plan.predictions, *room),
             *(f"note: {notice}" for notice in find_notices(plan, dataset)),
             *costs,
             f"in all about {format_seconds(seconds)}{alone}, if nothing stops early "

@@ -60,7 +60,7 @@ def gather(
         params, stats = program.population.end(live.recipe, live.state, 0)
         kept = jax.tree.map(lambda leaf: np.asarray(leaf)[index], {"params": params, "stats": stats})
         harvest.params.append({**kept, **own_scales(program, live, index[0])})
-    if plan.study.measure.predictions:
+    if plan.predictions:
         moment = moments.index(primary_moment(plan, moments))
         values = np.array(trainer.finish(live.recipe, live.seed, data, live.state, moment))[index]
         values[find_lost(live, index, moments[moment])] = np.nan

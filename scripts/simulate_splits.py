@@ -10,8 +10,9 @@ with its own mean and covariance), since the 1797 real images are one pool only.
 
 with ratio 0 (none), num_test / num_train (Nadeau and Bengio), num_test / (pool - num_test) (shared test examples, as
 used), and m / (pool - m), m the larger of both parts. "rho" is the correlation of two splits' effects across pools,
-from which the right ratio, rho / (1 - rho), follows; "needed" is that. The second table takes real digits: two disjoint halves are two
-fresh pools, so that half of the mean square difference of their means estimates the variance of a mean over J splits.
+from which the right ratio, rho / (1 - rho), follows; "needed" is that. The second table takes real digits: two disjoint
+halves are two fresh pools, so that half of the mean square difference of their means estimates the variance of a mean
+over J splits.
 """
 
 import argparse

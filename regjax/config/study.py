@@ -257,7 +257,7 @@ def study_json(study: Study) -> dict[str, Any]:
         name: getattr(study, name)
         for name in ("question", "primary", "data", "model", "optimizer", "training", "seeds", "fixed", "factors")
     }
-    tables |= {"design": study.design.tables(), "measure": study.measure}
+    tables |= {"design": study.design.tables(), "measure": study.measure.model_dump(exclude_defaults=True)}
     tables["contrasts"] = [contrast._asdict() for contrast in study.contrasts]
     tables["report"] = {"markers": [marker._asdict() for marker in study.markers]}
     if task := study.task.model_dump(exclude_defaults=True):

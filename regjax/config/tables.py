@@ -258,4 +258,4 @@ class Design(Table):
 class Measure(Table):
     """What is kept beyond the records."""
 
-    predictions: Literal["test"] | None = Field(default=None, description='"test"')
+    predictions: Literal["auto", "test", "none"] = Field(default="auto", description='"auto", "test" or "none"')

@@ -91,7 +91,7 @@ def test_keeping_changes_no_number(grown, tmp_path: Path) -> None:
 
 def test_a_folder_without_predictions_is_not_trained_again(grown) -> None:
     """The default finds the runs of a folder that has none done, gives no second interval and says so where asked."""
-    results, said, effects = grown[1]
+    _, said, effects = grown[1]
 
     assert "4 already done" in said
     assert "differs in measure.predictions; plan and report become those of this study" in said

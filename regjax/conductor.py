@@ -20,6 +20,7 @@ from regjax.data import Dataset, load_dataset
 from regjax.design import describe_design, design_lines, make_level_contrasts
 from regjax.execute import train_plan
 from regjax.files import lock_folder
+from regjax.keeping import predictions_text
 from regjax.labels import count_targets
 from regjax.metrics import METRICS
 from regjax.models import Model, Settings
@@ -290,7 +291,8 @@ def preview(
     ]
     seconds = sum(cost.seconds for _, _, estimates in waves for cost in estimates)
     confirmatory = sum(contrast["confirmatory"] for contrast in plan.contrasts)
-    asked, seeds = level_lines(plan), study.seeds
+    asked, seeds, first = level_lines(plan), study.seeds, plan.groups[0]
+    room = plan.study, len(plan.cells), first.counts["test"], first.runs[0].recipe.task
     number, alone = (seeds.count, "") if seeds.count else (f"{seeds.pilot} to {seeds.max}", " for the pilot seeds")
     margin = "no margin" if study.primary.margin is None else f"margin {study.primary.margin}"
     return "\n".join(
@@ -304,9 +306,10 @@ def preview(
             *shorten(design_lines(describe_design(study, plan.cells))),
             *shorten([f"  {cell.index:3d}  {cell.name}" for cell in plan.cells]),
             f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory"
-            + ("" if asked else f"; {promise_text(seeds.count, confirmatory)}"),
+            + ("" if asked else f"; {promise_text(seeds.count, confirmatory, study.primary.metric)}"),
             *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),
             *asked,
+            predictions_text(plan.predictions, *room),
             *(f"note: {notice}" for notice in find_notices(plan, dataset)),
             *(
                 [f"sources of variance: {extra} of the runs redraw one of {', '.join(sources.streams)}"]

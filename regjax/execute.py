@@ -257,6 +257,7 @@ def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harves
             "slots": work.program.layout.slots,
             "bytes_per_device": work.compiled.memory(),
             **work.spent.take(),
+            **({"predictions": work.plan.primary["at"]} if harvest.predictions else {}),
         }
         store.write_json(part.done(work.out), described)
     zero = np.zeros((), np.int64)

@@ -119,7 +119,7 @@ class Results:
         return make_appendix(self.table, at, metric)
 
     def lost(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
-        """Return what effects would be if lost runs (diverged, not finished) counted: three rows per contrast that has
+        """Return what effects would be if lost runs (ended without a result) counted: three rows per contrast that has
         any, "without", "with" and "worst case"; arguments as for `effects`.
         """
         return lost_effects(self.table, at, metric)

@@ -18,7 +18,7 @@ STAGES = [
     ["design"],
     ["config"],
     ["data"],
-    ["identity", "grouping", "labels", "catalogue", "demands"],
+    ["identity", "grouping", "labels", "catalogue", "demands", "keeping"],
     ["plan", "sources"],
     ["train"],
     ["store"],

@@ -7,6 +7,7 @@ import numpy as np
 
 from regjax.analysis.convolution import Counts, count_effects, fits, flip_counts
 from regjax.analysis.signflip import EXACT_SEEDS, SignFlip, sign_flip
+from regjax.analysis.stein import stein_intervals
 
 ALPHA = 0.05
 # One constant, so that a table computed twice has the same numbers.
@@ -90,6 +91,17 @@ def infer(effects: Effects, confirmatory: np.ndarray) -> dict[str, np.ndarray]:
     columns["p"][~confirmatory] = np.nan
     counts = {"seeds_positive": (values > 0).sum(axis=1), "seeds_negative": (values < 0).sum(axis=1)}
     return {**columns, "n": columns["n"].astype(np.int64), **counts}
+
+
+def infer_study(plan: Mapping[str, Any], effects: Effects, confirmatory: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what `infer` does, with two-stage (Stein) intervals and no p where a pilot gave the number of seeds."""
+    found = infer(effects, confirmatory)
+    if not plan.get("stein"):
+        return found
+    level = np.where(confirmatory, ALPHA / max(confirmatory.sum(), 1), ALPHA)
+    low, high = stein_intervals(effects.values, plan["stein"]["pilot"], level, effects.resolution)
+    # The number of seeds hangs on the pilot, where sign flips are not exchangeable: no p-value.
+    return found | {"low": low, "high": high, "p": np.full(len(confirmatory), np.nan)}
 
 
 def _flip(effects: Effects, which: np.ndarray, joint: bool) -> SignFlip:

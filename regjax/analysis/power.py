@@ -22,7 +22,7 @@ import pandas as pd
 
 from regjax.analysis.effects import ALPHA, contrast_values, rounding
 from regjax.analysis.inference import contrast_weights
-from regjax.analysis.signflip import smallest_p
+from regjax.analysis.signflip import EXACT_SEEDS, NUM_FLIPS, smallest_p
 from regjax.analysis.table import Table, state_values
 
 MOST_SEEDS = 1_000_000
@@ -128,20 +128,26 @@ def upper_sd(sd: float, num_seeds: int, confidence: float = CONFIDENCE) -> float
     return sd * math.sqrt((num_seeds - 1) / chi2.ppf(1 - confidence, num_seeds - 1)) if num_seeds > 1 else math.nan
 
 
-def promise_text(num_seeds: int | None, num_confirmatory: int) -> str:
+def promise_text(num_seeds: int | None, num_confirmatory: int, metric: str = "") -> str:
     """Return the smallest adjusted p-value that seeds allow, and whether that is enough.
 
     A flip changes the signs of all contrasts of a seed at once, so that the number of flips, and with it the smallest
-    p, hangs on the seeds alone and not on how many contrasts are tested together.
+    p, hangs on the seeds alone and not on how many contrasts are tested together. Beyond `EXACT_SEEDS` seeds flips are
+    drawn, except for one contrast of accuracies, whose flips can be counted.
 
     Args:
       num_seeds: seeds of every cell; None where a pilot decides.
       num_confirmatory: contrasts that are tested together.
+      metric: the primary one.
 
     >>> promise_text(6, 3)
     'smallest adjusted p these seeds allow: 0.031'
     >>> promise_text(5, 3)
     'smallest adjusted p these seeds allow: 0.062 - nothing can be shown at 0.05; take at least 6 seeds'
+    >>> promise_text(20, 3)
+    'smallest adjusted p these seeds allow: 5e-05 (1 / 20001: 20000 of the 2^20 flips are drawn)'
+    >>> promise_text(20, 1, "test.accuracy")
+    'smallest adjusted p these seeds allow: 1.9e-06'
     >>> promise_text(None, 3), promise_text(6, 0)
     ('two-stage (Stein) intervals, no p-values', 'nothing is tested: no p-values')
     """
@@ -149,10 +155,14 @@ def promise_text(num_seeds: int | None, num_confirmatory: int) -> str:
         return "nothing is tested: no p-values"
     if num_seeds is None:
         return "two-stage (Stein) intervals, no p-values"
-    least = smallest_p(num_seeds)
+    least, drawn = smallest_p(num_seeds), ""
+    if num_seeds > EXACT_SEEDS and num_confirmatory == 1 and metric.endswith(".accuracy"):
+        least = 2.0 ** (1 - num_seeds)
+    elif num_seeds > EXACT_SEEDS:
+        drawn = f" (1 / {NUM_FLIPS + 1}: {NUM_FLIPS} of the 2^{num_seeds} flips are drawn)"
     few = next(n for n in range(1, 64) if smallest_p(n) <= ALPHA)
     refusal = f" - nothing can be shown at {ALPHA:g}; take at least {few} seeds" if least > ALPHA else ""
-    return f"smallest adjusted p these seeds allow: {least:.2g}{refusal}"
+    return f"smallest adjusted p these seeds allow: {least:.2g}{drawn}{refusal}"
 
 
 def make_power(table: Table, effect: float, power: float = 0.9) -> pd.DataFrame:

@@ -284,7 +284,11 @@ def _check_sources(value: Any) -> Any:
 class Measure(Table):
     """What is kept beyond the records."""
 
-    predictions: Literal["test"] | None = Field(default=None, description='"test"')
+    predictions: Literal["auto", "test", "none"] = Field(default="auto", description='"auto", "test" or "none"')
     sources: Annotated[Sources | None, BeforeValidator(_check_sources)] = Field(
         default=None, description='true, or a table with streams, seeds and cells ("all" or "baseline")'
     )
+
+    def tables(self) -> dict[str, Any]:
+        """Return the keys that say something: predictions that are kept of themselves are not mentioned."""
+        return {key: value for key, value in vars(self).items() if (key, value) != ("predictions", "auto")}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from regjax.report.drawing import (
     FONT_SIZE,
@@ -17,6 +18,7 @@ from regjax.report.drawing import (
     nice_ticks,
     padded,
     set_ticks,
+    slug,
 )
 from regjax.report.words import format_value, is_share, metric_words, value_scale, value_unit
 
@@ -87,7 +89,12 @@ def make_axis(metric: str, curves: Sequence[Curve], x_label: str, primary_x: flo
 
 
 def draw_panel(
-    axis: Axis, curves: Sequence[tuple[Curve, Look]], name: str, title: str, size: tuple[float, float] = (340.0, 230.0)
+    axis: Axis,
+    curves: Sequence[tuple[Curve, Look]],
+    name: str,
+    title: str,
+    size: tuple[float, float] = (340.0, 230.0),
+    data: pd.DataFrame | None = None,
 ) -> Drawing:
     """Return one panel of curves; what lies outside the axis is cut off.
 
@@ -97,6 +104,7 @@ def draw_panel(
       name: unique on the page.
       title: what the panel is of, used as its caption.
       size: natural width and height in points.
+      data: from `curve_rows`.
     """
     width, height = size
     left, right, bottom, top = 44.0, 8.0, 34.0 if axis.x_label else 18.0, 8.0
@@ -110,7 +118,18 @@ def draw_panel(
         for curve, look in curves:
             _paint_curve(axes, curve, look)
 
-    return draw(width, height, paint, name, _panel_alt(axis, curves, title), title)
+    return draw(width, height, paint, name, _panel_alt(axis, curves, title), title, data=data)
+
+
+def curve_rows(curves: Mapping[str, Curve], metric: str, x_label: str) -> pd.DataFrame:
+    """Return a row per cell and evaluation drawn: mean and the ends of the middle 80% in the metric's own unit."""
+    scale = value_scale(metric)
+    frames = [
+        pd.DataFrame({"cell": cell, "metric": metric, x_label: curve.x, "mean": curve.mean / scale,
+                      "low": curve.low / scale, "high": curve.high / scale})
+        for cell, curve in curves.items()
+    ]  # fmt: skip
+    return pd.concat(frames, ignore_index=True)
 
 
 def _set_axis(axes: "Axes", axis: Axis, small: bool) -> None:
@@ -144,7 +163,7 @@ def _panel_alt(axis: Axis, curves: Sequence[tuple[Curve, Look]], title: str) -> 
 
 
 def draw_together(
-    x: np.ndarray, metrics: Mapping[str, np.ndarray], x_label: str, primary_x: float | None
+    x: np.ndarray, metrics: Mapping[str, np.ndarray], x_label: str, primary_x: float | None, cells: Sequence[str]
 ) -> list[Drawing]:
     """Return one panel per metric with all cells in it.
 
@@ -153,14 +172,17 @@ def draw_together(
       metrics: {metric: [cell, seed, T]}.
       x_label: "epoch" or "step".
       primary_x: where the primary state is, on the x axis; None where it is not a step.
+      cells: their names.
     """
     drawings = []
-    for i, (metric, values) in enumerate(metrics.items()):
+    for metric, values in metrics.items():
         curves = [summarize_curve(x, cell, metric, MOST_POINTS) for cell in values]
         axis = make_axis(metric, curves, x_label, primary_x)
         looks = [cell_look(cell) for cell in range(len(curves))]
         title = panel_title(axis)
-        drawings.append(draw_panel(axis, list(zip(curves, looks, strict=True)), f"curve{i}", title))
+        data = curve_rows(dict(zip(cells, curves, strict=True)), metric, x_label)
+        shown = list(zip(curves, looks, strict=True))
+        drawings.append(draw_panel(axis, shown, f"curve-{slug(metric)}", title, data=data))
     return drawings
 
 
@@ -171,7 +193,7 @@ def panel_title(axis: Axis) -> str:
 
 
 def draw_multiples(
-    x: np.ndarray, values: np.ndarray, metric: str, cells: Sequence[tuple[int, str]], name: str
+    x: np.ndarray, values: np.ndarray, metric: str, cells: Sequence[tuple[int, str]], name: str, x_label: str = "step"
 ) -> tuple[list[Drawing], str]:
     """Return one small panel per cell, all on one scale, and the title of that scale.
 
@@ -183,6 +205,7 @@ def draw_multiples(
       metric: `<split>.<name>`.
       cells: index and title of the cells shown; index 0 is the baseline.
       name: prefix of the panels' ids.
+      x_label: what x counts.
     """
     look, ghost = Look(PALETTE[0], (), "o", ""), Look(SOFT, (1.0, 1.0), "o", "")
     curves = {c: summarize_curve(x, values[c], metric, MOST_POINTS_SMALL) for c in {0, *(index for index, _ in cells)}}
@@ -192,5 +215,6 @@ def draw_multiples(
     drawings = []
     for index, title in cells:
         shown = [(base, ghost), (curves[index], look)] if index else [(curves[0], look)]
-        drawings.append(draw_panel(axis, shown, f"{name}{index}", title, (190.0, 130.0)))
+        data = curve_rows({title: curves[index]}, metric, x_label)
+        drawings.append(draw_panel(axis, shown, f"{name}{index}", title, (190.0, 130.0), data))
     return drawings, panel_title(axis)

@@ -42,6 +42,7 @@ LINE = 12.5
 LABEL_CHARACTERS = 38
 GOOD, BAD = "#0072b2", "#d55e00"
 MARKER_COLOR = "#d55e00"
+EFFECT_COLUMNS = ["contrast", "kind", "metric", "at", "confirmatory", "n", "effect", "low", "high", "p"]
 
 
 class Bar(NamedTuple):
@@ -106,7 +107,8 @@ def draw_effects(effects: pd.DataFrame, margin: float | None, note: str = "") ->
         axes.set_xlabel(f"difference in {metric_words(metric)}{f' ({unit})' if unit else ''}")
 
     alt = f"Effect plot of {metric_words(metric)}: " + "; ".join(f"{bar.label}: {bar.text}" for bar in bars)
-    return draw(WIDTH, total, paint, "effects", alt, f"{_effects_caption(bars, metric, margin)} {note}".strip())
+    caption = f"{_effects_caption(bars, metric, margin)} {note}".strip()
+    return draw(WIDTH, total, paint, "effects", alt, caption, data=effects[EFFECT_COLUMNS])
 
 
 def _effect_range(bars: Sequence[Bar], edge: float | None) -> tuple[float, float]:
@@ -179,7 +181,7 @@ def make_strips(names: Sequence[str], values: np.ndarray, markers: Sequence[dict
     ]
 
 
-def draw_strips(strips: Sequence[Strip], metric: str, state: str) -> Drawing:
+def draw_strips(strips: Sequence[Strip], metric: str, state: str, data: pd.DataFrame | None = None) -> Drawing:
     """Return the strip plot: runs as dots, means as bars, published numbers as diamonds; pairs joined for two cells."""
     pairs = len(strips) == 2
     labels = [wrap_label(strip.name, 48) for strip in strips]
@@ -208,9 +210,8 @@ def draw_strips(strips: Sequence[Strip], metric: str, state: str) -> Drawing:
         unit = value_unit(metric)
         axes.set_xlabel(f"{metric_words(metric)}{f' ({unit})' if unit else ''}, {state}")
 
-    return draw(
-        WIDTH, total, paint, "strips", _strips_alt(strips, metric, state), _strips_caption(strips, metric, state)
-    )
+    alt, caption = _strips_alt(strips, metric, state), _strips_caption(strips, metric, state)
+    return draw(WIDTH, total, paint, "runs", alt, caption, data=data)
 
 
 def _spread(num_seeds: int, band: float) -> np.ndarray:

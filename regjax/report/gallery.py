@@ -10,7 +10,7 @@ from regjax.analysis.effects import describe_cells, good_sign
 from regjax.analysis.table import Table, at_label, curves, state_values
 from regjax.metrics import SPLITS
 from regjax.report.curves import MOST_TOGETHER, draw_multiples, draw_together
-from regjax.report.drawing import Drawing, cell_look
+from regjax.report.drawing import Drawing, cell_look, slug
 from regjax.report.figures import draw_effects, draw_strips, make_strips
 from regjax.report.tables import state_words
 from regjax.report.words import clean, count, format_setting
@@ -65,7 +65,26 @@ def make_strip_plot(table: Table) -> Drawing | None:
     names = table.cells if len(table.cells) <= MOST_TOGETHER else short_names(table.plan)
     strips = make_strips(names, values, table.plan.get("markers") or [], primary["metric"])
     state = state_words(at_label(primary["at"]))
-    return draw_strips([strips[cell] for cell in shown], primary["metric"], state)
+    return draw_strips([strips[cell] for cell in shown], primary["metric"], state, run_values(table, values, shown))
+
+
+def run_values(table: Table, values: np.ndarray, shown: Sequence[int]) -> pd.DataFrame:
+    """Return one row per run of these cells, and one per published number (with its label and without a seed)."""
+    primary = table.plan["primary"]
+    rows = [
+        {"cell": table.cells[cell], "seed": seed, "label": "", "value": values[cell, i]}
+        for cell in shown
+        for i, seed in enumerate(table.seeds)
+    ]
+    rows += [
+        {"cell": table.cells[m["cell"]], "seed": None, "label": m["label"], "value": m["value"]}
+        for m in table.plan.get("markers") or []
+        if m["cell"] in shown
+    ]
+    frame = pd.DataFrame(rows).astype({"seed": "Int64"})
+    frame.insert(3, "metric", primary["metric"])
+    frame.insert(4, "at", at_label(primary["at"]))
+    return frame
 
 
 def make_legend(table: Table) -> list[tuple[str, str, str]]:
@@ -105,7 +124,8 @@ def make_curves(table: Table) -> list[Group]:
     at = plan["primary"]["at"]
     primary_x = at["step"] / scale if at["kind"] == "step" else None
     steps = curves(table, metrics[0])[0]
-    panels = draw_together(steps / scale, {m: held_curves(table, m)[1] for m in metrics}, x_label, primary_x)
+    values = {m: held_curves(table, m)[1] for m in metrics}
+    panels = draw_together(steps / scale, values, x_label, primary_x, table.cells)
     line = " The dotted upright line is the primary state." if primary_x is not None else ""
     caption = f"Line: mean over seeds; band: their middle 80% (10% to 90%).{line} {_curve_note(table)}"
     return [Group("", panels, caption)]
@@ -134,7 +154,7 @@ def _small_groups(table: Table, metrics: Sequence[str], per_epoch: int, x_label:
     groups = []
     for i, metric in enumerate(metrics):
         steps, values = held_curves(table, metric)
-        panels, title = draw_multiples(steps / per_epoch, values, metric, shown, f"small{i}c")
+        panels, title = draw_multiples(steps / per_epoch, values, metric, shown, f"curve-{slug(metric)}-cell", x_label)
         groups.append(Group(title, panels, f"The same for {title}." if i else caption))
     return groups
 

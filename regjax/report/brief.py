@@ -22,7 +22,15 @@ def brief_verdicts(effects: pd.DataFrame, margin: float | None) -> list[Verdict]
       margin: smallest effect that matters, in the metric's own unit; None where there is none.
     """
     rows = effect_rows(effects[effects["confirmatory"]])
-    return [Verdict(clean(brief_sentence(row, margin)), row["verdict"], verdict_tone(row)) for row in rows]
+    return [Verdict(clean(brief_sentence(row, margin)), _word(row), verdict_tone(row)) for row in rows]
+
+
+def _word(row: Mapping[str, Any]) -> str:
+    """Return the verdict as a heading; an interaction raises and lowers nothing, it has a sign."""
+    if row["kind"] not in INTERACTIONS:
+        return str(row["verdict"])
+    signs = {"raises": "positive interaction", "lowers": "negative interaction", NO_DIFFERENCE: "no interaction"}
+    return signs.get(row["verdict"], row["verdict"])
 
 
 def brief_sentence(row: Mapping[str, Any], margin: float | None) -> str:
@@ -44,6 +52,8 @@ def brief_sentence(row: Mapping[str, Any], margin: float | None) -> str:
     if row["verdict"] == "undecided":
         return f"{name}: undecided for {what}, {numbers}"
     if row["verdict"] == NO_DIFFERENCE:
+        if row["kind"] in INTERACTIONS:
+            return f"{name}: no interaction for {what} beyond {margin_text(row['metric'], margin or 0.0)}, {numbers}"
         return f"{name} changed {what} by less than {margin_text(row['metric'], margin or 0.0)}: {numbers}"
     if row["kind"] in INTERACTIONS:
         return f"{name}: {'positive' if row['verdict'] == 'raises' else 'negative'} for {what}, {numbers}"

@@ -28,6 +28,7 @@ STAGES = [
     ["harvest", "queue"],
     ["execute"],
     ["conductor"],
+    ["commands"],
     ["cli"],
     ["__init__", "__main__"],
 ]

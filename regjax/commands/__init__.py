@@ -1,0 +1,18 @@
+"""The sub-commands: a module each, with HELP, `add(parser)` for its arguments and `run(chosen)` for the exit code."""
+
+from types import ModuleType
+
+from regjax.commands import across, analyze, catalogue, data, export, plan, power, report, run, status
+
+COMMANDS: dict[str, ModuleType] = {
+    "plan": plan,
+    "run": run,
+    "status": status,
+    "report": report,
+    "power": power,
+    "export": export,
+    "analyze": analyze,
+    "across": across,
+    "catalogue": catalogue,
+    "data": data,
+}

@@ -27,6 +27,10 @@ from regjax.store import iter_done
 
 # More verdicts than this, and the first screen names the others' place only.
 MOST_BRIEF = 8
+# Characters of one figure's numbers that the page holds; a dozen figures then fit into 3 MB.
+MOST_DATA = 180_000
+# Tables with more rows than this are closed at first.
+MOST_ROWS = 40
 # Further sections that few readers open: they are closed at first, and open in print.
 FOLDED = ("appendix",)
 
@@ -136,6 +140,7 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
         "effects": tables.effects_grid(effects) if len(effects) else None,
         "extras": make_extras(table),
         "folded": FOLDED,
+        "most_rows": MOST_ROWS,
         "methods": make_methods(table, effects, done),
         "checklist": make_checklist(table, effects, done),
         "diverged_sentence": prose.diverged_sentence(table),
@@ -168,14 +173,17 @@ def _headline_facts(table: Table, done: Sequence[Mapping[str, Any]]) -> list[str
     return [clean(fact) for fact in facts]
 
 
-def data_uri(panels: Drawing | Sequence[Drawing]) -> str:
-    """Return the numbers of a figure, or of panels together, as the address of a CSV file; empty where there are none.
+def data_uri(panels: Drawing | Sequence[Drawing]) -> str | None:
+    """Return the numbers of a figure, or of panels together, as the address of a CSV file; None where there are none.
 
-    It is base64, so that no text of a study can end it.
+    It is base64, so that no text of a study can end it. Empty where they are so many that the page would grow too
+    large.
     """
     drawings = [panels] if isinstance(panels, Drawing) else panels
     frames = [drawing.data for drawing in drawings if drawing.data is not None]
     if not frames:
-        return ""
+        return None
     text = csv_text(frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True), DIGITS)
+    if len(text) > MOST_DATA:
+        return ""
     return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode('utf-8')).decode('ascii')}"

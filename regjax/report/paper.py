@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regjax.files import publish_text
-from regjax.report.drawing import VARIABLES, Drawing, painted
+from regjax.report.drawing import PAPER, VARIABLES, Drawing, painted
 from regjax.report.numbers import csv_text
 from regjax.store import publish
 
@@ -70,7 +70,10 @@ def pdf_file(drawing: Drawing) -> bytes:
 
 
 def _lighten(figure: "Figure") -> None:
-    """Replace the colours that stand for those of the page by what they are on a light one."""
+    """Replace the colours that stand for those of the page by what they are on a light one; set texts off lines."""
+    for axes in figure.axes:
+        for text in axes.texts:
+            text.set_bbox({"facecolor": VARIABLES[PAPER][1], "edgecolor": "none", "alpha": 0.75, "pad": 0.3})
     for artist in figure.findobj():
         for name in COLORED:
             get, change = (getattr(artist, f"{verb}_{name}", None) for verb in ("get", "set"))

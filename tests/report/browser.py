@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import subprocess
 from base64 import b64decode
@@ -17,6 +18,9 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-u
 def find_browser() -> str | None:
     """Return the path of Chromium; None where there is none."""
     return next((path for path in map(shutil.which, NAMES) if path), None)
+
+
+PATIENCE = 60.0  # seconds without a word from the browser
 
 
 class Browser:
@@ -61,8 +65,9 @@ class Browser:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
-            some = os.read(self._answers, 2**20)
-            assert some, "the browser has ended"
+            ready, _, _ = select.select([self._answers], [], [], PATIENCE)
+            some = os.read(self._answers, 2**20) if ready else b""
+            assert some, "the browser has ended or does not answer"
             self._buffer += some
         message, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(message)

@@ -43,7 +43,7 @@ def brief_sentence(row: Mapping[str, Any], margin: float | None) -> str:
     """
     name = str(row["contrast"])
     if row["kind"] not in INTERACTIONS:
-        name = name.replace(": ", " ", 1)
+        name = name.replace(": ", " from " if row["kind"] == "slope" and " vs " not in name else " ", 1)
     what = metric_words(row["metric"])
     if math.isnan(row["effect"]):
         return f"{name}: no seed has a result yet."

@@ -31,11 +31,11 @@ from regjax.report.words import (
 Done = Sequence[Mapping[str, Any]]
 KINDS = {"full_factorial": "full factorial", "one_at_a_time": "one-at-a-time", "leave_one_out": "leave-one-out",
          "add_one_in": "add-one-in", "fractional": "fractional factorial",
-         "plackett_burman": "Plackett-Burman"}  # fmt: skip
+         "plackett_burman": "Plackett-Burman", "random": "random", "latin_hypercube": "Latin hypercube"}  # fmt: skip
 # Settings of a network that do nothing where it has no normalization.
 OF_NORMS = ("norm", "norm_place", "norm_momentum", "norm_epsilon", "ghost_size", "groups")
 CONTRASTS = {"main": "main effect", "two_way": "two-way interaction", "three_way": "three-way interaction",
-             "simple": "simple effect", "interaction_gap": "interaction gap"}  # fmt: skip
+             "simple": "simple effect", "interaction_gap": "interaction gap", "slope": "slope"}  # fmt: skip
 
 
 def make_methods(table: Table, effects: pd.DataFrame, done: Done) -> Extra:
@@ -61,7 +61,7 @@ def make_methods(table: Table, effects: pd.DataFrame, done: Done) -> Extra:
 def design_text(table: Table) -> str:
     """Return cells, factors, seeds, what seeds vary."""
     plan = table.plan
-    factors = [f"{f['path']} ({', '.join(map(format_setting, f['levels']))})" for f in plan["factors"]]
+    factors = [_factor_text(plan, factor) for factor in plan["factors"]]
     kind = (plan.get("design") or {}).get("kind", "")
     design = f" in a {KINDS.get(kind, kind.replace('_', '-'))} design" if kind else ""
     total = len(table.cells) * len(table.seeds)
@@ -79,6 +79,14 @@ def design_text(table: Table) -> str:
         parts = f" into {kept['parts']} parts" if kept.get("parts") else ""
         text += f" The training sets of the seeds are replicates ({kept['kind']}{parts})."
     return f"{text} {seeds_sentence(plan)}".strip()
+
+
+def _factor_text(plan: Mapping[str, Any], factor: Mapping[str, Any]) -> str:
+    span = (plan.get("design") or {}).get("ranges", {}).get(factor["path"])
+    if span is None:
+        return f"{factor['path']} ({', '.join(map(format_setting, factor['levels']))})"
+    scale = " on a logarithmic scale" if span["log"] else ""
+    return f"{factor['path']} (drawn from {span['low']:g} to {span['high']:g}{scale})"
 
 
 def data_text(plan: Mapping[str, Any]) -> str:

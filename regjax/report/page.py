@@ -11,7 +11,7 @@ import pandas as pd
 from regjax.analysis.effects import describe_cells
 from regjax.analysis.export import save_effects
 from regjax.analysis.questions import place_markers
-from regjax.analysis.table import Table, at_label, load_table
+from regjax.analysis.table import Table, at_label, load_table, reference_cell
 from regjax.files import publish_text
 from regjax.report import prose, tables
 from regjax.report.brief import brief_verdicts
@@ -136,7 +136,7 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
         "legend": make_legend(table),
         "own": own,
         "curve_groups": _curve_groups(table),
-        "cells": [tables.cells_grid(describe_cells(table, at)) for at in tables.state_of(plan)],
+        "cells": [tables.cells_grid(describe_cells(table, at), reference_cell(plan)) for at in tables.state_of(plan)],
         "effects": tables.effects_grid(effects) if len(effects) else None,
         "extras": make_extras(table),
         "folded": FOLDED,

@@ -138,7 +138,9 @@ def selection_text(table: Table) -> str:
     at, monitor = plan["primary"]["at"], metric_words(str(plan["monitor"]))
     text = {
         "best": f"Each run is judged at its evaluation with the best {monitor}; test examples select nothing.",
-        "last": "Each run is judged at its end; no state is selected.",
+        "last": f"Each run is judged at its end; runs that may stop early end in their best state by {monitor}."
+        if table.status.restores.any()
+        else "Each run is judged at its end; no state is selected.",
     }.get(at["kind"], f"Each run is judged at {at_label(at)}, the same for all; no state is selected.")
     tuned = sorted({path for values in (plan.get("tuned") or {}).values() for path in values})
     if tuned:

@@ -14,6 +14,7 @@ import pandas as pd
 from regjax import store
 from regjax.analysis.bias_variance import make_bias_variance, make_variances
 from regjax.analysis.predictions import read_predictions
+from regjax.analysis.sources import make_sources
 from regjax.analysis.table import Table, load_table
 from regjax.answers import Answers
 from regjax.keys import STREAMS
@@ -55,9 +56,18 @@ class Results(Answers):
         """Return one row per cell: how much runs differ on this test set and on the distribution behind it."""
         return make_variances(self.table)
 
-    def to_pandas(self) -> pd.DataFrame:
+    def sources(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
+        """Return one row per cell and stream: its share of the variance between seeds; arguments as for `effects`.
+
+        Of a study with `[measure] sources`: total share (with interactions) and first-order share with 95% intervals,
+        SD of runs that differ in that stream alone, in the unit of the metric.
+        """
+        return make_sources(self.table, at, metric)
+
+    def interactions(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
         """Return every record of every finished run: cell, level of each factor, seed, step, metrics."""
-        levels = pd.DataFrame([cell["levels"] for cell in self.plan["cells"]])
+
+    def to_pandas(self) -> pd.DataFrame:
         records = self.table.records
         frame = pd.concat([records[["cell", "seed"]], levels.iloc[records["cell"]].reset_index(drop=True)], axis=1)
         frame.insert(1, "cell_name", [self.table.cells[index] for index in records["cell"]])

@@ -64,10 +64,9 @@ class Results(Answers):
         """
         return make_sources(self.table, at, metric)
 
-    def interactions(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
-        """Return every record of every finished run: cell, level of each factor, seed, step, metrics."""
-
     def to_pandas(self) -> pd.DataFrame:
+        """Return every record of every finished run: cell, level of each factor, seed, step, metrics."""
+        levels = pd.DataFrame([cell["levels"] for cell in self.plan["cells"]])
         records = self.table.records
         frame = pd.concat([records[["cell", "seed"]], levels.iloc[records["cell"]].reset_index(drop=True)], axis=1)
         frame.insert(1, "cell_name", [self.table.cells[index] for index in records["cell"]])

@@ -35,7 +35,7 @@ def test_the_command_writes_every_figure_as_svg_pdf_and_csv(
     page, *paths = map(Path, capsys.readouterr().out.split())
     assert page == two_cell_folder / "report.html"
     names = {path.stem for path in paths}
-    curves = {f"curve-{name}" for name in ("validation-nll", "train-nll", "validation-accuracy", "test-accuracy")}
+    curves = {f"curve-{name}" for name in ("validation-nll", "validation-accuracy", "test-accuracy")}
     assert names >= {"effects", "runs", *curves}
     forms = ("csv", "pdf", "svg")
     assert sorted(tmp_path.iterdir()) == sorted(tmp_path / f"{name}.{form}" for name in names for form in forms)

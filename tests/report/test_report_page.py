@@ -169,11 +169,11 @@ def test_data_of_figures_are_the_numbers_of_the_analysis(two_cell_folder: Path) 
     shown, effects = read_uri(uris["effects.csv"]), all_effects(table)
     np.testing.assert_allclose(shown["effect"].sort_values(), effects["effect"].sort_values(), rtol=1e-8)
     runs = read_uri(uris["runs.csv"])
-    ours = runs[runs["label"].isna()]
+    ours = runs[runs["kind"] == "run"]
     primary = table.plan["primary"]
     expected = state_values(table, primary["metric"], primary["at"]).ravel()
-    np.testing.assert_allclose(ours["value"], expected, rtol=1e-8)
-    assert runs[runs["label"].notna()]["value"].tolist() == [0.9774, 0.9827]
+    np.testing.assert_allclose(ours["test.accuracy"], expected, rtol=1e-8)
+    assert runs[runs["kind"] == "published"]["test.accuracy"].tolist() == [0.9774, 0.9827]
     curves = read_uri(uris["curves.csv"])
     last = curves[(curves["metric"] == "test.accuracy") & (curves["epoch"] == 10)]
     np.testing.assert_allclose(last["mean"], expected.reshape(2, -1).mean(axis=1), rtol=1e-6)

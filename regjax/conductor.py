@@ -1,5 +1,6 @@
 """The conductor: study -> data -> plan -> train -> store -> report."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -216,7 +217,7 @@ def describe_plan(plan: Plan, dataset: Dataset, found: runtime.Runtime) -> dict[
         },
         "devices": [found.devices],
         "commit": find_commit(),
-        "command": " ".join(["regjax", *sys.argv[1:]]) if called else "",
+        "command": shlex.join(["regjax", *sys.argv[1:]]) if called else "",
     }
 
 

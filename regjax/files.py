@@ -55,6 +55,19 @@ def publish(path: Path, write: Callable[[Path], None]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def publish_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8 with the line ends that it has, as `publish` does.
+
+    Raises:
+      StoreError: the disk is full or the folder cannot be written; names the path.
+    """
+    publish(path, lambda temporary: _write(temporary, text.encode("utf-8")))
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Hold a folder for this process; it is free again when the process ends, however it ends.

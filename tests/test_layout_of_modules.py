@@ -24,6 +24,7 @@ STAGES = [
     ["store"],
     ["analysis"],
     ["report"],
+    ["answers"],
     ["results", "pilot", "foreign"],
     ["harvest", "queue"],
     ["execute"],

@@ -109,14 +109,34 @@ def _flip(effects: Effects, which: np.ndarray, joint: bool) -> SignFlip:
 
     Flips are counted for contrasts one by one, so a family of several beyond `EXACT_SEEDS` seeds has drawn flips.
     """
-    values = effects.values[which]
-    num_seeds = int((~np.isnan(values)).any(axis=0).sum())
-    if effects.counts is not None and num_seeds > EXACT_SEEDS and not (joint and len(values) > 1):
-        counts = Counts(effects.counts.counts[which], effects.counts.step[which])
-        if fits(counts.counts):
-            return flip_counts(counts, ALPHA)
+    counts = _countable(effects, which, joint)
+    if counts is not None:
+        return flip_counts(counts, ALPHA)
     rng = np.random.default_rng(SEED)
-    return sign_flip(values, rng, joint=joint, alpha=ALPHA, resolution=effects.resolution[which])
+    return sign_flip(effects.values[which], rng, joint=joint, alpha=ALPHA, resolution=effects.resolution[which])
+
+
+def _countable(effects: Effects, which: np.ndarray, joint: bool) -> Counts | None:
+    """Return the counts whose flips are counted instead of drawn; None where they are not."""
+    alone = not (joint and which.sum() > 1)
+    if effects.counts is None or _num_seeds(effects, which) <= EXACT_SEEDS or not alone:
+        return None
+    counts = Counts(effects.counts.counts[which], effects.counts.step[which])
+    return counts if fits(counts.counts) else None
+
+
+def _num_seeds(effects: Effects, which: np.ndarray) -> int:
+    return int((~np.isnan(effects.values[which])).any(axis=0).sum())
+
+
+def takes_all_flips(effects: Effects, which: np.ndarray) -> bool:
+    """Return whether the inference for a family takes all sign flips; else `NUM_FLIPS` drawn ones.
+
+    Args:
+      effects: of every seed.
+      which: [contrast], which form the family.
+    """
+    return _num_seeds(effects, which) <= EXACT_SEEDS or _countable(effects, which, joint=True) is not None
 
 
 def judge(low: float, high: float, margin: float | None) -> str:

@@ -1,7 +1,6 @@
 """Several studies as text for a terminal, and their critical-difference diagram as an SVG file."""
 
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +9,12 @@ import numpy as np
 
 from regjax.analysis.across import LEAST_SETS, Ranks, pool_p, rank_cells
 from regjax.analysis.table import Table
-from regjax.files import RegjaxError
+from regjax.files import RegjaxError, publish_text
 from regjax.report.drawing import FONT_SIZE, INK, SOFT, Drawing, draw, wrap_label
+from regjax.report.paper import svg_file
 from regjax.report.tables import Column, Grid, Row, effect_rows
 from regjax.report.text import grid_text
 from regjax.report.words import MISSING, clean, count, format_effect, format_p, metric_words
-from regjax.store import publish
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,17 +91,8 @@ def save_diagram(tables: Mapping[str, Table], path: Path) -> Path:
     ranks = rank_cells(tables)
     if math.isnan(ranks.distance):
         raise RegjaxError(f"a critical-difference diagram needs {LEAST_SETS} data sets, got {len(ranks.sets)}")
-    svg = draw_diagram(ranks).svg
-    # Outside the page there are no variables: every colour becomes the one it falls back to.
-    svg = re.sub(r"var\(--[\w-]+, (#[0-9a-f]+)\)", r"\1", svg)
-    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" font-family="sans-serif"'
-    page = f'<?xml version="1.0" encoding="UTF-8"?>\n{svg.replace("<svg", f"<svg {spaces}", 1)}\n'
-    publish(path, lambda temporary: _write(temporary, page))
+    publish_text(path, svg_file(draw_diagram(ranks)))
     return path
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def draw_diagram(ranks: Ranks) -> Drawing:

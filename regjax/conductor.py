@@ -18,7 +18,7 @@ from regjax.config import ConfigError, Problem, Study, load_study, parse_study, 
 from regjax.data import Dataset, load_dataset
 from regjax.design import describe_design, design_lines
 from regjax.execute import train_plan
-from regjax.files import lock_folder
+from regjax.files import flatten_tables, lock_folder
 from regjax.labels import count_targets
 from regjax.metrics import METRICS
 from regjax.models import Model, Settings
@@ -138,20 +138,6 @@ def compare_plans(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
         f"{out} holds a study that differs in {', '.join(keys)}; plan and report become those of this study, runs that "
         "both have are reused, and the others stay stored"
     ]
-
-
-def flatten_tables(tables: Any, *place: str) -> dict[str, Any]:
-    """Return {dotted path: value} of nested tables.
-
-    >>> flatten_tables({"a": {"b": 1}, "c": [2]})
-    {'a.b': 1, 'c': [2]}
-    """
-    if not isinstance(tables, Mapping):
-        return {".".join(place): tables}
-    found: dict[str, Any] = {}
-    for key, value in tables.items():
-        found |= flatten_tables(value, *place, key)
-    return found
 
 
 def save_waves(out: Path, plan: Plan, before: Sequence[Plan], dataset: Dataset, found: runtime.Runtime) -> None:

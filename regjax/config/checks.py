@@ -8,6 +8,7 @@ from typing import Any
 from regjax.config.datasets import Data
 from regjax.config.designs import (
     SEVERAL,
+    SPACES,
     default_family,
     find_design_problems,
     find_family_problems,
@@ -15,10 +16,12 @@ from regjax.config.designs import (
 )
 from regjax.config.idle import check_idle, check_left_out
 from regjax.config.problems import ConfigError, Problem, dotted, show
+from regjax.config.spaces import draw_factors
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import (
     MOST_WEIGHTS,
+    SPACE_FILLING,
     count_cells,
     count_contrasts,
     make_cells,
@@ -42,6 +45,8 @@ def resolve_defaults(found: Found) -> dict[str, Any]:
         made["data"] = made["data"].fill()
     if {"data", "seeds", "factors", "fixed"} <= set(made) and not made["seeds"].vary:
         made["seeds"] = made["seeds"].model_copy(update={"vary": _default_streams(made)})
+    if {"design", "factors"} <= set(made):
+        made["factors"] = draw_factors(made["design"], made["factors"])
     if {"design", "factors", "contrasts"} <= set(made):
         made["design"] = _fill_design(made["design"], made["factors"], made["contrasts"])
     return made
@@ -76,7 +81,8 @@ def _fill_design(design: Design, factors: Mapping[str, tuple], contrasts: tuple[
         family = () if contrasts else default_family(design, factors)
     headline = design.headline
     if "headline" not in design.model_fields_set:
-        headline = next((k for k in family if k in ("simple", "main")), "simple") if family else "declared"
+        known = ("simple", "main", "slope")
+        headline = next((kind for kind in family if kind in known), "simple") if family else "declared"
     return design.model_copy(update={"family": family, "headline": headline})
 
 
@@ -198,6 +204,8 @@ def check_design(design: Design, factors: Found, contrasts: tuple[Contrast, ...]
         yield Problem("design.family", "an empty list", "a kind of contrast, or declared [[contrasts]]")
     elif design.headline == "main" and not has_averages(design, factors) and not wrong:
         yield Problem("design.headline", '"main"', '"simple"', f"main {SEVERAL}")
+    elif design.headline == "slope" and design.kind not in SPACE_FILLING and not wrong:
+        yield Problem("design.headline", '"slope"', '"simple" or "main"', f"slopes are of {SPACES}")
     elif design.headline == "declared" and not contrasts:
         yield Problem("design.headline", '"declared"', '"simple" or "main"', "the study declares no [[contrasts]]")
 

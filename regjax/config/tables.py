@@ -10,6 +10,7 @@ from regjax.config.fields import LARGEST_INT, check_float32, check_integer, chec
 from regjax.config.problems import UnfitError, nearest, show
 from regjax.design import DESIGNS, PARTS
 from regjax.design.fractions import CYCLES
+from regjax.design.ranges import MOST_POINTS
 from regjax.keys import STREAMS
 from regjax.metrics import METRICS, OF_WEIGHTS, TASK_METRICS, metric_names
 from regjax.parts import Interval
@@ -212,7 +213,7 @@ class Seeds(Table):
         return range(self.first, self.first + self.most)
 
 
-KINDS = ("simple", "main", "two_way", "three_way")
+KINDS = ("simple", "main", "two_way", "three_way", "slope")
 
 
 class Design(Table):
@@ -222,7 +223,7 @@ class Design(Table):
     family: Annotated[tuple[Annotated[str, choice(*KINDS)], ...], Strict(False)] = Field(
         default=(), description=f"a list of {words(KINDS)}"
     )
-    headline: Annotated[str, choice("simple", "main", "declared")] = "simple"
+    headline: Annotated[str, choice("simple", "main", "slope", "declared")] = "simple"
     and_also: Annotated[tuple[Annotated[str, choice(*PARTS)], ...], Strict(False)] = Field(
         default=(), description=f"a list of {words(tuple(PARTS))}"
     )
@@ -238,6 +239,10 @@ class Design(Table):
     )
     resolution: int | None = Field(default=None, ge=3, le=11, description="an integer in [3, 11]")
     runs: int | None = Field(default=None, description=f"one of {', '.join(map(str, CYCLES))}")
+    points: int | None = Field(
+        default=None, ge=2, le=MOST_POINTS, description=f"an integer in [2, {MOST_POINTS}], the number of drawn cells"
+    )
+    draw: int = Field(default=0, ge=0, lt=TUNE_FIRST, description="an integer >= 0")
 
     @model_validator(mode="after")
     def _differ(self) -> "Design":

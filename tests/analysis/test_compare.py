@@ -99,9 +99,10 @@ def test_cells_are_matched_by_levels(pair: Callable[..., Comparison]) -> None:
     more = np.concatenate([BEFORE, BEFORE[:1]])
     contrasts = [
         {"name": "dropout.hidden: 0.5 vs 0", "kind": "simple", "weights": [-1.0, 1.0, 0.0], "confirmatory": True},
-        {"name": "2 vs 0", "kind": "simple", "weights": [-1.0, 0.0, 1.0], "confirmatory": True},
+        {"name": "pooled", "kind": "simple", "weights": [-1.0, 1.0, 1.0], "confirmatory": True},
     ]
-    found = pair(BEFORE, more, contrasts=contrasts)
+    own = [contrasts[0], {**contrasts[1], "weights": [-1.0, 1.0]}]
+    found = pair(BEFORE, more, {"contrasts": own}, contrasts=contrasts)
 
     assert found.lone == {"first": (), "second": ("cell 2",)}
     assert found.rows["name"].tolist() == ["cell 0", "cell 1", "dropout.hidden: 0.5 vs 0"]

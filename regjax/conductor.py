@@ -30,12 +30,14 @@ from regjax.regularizers import REGULARIZERS, Regularizer
 from regjax.report.seeds import seeds_sentence
 from regjax.report.words import count_labels
 from regjax.results import Results
+from regjax.sources import add_sources, sources_json
 from regjax.train.inputs import seed_of
 from regjax.train.layout import data_shapes, member_shapes
 from regjax.train.program import count_params, make_program
 from regjax.train.timing import Estimate, estimate_group
 
-GROWS = ("seeds.count", "seeds.max")
+# What may change without a study becoming another one: how many seeds there are, and what is measured beside them.
+GROWS = ("seeds.count", "seeds.max", "measure.sources")
 
 
 def run(
@@ -109,7 +111,7 @@ def run(
             plan = make_plan(study, dataset, tuned, judge_pilot(plan, out))
             progress.say(f"seeds: {seeds_sentence({'primary': plan.primary, 'stein': plan.stein})}")
         save_waves(out, plan, waves, dataset, found)
-        train_plan(plan, dataset, out, progress, "training", trace, stream, copy)
+        train_plan(add_sources(plan), dataset, out, progress, "training", trace, stream, copy)
         results = Results(out, model, regularizers)
         if report:
             results.report()
@@ -155,7 +157,7 @@ def find_notices(plan: Plan, dataset: Dataset) -> list[str]:
 
 
 def compare_plans(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
-    """Return in which keys the study that a run directory holds differs from this one; seed counts do not count."""
+    """Return in which keys the study that a run directory holds differs from this one; those of GROWS do not count."""
     if not (keys := find_changes(out, plan, dataset)):
         return []
     return [
@@ -165,7 +167,7 @@ def compare_plans(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
 
 
 def find_changes(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
-    """Return the keys of the stored study that differ from this one, none where nothing is stored; seed counts apart.
+    """Return the keys of the stored study that differ from this one but those of GROWS; none where nothing is stored.
 
     Raises:
       StoreError: the stored plan cannot be read.
@@ -174,13 +176,13 @@ def find_changes(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
         return []
     old = store.load_plan(out)
     before, after = (flatten_tables(tables) for tables in (old["study"], study_json(plan.study)))
-    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key) and key not in GROWS)
+    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key) and not key.startswith(GROWS))
     return keys if old["data"]["digest"] == dataset.digest else [*keys, "the data itself"]
 
 
 def save_waves(out: Path, plan: Plan, before: Sequence[Plan], dataset: Dataset, found: runtime.Runtime) -> None:
     """Store the plan of the reported runs, and the runs of all waves."""
-    runs = pd.concat([make_runs_table(wave) for wave in (*before, plan)], ignore_index=True)
+    runs = pd.concat([make_runs_table(wave) for wave in (*before, add_sources(plan))], ignore_index=True)
     store.save_plan(out, describe_plan(plan, dataset, found), runs)
 
 
@@ -227,6 +229,7 @@ def describe_plan(plan: Plan, dataset: Dataset, found: runtime.Runtime) -> dict[
     called = Path(sys.argv[0]).stem in ("regjax", "__main__")
     return {
         **plan_json(plan, dataset, study_json(plan.study)),
+        **sources_json(plan.study),
         "num_params": count_params(shapes.params),
         "versions": {
             "regjax": __version__,
@@ -294,10 +297,11 @@ def preview(
     study = read_study(study, overrides, model, regularizers)
     dataset = find_dataset(study, data)
     found = runtime.configure()
-    plans = [("training", make_plan(study, dataset))]
+    plan = make_plan(study, dataset)
+    plans = [("training", add_sources(plan))]
     if study.tune is not None:
         plans.insert(0, ("tuning", make_tuning_plan(study, dataset)))
-    plan = plans[-1][1]
+    extra, sources = len(plans[-1][1].runs) - len(plan.runs), study.measure.sources
     waves = [(what, wave, _estimate(wave, dataset, stream)) for what, wave in plans]
     costs = [
         f"{what}, group {index}: {len(group.runs)} runs of {group.steps.steps} updates, {cost.slots} at once on "
@@ -325,6 +329,11 @@ def preview(
             f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory; {promise_text(seeds.count, confirmatory)}",
             *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),
             *(f"note: {notice}" for notice in find_notices(plan, dataset)),
+            *(
+                [f"sources of variance: {extra} of the runs redraw one of {', '.join(sources.streams)}"]
+                if sources
+                else []
+            ),
             *costs,
             f"in all about {format_seconds(seconds)}{alone}, if nothing stops early "
             "(some updates of each program were timed)",

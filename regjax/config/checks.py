@@ -16,6 +16,7 @@ from regjax.config.designs import (
 )
 from regjax.config.idle import check_idle, check_left_out
 from regjax.config.problems import ConfigError, Problem, dotted, show
+from regjax.config.sources import MOST_RUNS, check_source_runs, check_sources
 from regjax.config.spaces import draw_factors
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
@@ -33,7 +34,6 @@ from regjax.design import (
 from regjax.keys import STREAMS
 from regjax.metrics import TASK_METRICS, metric_names
 
-MOST_RUNS = 100_000
 Found = Mapping[str, Any]  # the valid tables by key
 Problems = Iterator[Problem]
 
@@ -45,6 +45,9 @@ def resolve_defaults(found: Found) -> dict[str, Any]:
         made["data"] = made["data"].fill()
     if {"data", "seeds", "factors", "fixed"} <= set(made) and not made["seeds"].vary:
         made["seeds"] = made["seeds"].model_copy(update={"vary": _default_streams(made)})
+    if {"measure", "seeds"} <= set(made) and (asked := made["measure"].sources) and not asked.streams:
+        filled = asked.model_copy(update={"streams": made["seeds"].vary})
+        made["measure"] = made["measure"].model_copy(update={"sources": filled})
     if {"design", "factors"} <= set(made):
         made["factors"] = draw_factors(made["design"], made["factors"])
     if {"design", "factors", "contrasts"} <= set(made):
@@ -282,6 +285,8 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
     (("seeds", "data", "factors", "fixed", "tune", "parts"), check_seeds),
     (("seeds", "primary"), check_halfwidth),
     (("seeds", "measure"), check_replicates),
+    (("seeds", "measure"), check_sources),
+    (("design", "factors", "seeds", "measure"), check_source_runs),
     (("primary", "training"), check_times),
     (("task", "primary", "training"), check_task),
     (("factors", "fixed"), check_factors),

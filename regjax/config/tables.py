@@ -260,7 +260,31 @@ class Design(Table):
         return {key: value for key, value in vars(self).items() if key in always or value}
 
 
+class Sources(Table):
+    """Runs that redraw one stream each: how much of the variance between seeds comes from it."""
+
+    streams: Annotated[tuple[Annotated[str, choice(*STREAMS)], ...], Strict(False)] = Field(
+        default=(), description=f"a list of {words(STREAMS)}"
+    )
+    seeds: int | None = Field(default=None, ge=2, multiple_of=2, description="an even integer >= 2")
+    cells: Literal["all", "baseline"] = Field(default="all", description='"all" or "baseline"')
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Sources":
+        if len(set(self.streams)) < len(self.streams):
+            raise fail("streams without doubles", got=f"streams = {show(self.streams)}")
+        return self
+
+
+def _check_sources(value: Any) -> Any:
+    """Return a table for true and false."""
+    return ({} if value else None) if isinstance(value, bool) else value
+
+
 class Measure(Table):
     """What is kept beyond the records."""
 
     predictions: Literal["test"] | None = Field(default=None, description='"test"')
+    sources: Annotated[Sources | None, BeforeValidator(_check_sources)] = Field(
+        default=None, description='true, or a table with streams, seeds and cells ("all" or "baseline")'
+    )

@@ -9,7 +9,7 @@ from regjax.commands import COMMANDS
 EXIT_OK, EXIT_WRONG = 0, 2
 
 EPILOG = """exit codes: 0 done; 1 a file of a run directory is missing or damaged; 2 the study, its data or the command
-line is wrong, and nothing was written; 130 interrupted, run the same command again to go on"""
+line is wrong, and nothing was written; 3 a tracker failed; 130 interrupted, run the same command again to go on"""
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -20,10 +20,11 @@ from regjax.config import ConfigError, Problem, Study, load_study, parse_study, 
 from regjax.data import Dataset, load_dataset
 from regjax.design import describe_design, design_lines, make_level_contrasts
 from regjax.execute import train_plan
-from regjax.files import lock_folder
+from regjax.files import RegjaxError, StoreError, flatten_tables, lock_folder
 from regjax.keeping import predictions_text
 from regjax.labels import count_targets
 from regjax.metrics import METRICS
+from regjax.mirror import Mirror
 from regjax.models import Model, Settings
 from regjax.pilot import is_trained, judge_pilot
 from regjax.plan import Plan, candidates, find_twins, make_plan, make_runs_table, make_tuning_plan, plan_json
@@ -51,6 +52,7 @@ def run(
     report: bool = True,
     profile: str | Path | None = None,
     stream: bool | None = None,
+    mirror: str | Path | None = None,
     model: Model | type[Settings] | None = None,
     data: Dataset | None = None,
     regularizers: Mapping[str, type[Regularizer]] | None = None,
@@ -68,6 +70,8 @@ def run(
       report: whether report.html is made.
       profile: folder for a trace of a few updates, as `jax.profiler` writes it (for TensorBoard or Perfetto).
       stream: whether the examples stay on the host and reach the devices in blocks; by default where they are large.
+      mirror: folder, such as one of a mounted drive or bucket, that every saved segment is copied to; where it holds
+        more of this study than `out` does, `out` is restored from there first.
       model: your own network, where the study says model.name = "custom": a `regjax.Model`, or a class made by
         `regjax.part` from `regjax.ModelSettings`, whose fields are then keys of the study's [model] and may be varied.
       data: your own examples, from `regjax.make_dataset`, where the study says data.name = "custom".
@@ -89,13 +93,14 @@ def run(
         if notice:
             progress.say(f"note: {notice}")
     with lock_folder(out):
+        copy = None if mirror is None else open_mirror(Path(mirror), out, plan, dataset, progress)
         for notice in compare_plans(out, plan, dataset):
             progress.say(f"note: {notice}")
         waves, tuned = [], None
         if study.tune is not None:
             waves.append(make_tuning_plan(study, dataset))
             save_waves(out, plan, waves, dataset, found)
-            train_plan(waves[0], dataset, out, progress, "tuning", trace, stream)
+            train_plan(waves[0], dataset, out, progress, "tuning", trace, stream, copy)
             trace = None
             tuned = choose_tuned(waves[0], out)
             plan = make_plan(study, dataset, tuned)
@@ -104,16 +109,42 @@ def run(
         if study.seeds.pilot is not None:
             if not is_trained(plan, out):
                 save_waves(out, plan, waves, dataset, found)
-                train_plan(plan, dataset, out, progress, "pilot", trace, stream)
+                train_plan(plan, dataset, out, progress, "pilot", trace, stream, copy)
                 trace = None
             plan = make_plan(study, dataset, tuned, judge_pilot(plan, out))
             progress.say(f"seeds: {seeds_sentence({'primary': plan.primary, 'stein': plan.stein})}")
         save_waves(out, plan, waves, dataset, found)
-        train_plan(add_sources(plan), dataset, out, progress, "training", trace, stream)
+        train_plan(add_sources(plan), dataset, out, progress, "training", trace, stream, copy)
         results = Results(out, model, regularizers)
         if report:
             results.report()
+        if copy is not None:
+            copy.close()
     return results
+
+
+def open_mirror(folder: Path, out: Path, plan: Plan, dataset: Dataset, progress: Progress) -> Mirror:
+    """Return the mirror of a run directory, which is restored from it where the mirror holds more.
+
+    Raises:
+      RegjaxError: the mirror holds another study than this one and than the run directory.
+    """
+    mirror = Mirror(folder, out, progress.say)
+    try:
+        changed = find_changes(folder, plan, dataset)
+        strange = bool(changed) and not (
+            (out / "plan.json").exists() and store.load_plan(out)["study"] == store.load_plan(folder)["study"]
+        )
+    except StoreError as error:
+        # Half a plan says nothing; the runs themselves tell whether they are of this study.
+        progress.say(f"note: {error}")
+        strange = False
+    if strange:
+        raise RegjaxError(
+            f"{folder} mirrors a study that differs in {', '.join(changed)}; choose another --mirror, or an empty one"
+        )
+    mirror.restore()
+    return mirror
 
 
 def find_notices(plan: Plan, dataset: Dataset) -> list[str]:
@@ -130,14 +161,7 @@ def find_notices(plan: Plan, dataset: Dataset) -> list[str]:
 
 def compare_plans(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
     """Return in which keys the study that a run directory holds differs from this one; those of GROWS do not count."""
-    if not (out / "plan.json").exists():
-        return []
-    old = store.load_plan(out)
-    before, after = (flatten_tables(tables) for tables in (old["study"], study_json(plan.study)))
-    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key) and not key.startswith(GROWS))
-    if old["data"]["digest"] != dataset.digest:
-        keys.append("the data itself")
-    if not keys:
+    if not (keys := find_changes(out, plan, dataset)):
         return []
     return [
         f"{out} holds a study that differs in {', '.join(keys)}; plan and report become those of this study, runs that "
@@ -145,18 +169,18 @@ def compare_plans(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
     ]
 
 
-def flatten_tables(tables: Any, *place: str) -> dict[str, Any]:
-    """Return {dotted path: value} of nested tables.
+def find_changes(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
+    """Return the keys of the stored study that differ from this one but those of GROWS; none where nothing is stored.
 
-    >>> flatten_tables({"a": {"b": 1}, "c": [2]})
-    {'a.b': 1, 'c': [2]}
+    Raises:
+      StoreError: the stored plan cannot be read.
     """
-    if not isinstance(tables, Mapping):
-        return {".".join(place): tables}
-    found: dict[str, Any] = {}
-    for key, value in tables.items():
-        found |= flatten_tables(value, *place, key)
-    return found
+    if not (out / "plan.json").exists():
+        return []
+    old = store.load_plan(out)
+    before, after = (flatten_tables(tables) for tables in (old["study"], study_json(plan.study)))
+    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key) and not key.startswith(GROWS))
+    return keys if old["data"]["digest"] == dataset.digest else [*keys, "the data itself"]
 
 
 def save_waves(out: Path, plan: Plan, before: Sequence[Plan], dataset: Dataset, found: runtime.Runtime) -> None:

@@ -16,6 +16,7 @@ from regjax import runtime, store
 from regjax.data import Dataset
 from regjax.files import StoreError, canonical, digest
 from regjax.harvest import Harvest, gather
+from regjax.mirror import Mirror
 from regjax.plan import Group, Plan, Run
 from regjax.progress import Progress
 from regjax.queue import checkpoint_path, describe_queue, find_checkpoints, flat_ids, read_queue
@@ -70,6 +71,7 @@ class Work:
     progress: Progress
     spent: Spent
     evaluation: float  # seconds of one evaluation of all slots
+    mirror: Mirror | None
 
 
 def train_plan(
@@ -80,6 +82,7 @@ def train_plan(
     what: str,
     profile: Path | None = None,
     stream: bool | None = None,
+    mirror: Mirror | None = None,
 ) -> None:
     """Train every run of a plan that is not done yet, group by group.
 
@@ -93,7 +96,10 @@ def train_plan(
       what: name of the wave, for people.
       profile: folder for a trace of a few updates of the first group.
       stream: whether the examples stay on the host; None where they are large for the devices.
+      mirror: where every saved segment is copied to.
     """
+    if mirror is not None:
+        mirror.sync()
     done = store.done_runs(out)
     missing = [unique(run for run in group.runs if run.id not in done) for group in plan.groups]
     epochs = [len(r) * g.steps.steps / g.steps.steps_per_epoch for r, g in zip(missing, plan.groups, strict=True)]
@@ -109,7 +115,7 @@ def train_plan(
             for program in [choose_program(plan, dataset, group, out, stream)]
         ]
         for group, runs, program, compiling in queued:
-            train_group(plan, group, runs, program, compiling, pool, out, progress, profile)
+            train_group(plan, group, runs, program, compiling, pool, out, progress, profile, mirror)
             profile = None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -146,6 +152,7 @@ def train_group(
     out: Path,
     progress: Progress,
     profile: Path | None,
+    mirror: Mirror | None = None,
 ) -> None:
     """Train these runs of a group; with half the slots where memory runs out, as often as that helps.
 
@@ -154,7 +161,7 @@ def train_group(
     """
     while True:
         try:
-            train_runs(plan, runs, program, compiling.result(), out, progress, profile)
+            train_runs(plan, runs, program, compiling.result(), out, progress, profile, mirror)
             return
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             # A CPU device shares its memory with NumPy, which may be the first to find none.
@@ -181,6 +188,7 @@ def train_runs(
     out: Path,
     progress: Progress,
     profile: Path | None,
+    mirror: Mirror | None = None,
 ) -> None:
     """Train these runs of a group: first the queues that were left unfinished, then a new one of all other runs."""
     data = place_data(program)
@@ -189,7 +197,7 @@ def train_runs(
     if profile is not None:
         trace_steps(program, compiled, data, rows, profile)
     evaluation = time_interval(program, compiled, data, updates=0)
-    work = Work(plan, program, compiled, data, out, progress, spent, evaluation)
+    work = Work(plan, program, compiled, data, out, progress, spent, evaluation, mirror)
     left = {run.id: run for run in runs}
     for name, queue in store.iter_queues(out):
         if rows := read_queue(queue, program, left):
@@ -229,9 +237,12 @@ def train_queue(work: Work, name: str, rows: Sequence[Row]) -> None:
         if over or live.seats.since_save >= program.segment:
             live = save(work, name, live, pd.concat(tables, ignore_index=True), harvest)
             harvest, tables = Harvest(), []
+            if over:
+                shutil.rmtree(checkpoint_path(work.out, name, 0).parent, ignore_errors=True)
+            if work.mirror is not None:
+                work.mirror.sync()
         if over:
             break
-    shutil.rmtree(checkpoint_path(work.out, name, 0).parent, ignore_errors=True)
 
 
 def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harvest) -> Live:

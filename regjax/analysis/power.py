@@ -24,10 +24,15 @@ from regjax.analysis.effects import ALPHA, contrast_values, rounding
 from regjax.analysis.inference import contrast_weights
 from regjax.analysis.signflip import smallest_p
 from regjax.analysis.table import Table, state_values
+from regjax.files import RegjaxError
 
 MOST_SEEDS = 1_000_000
 # The pilot's SD lies below its upper limit in this share of pilots.
 CONFIDENCE = 0.8
+
+
+class PowerError(RegjaxError, ValueError):
+    """An effect or a power that no number of seeds belongs to."""
 
 
 def t_power(effect: float, sd: float, num_seeds: int, level: float, df: float) -> float:
@@ -170,13 +175,13 @@ def make_power(table: Table, effect: float, power: float = 0.9) -> pd.DataFrame:
       SD, infinity where no number up to 1,000,000 is enough.
 
     Raises:
-      ValueError: effect or power are out of range.
+      PowerError: effect or power are out of range.
     """
     if not 0 < effect < math.inf:
-        raise ValueError(f"got effect {effect!r}, expected a number > 0 in the unit of the metric (0.001 is 0.1 pp)")
+        raise PowerError(f"got effect {effect!r}, expected a number > 0 in the unit of the metric (0.001 is 0.1 pp)")
     # Below the level even no effect is found as often.
     if not ALPHA < power < 1:
-        raise ValueError(f"got power {power!r}, expected a number between {ALPHA} and 1, such as 0.9")
+        raise PowerError(f"got power {power!r}, expected a number between {ALPHA} and 1, such as 0.9")
     primary = table.plan["primary"]
     contrasts = [contrast for contrast in table.plan["contrasts"] if contrast["confirmatory"]]
     values = state_values(table, primary["metric"], primary["at"])

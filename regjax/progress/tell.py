@@ -1,5 +1,6 @@
 """What a study tells while it runs; nothing that goes wrong with telling stops it."""
 
+import contextlib
 import os
 import sys
 import time
@@ -149,16 +150,11 @@ class Progress:
         """Act; after an error go on without the panel, and where lines fail too, without a word."""
         try:
             act(*arguments)
+            return
         except Exception as error:
-            view, self._view, self.live = self._view, None, False
-            for again in (view.close if view else None, lambda: self._print(f"note: the panel is gone: {error!r}")):
-                try:
-                    if again is not None:
-                        again()
-                except Exception:
-                    continue
-            try:
-                if act == self._say:
-                    self._print(*arguments)
-            except Exception:
-                return
+            lost = f"note: progress cannot be drawn any more ({error!r}); lines follow"
+        view, self._view, self.live = self._view, None, False
+        lines = [lost, *(arguments if act == self._say else ())]
+        for attempt in ([view.close] if view else []) + [lambda: self._print("\n".join(lines))]:
+            with contextlib.suppress(Exception):
+                attempt()

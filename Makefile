@@ -44,7 +44,7 @@ lint: $(VENV)/.dev
 
 catalogue: $(VENV)/.installed
 	sed -i '/^### Regularizers/,$$d' docs/regularizers.md
-	$(BIN)/regjax catalogue >> docs/regularizers.md
+	$(BIN)/regjax explain >> docs/regularizers.md
 
 clean:
 	rm -rf $(VENV) out/quickstart

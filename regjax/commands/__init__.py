@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from regjax.commands import across, analyze, catalogue, data, export, plan, power, report, run, status
+from regjax.commands import across, analyze, data, explain, export, plan, power, report, run, status
 
 COMMANDS: dict[str, ModuleType] = {
     "plan": plan,
@@ -13,6 +13,6 @@ COMMANDS: dict[str, ModuleType] = {
     "export": export,
     "analyze": analyze,
     "across": across,
-    "catalogue": catalogue,
+    "explain": explain,
     "data": data,
 }

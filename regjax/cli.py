@@ -22,7 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, module in COMMANDS.items():
-        module.add(commands.add_parser(name, help=module.HELP))
+        module.add(commands.add_parser(name, help=module.HELP, description=module.HELP))
     return parser
 
 
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command is None:
         parser.print_help()
         return EXIT_WRONG
+    chosen.parser = parser
     return guard(chosen)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from regjax import metrics
 from regjax.catalogue import describe_hyper, describe_kind, find_reference
+from regjax.config.base import Table
 from regjax.config.fields import REQUIRED, Field, part_fields, switched_fields
 from regjax.config.paths import MODEL_FIELDS, OTHER_FIELDS
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
@@ -24,11 +25,18 @@ from regjax.parts import Hyper, hypers
 from regjax.regularizers import REGULARIZERS
 
 PARTS = {"regularizer": REGULARIZERS, "observer": OBSERVERS, "model": MODELS, "optimizer": OPTIMIZERS}
-TABLES = {"primary": Primary, "task": Task, "training": Training, "seeds": Seeds, "design": Design, "measure": Measure}
+TABLES: dict[str, type[Table]] = {
+    "primary": Primary,
+    "task": Task,
+    "training": Training,
+    "seeds": Seeds,
+    "design": Design,
+    "measure": Measure,
+}
 STATES = ("best", "last", "epoch", "step")
 # Terms of the statistics, and the module or function whose docstring explains them.
 TERMS = {
-    "paired effect": "regjax.analysis.effects.make_effects",
+    "paired effect": "regjax.analysis.inference.contrast_values",
     "p-value": "regjax.analysis.signflip",
     "sign flip": "regjax.analysis.signflip",
     "interval about new examples": "regjax.analysis.newdata",

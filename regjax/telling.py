@@ -6,7 +6,7 @@ import numpy as np
 
 from regjax.design import name_level
 from regjax.plan import Group, Plan
-from regjax.progress import GroupState, Progress
+from regjax.progress import GroupState, Phase, Progress
 from regjax.train.program import Program
 from regjax.train.seats import Live, Seats
 
@@ -18,7 +18,7 @@ def describe_groups(plan: Plan, done: Container[str]) -> list[GroupState]:
         runs = {run.id for run in group.runs}
         finished = sum(run in done for run in runs)
         name = f"{index}  {name_group(plan, group)}".strip()
-        phase = "done" if finished == len(runs) else "waiting"
+        phase: Phase = "done" if finished == len(runs) else "waiting"
         found.append(GroupState(name, len(runs), finished, phase=phase))
     return found
 

@@ -18,7 +18,7 @@ STAGES = [
     ["design"],
     ["config"],
     ["data"],
-    ["identity", "grouping", "labels", "catalogue", "demands", "schema"],
+    ["identity", "grouping", "labels", "catalogue", "demands", "schema", "draft"],
     ["plan"],
     ["train"],
     ["store"],

@@ -2,9 +2,24 @@
 
 from types import ModuleType
 
-from regjax.commands import across, analyze, data, explain, export, plan, power, report, run, status
+from regjax.commands import (
+    across,
+    analyze,
+    completion,
+    data,
+    explain,
+    export,
+    new,
+    plan,
+    power,
+    report,
+    run,
+    schema,
+    status,
+)
 
 COMMANDS: dict[str, ModuleType] = {
+    "new": new,
     "plan": plan,
     "run": run,
     "status": status,
@@ -15,4 +30,6 @@ COMMANDS: dict[str, ModuleType] = {
     "across": across,
     "explain": explain,
     "data": data,
+    "schema": schema,
+    "completion": completion,
 }

@@ -42,9 +42,9 @@ def run(chosen: argparse.Namespace) -> int:
     complete = bool((groups["done"] == groups["runs"]).all())
     any_done = bool(results.table.status.done.any())
     if chosen.json:
-        tables = {"effects": results.effects(), "cells": results.cells()} if any_done else {"effects": [], "cells": []}
         print_json({"out": chosen.out, "question": results.plan["question"], "complete": complete, "runs": counts,
-                    "groups": groups, **tables, "bytes": size})  # fmt: skip
+                    "groups": groups, "bytes": size, "effects": results.effects() if any_done else [],
+                    "cells": results.cells() if any_done else []})  # fmt: skip
         return 0
     print(f"{counts['done']} of {counts['planned']} runs done, {counts['stopped']} stopped early, "
           f"{counts['diverged']} diverged; {size / 2**20:.1f} MiB")  # fmt: skip

@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal
 
+Phase = Literal["waiting", "compiling", "training", "done"]
+
 
 @dataclasses.dataclass
 class GroupState:
@@ -23,7 +25,7 @@ class GroupState:
     stopped: int = 0
     diverged: int = 0
     slots: int = 0
-    phase: Literal["waiting", "compiling", "training", "done"] = "waiting"
+    phase: Phase = "waiting"
 
 
 @dataclasses.dataclass

@@ -111,7 +111,8 @@ class Progress:
 
     def finish(self, num_runs: int, diverged: int, stopped: int = 0) -> None:
         """Count runs as over, and how many of them diverged or stopped early."""
-        for counts in filter(None, (self.wave, self._current)):
+        counted: list[Wave | GroupState] = [self.wave, *([self._current] if self._current else [])]
+        for counts in counted:
             counts.done += num_runs
             counts.diverged += diverged
             counts.stopped += stopped

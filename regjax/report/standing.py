@@ -44,7 +44,7 @@ def group_states(table: Table) -> pd.DataFrame:
         steps = int(json.loads(part["settings"].iloc[0])["training"]["steps"])
         step = None if part["step"].isna().all() else int(part["step"].max())
         waiting = len(part) - counts["done"] - counts["running"]
-        rows.append({"wave": wave, "group": int(group), "runs": len(part), "done": counts["done"],
+        rows.append({"wave": wave, "group": int(str(group)), "runs": len(part), "done": counts["done"],
                      "running": counts["running"], "waiting": waiting, "stopped": counts["stopped"],
                      "diverged": counts["diverged"], "step": step, "steps": steps})  # fmt: skip
     return pd.DataFrame(rows).astype({"step": object})
@@ -66,9 +66,9 @@ def last_steps(out: Path, done: Collection[str]) -> dict[str, int]:
     for chunk, queue in store.iter_queues(out):
         ids = {run for row in queue["rows"] for trajectory in row for run in trajectory}
         records = None if ids <= set(done) else store.read_chunk(out, chunk)
-        if records is not None:
-            steps = records.groupby("run")["step"].max()
-            found |= {run: max(int(step), found.get(run, 0)) for run, step in steps.items() if run not in done}
+        for run, step in ({} if records is None else records.groupby("run")["step"].max()).items():
+            if run not in done:
+                found[str(run)] = max(int(step), found.get(str(run), 0))
     return found
 
 

@@ -8,8 +8,13 @@ from regjax.commands import COMMANDS
 
 EXIT_OK, EXIT_WRONG = 0, 2
 
-EPILOG = """exit codes: 0 done; 1 a file of a run directory is missing or damaged; 2 the study, its data or the command
-line is wrong, and nothing was written; 130 interrupted, run the same command again to go on"""
+EXIT_CODES = {
+    0: "done",
+    1: "a file of a run directory is missing or damaged, or cannot be written",
+    2: "the study, its data or the command line is wrong, and nothing was written",
+    130: "interrupted; the same command goes on from the last segment",
+}
+EPILOG = f"exit codes: {'; '.join(f'{code} {text}' for code, text in EXIT_CODES.items())}"
 
 
 def make_parser() -> argparse.ArgumentParser:

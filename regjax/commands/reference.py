@@ -16,7 +16,7 @@ def make_reference(parser: argparse.ArgumentParser, exit_codes: Mapping[int, str
     parts = ["### Exit codes", "", "| code | meaning |", "|---|---|"]
     parts += [f"| {code} | {text} |" for code, text in exit_codes.items()]
     for name, command in _commands(parser).items():
-        parts += ["", f"### regjax {name}", "", f"{(command.description or '').capitalize()}.", ""]
+        parts += ["", f"### regjax {name}", "", f"{_sentence(command.description or '')}", ""]
         parts += _arguments(command)
         parts += [line for action, inner in _commands(command).items() for line in _nested(name, action, inner)]
         keys = getattr(COMMANDS[name], "KEYS", {})
@@ -24,6 +24,10 @@ def make_reference(parser: argparse.ArgumentParser, exit_codes: Mapping[int, str
             parts += ["", "| JSON key | what it holds |", "|---|---|"]
             parts += [f"| `{key}` | {text} |" for key, text in keys.items()]
     return "\n".join(parts) + "\n"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

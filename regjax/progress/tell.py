@@ -33,8 +33,7 @@ class Progress:
     def __init__(self, stream: TextIO | None = None, live: bool | None = None) -> None:
         self.stream = stream or sys.stderr
         self._notebook = stream is None and is_notebook()
-        able = self.stream.isatty() and os.environ.get("TERM", "") != "dumb"
-        self.live = (able or self._notebook) if live is None else live
+        self.live = (self._notebook or can_redraw(self.stream)) if live is None else live
         self._view: View | None = None
         self._current: GroupState | None = None
 
@@ -159,3 +158,11 @@ class Progress:
         for attempt in ([view.close] if view else []) + [lambda: self._print("\n".join(lines))]:
             with contextlib.suppress(Exception):
                 attempt()
+
+
+def can_redraw(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that can draw a panel in place; a closed one is not."""
+    try:
+        return stream.isatty() and os.environ.get("TERM", "") != "dumb"
+    except ValueError:
+        return False

@@ -14,7 +14,7 @@ from regjax.progress.views import NotebookView, TerminalView, View, is_notebook
 # Between two plain lines, in seconds: a log of a long study stays short.
 PLAIN_EVERY = 10.0
 # Between two drawings of the panel: looks may be milliseconds apart.
-PANEL_EVERY = 0.25
+PANEL_EVERY = 0.5
 
 Judge = Callable[[Any], str]
 

@@ -24,11 +24,13 @@ from regjax.progress import Progress
 from regjax.regularizers import REGULARIZERS, Regularizer
 from regjax.report.seeds import seeds_sentence
 from regjax.results import Results
+from regjax.sources import add_sources, sources_json
 from regjax.train.inputs import seed_of
 from regjax.train.layout import data_shapes, member_shapes
 from regjax.train.program import count_params
 
-GROWS = ("seeds.count", "seeds.max")
+# What may change without a study becoming another one: how many seeds there are, and what is measured beside them.
+GROWS = ("seeds.count", "seeds.max", "measure.sources")
 
 
 def run(
@@ -98,7 +100,7 @@ def run(
             plan = make_plan(study, dataset, tuned, judge_pilot(plan, out))
             progress.say(f"seeds: {seeds_sentence({'primary': plan.primary, 'stein': plan.stein})}")
         save_waves(out, plan, waves, dataset, found)
-        train_plan(plan, dataset, out, progress, "training", trace, stream)
+        train_plan(add_sources(plan), dataset, out, progress, "training", trace, stream)
         results = Results(out, model, regularizers)
         if report:
             results.report()
@@ -118,12 +120,12 @@ def find_notices(plan: Plan, dataset: Dataset) -> list[str]:
 
 
 def compare_plans(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
-    """Return in which keys the study that a run directory holds differs from this one; seed counts do not count."""
+    """Return in which keys the study that a run directory holds differs from this one; those of GROWS do not count."""
     if not (out / "plan.json").exists():
         return []
     old = store.load_plan(out)
     before, after = (flatten_tables(tables) for tables in (old["study"], study_json(plan.study)))
-    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key) and key not in GROWS)
+    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key) and not key.startswith(GROWS))
     if old["data"]["digest"] != dataset.digest:
         keys.append("the data itself")
     if not keys:
@@ -150,7 +152,7 @@ def flatten_tables(tables: Any, *place: str) -> dict[str, Any]:
 
 def save_waves(out: Path, plan: Plan, before: Sequence[Plan], dataset: Dataset, found: runtime.Runtime) -> None:
     """Store the plan of the reported runs, and the runs of all waves."""
-    runs = pd.concat([make_runs_table(wave) for wave in (*before, plan)], ignore_index=True)
+    runs = pd.concat([make_runs_table(wave) for wave in (*before, add_sources(plan))], ignore_index=True)
     store.save_plan(out, describe_plan(plan, dataset, found), runs)
 
 
@@ -197,6 +199,7 @@ def describe_plan(plan: Plan, dataset: Dataset, found: runtime.Runtime) -> dict[
     called = Path(sys.argv[0]).stem in ("regjax", "__main__")
     return {
         **plan_json(plan, dataset, study_json(plan.study)),
+        **sources_json(plan.study),
         "num_params": count_params(shapes.params),
         "versions": {
             "regjax": __version__,

@@ -16,7 +16,7 @@ from regjax.config.paths import MODEL_FIELDS, OTHER_FIELDS
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.data import DATASETS
 from regjax.demands import LAYERS
-from regjax.design import DESIGNS, cells, fractions
+from regjax.design import DESIGNS, cells, fractions, ranges
 from regjax.files import RegjaxError
 from regjax.models import MODELS
 from regjax.observers import OBSERVERS
@@ -56,6 +56,8 @@ BUILDERS = {
     "add_one_in": cells.add_one_in_rows,
     "fractional": fractions.fraction_rows,
     "plackett_burman": fractions.screening_rows,
+    "random": ranges.draw_shares,
+    "latin_hypercube": ranges.draw_shares,
 }
 NEEDS = {"images": "images", "classes": "a task with classes"} | {need: text for need, (_, text) in LAYERS.items()}
 LEVELS = (0.1, 0.5, 0.01, 2.0, 4.0, 10.0)

@@ -37,13 +37,15 @@ class Run(NamedTuple):
 
     Attributes:
       id: digest of all that its numbers depend on (`settings`).
-      wave: "main" for reported runs, "tune" for those that choose nuisance hypers.
+      wave: "main" for reported runs, "tune" for those that choose nuisance hypers, "sources" for those that redraw one
+        stream of a reported run.
       cell: index of the cell, or in the tuning wave of the cell and candidate.
       seed: number of the replicate.
       recipe: hypers as Python numbers.
       streams: {stream: seed}; a stream that the study does not vary has seed 0.
       train_size: training examples taken, None for all.
       settings: what `id` is the digest of.
+      stream: the one that is redrawn, "" for none.
     """
 
     id: str
@@ -54,13 +56,14 @@ class Run(NamedTuple):
     streams: dict[str, int]
     train_size: int | None
     settings: dict[str, Any]
+    stream: str = ""
 
 
 class Group(NamedTuple):
     """Runs that share a compiled program: their recipes have one tree structure, their data one shape.
 
     Attributes:
-      runs: all cells of a seed before the next seed, so that an unfinished study has whole seeds.
+      runs: all cells of a seed before the next seed, so that an unfinished study has whole seeds; reported runs first.
       counts: {split: examples}.
       steps: the course of its runs in updates.
     """
@@ -279,7 +282,7 @@ def restores(run: Run) -> bool:
 
 
 def make_runs_table(plan: Plan) -> pd.DataFrame:
-    """Return one row per run: identity, wave, cell, seed, group, restores, hypers and settings as JSON texts."""
+    """Return one row per run: identity, wave, cell, seed, redrawn stream, group, restores; as JSON hypers, settings."""
     rows = []
     for index, group in enumerate(plan.groups):
         for run in group.runs:
@@ -289,6 +292,7 @@ def make_runs_table(plan: Plan) -> pd.DataFrame:
                     "wave": run.wave,
                     "cell": run.cell,
                     "seed": run.seed,
+                    "stream": run.stream,
                     "group": index,
                     "restores": restores(run),
                     "hypers": canonical({**dict(run.settings["active"]), "optimizer": run.settings["optimizer"]}),

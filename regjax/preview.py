@@ -20,6 +20,7 @@ from regjax.plan import Plan, make_plan, make_tuning_plan
 from regjax.progress import format_seconds
 from regjax.regularizers import Regularizer
 from regjax.report.words import count_labels
+from regjax.sources import add_sources
 from regjax.telling import name_group
 from regjax.train.program import make_program
 from regjax.train.timing import estimate_group
@@ -52,10 +53,11 @@ def make_preview(
     study = read_study(study, overrides, model, regularizers)
     dataset = find_dataset(study, data)
     found = runtime.configure()
-    plans = [("training", make_plan(study, dataset))]
+    plan = make_plan(study, dataset)
+    plans = [("training", add_sources(plan))]
     if study.tune is not None:
         plans.insert(0, ("tuning", make_tuning_plan(study, dataset)))
-    plan, seeds = plans[-1][1], study.seeds
+    seeds, sources = study.seeds, study.measure.sources
     groups = [
         _describe_group(what, index, wave, dataset, stream) for what, wave in plans for index in range(len(wave.groups))
     ]
@@ -77,6 +79,7 @@ def make_preview(
         "contrasts": [{key: c[key] for key in ("name", "kind", "confirmatory")} for c in plan.contrasts],
         "smallest_p": smallest_p(seeds.count) if seeds.count and confirmatory else None,
         "promise": promise_text(seeds.count, confirmatory),
+        "sources": sources and {"streams": list(sources.streams), "runs": len(plans[-1][1].runs) - len(plan.runs)},
         "notices": find_notices(plan, dataset),
         "devices": found.devices,
         "groups": groups,
@@ -122,12 +125,19 @@ def preview_text(found: Mapping[str, Any]) -> str:
             f"{len(found['contrasts'])} contrasts, {len(confirmatory)} confirmatory; {found['promise']}",
             *shorten([f"  {name}" for name in confirmatory]),
             *(f"note: {notice}" for notice in found["notices"]),
+            *_sources_lines(found["sources"]),
             *(_group_line(group, found["devices"]) for group in found["groups"]),
             f"in all {found['programs']} program{'' if found['programs'] == 1 else 's'}, "
             f"about {format_seconds(found['seconds'])}{' for the pilot seeds' if alone else ''}, "
             "if nothing stops early (some updates of each program were timed)",
         ]
     )
+
+
+def _sources_lines(sources: Mapping[str, Any] | None) -> list[str]:
+    if not sources:
+        return []
+    return [f"sources of variance: {sources['runs']} of the runs redraw one of {', '.join(sources['streams'])}"]
 
 
 def _group_line(group: Mapping[str, Any], devices: str) -> str:

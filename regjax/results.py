@@ -21,6 +21,7 @@ from regjax.analysis.power import make_power
 from regjax.analysis.predictions import read_predictions
 from regjax.analysis.sentences import INTERACTIONS
 from regjax.analysis.shapley import shapley_values
+from regjax.analysis.sources import make_sources
 from regjax.analysis.table import Table, load_table
 from regjax.keys import STREAMS
 
@@ -94,6 +95,14 @@ class Results:
     def variance(self) -> pd.DataFrame:
         """Return one row per cell: how much runs differ on this test set and on the distribution behind it."""
         return make_variances(self.table)
+
+    def sources(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
+        """Return one row per cell and stream: its share of the variance between seeds; arguments as for `effects`.
+
+        Of a study with `[measure] sources`: total share (with interactions) and first-order share with 95% intervals,
+        SD of runs that differ in that stream alone, in the unit of the metric.
+        """
+        return make_sources(self.table, at, metric)
 
     def interactions(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
         """Return the rows of `effects` that ask whether parts together do more or less than apart."""

@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from regjax.catalogue import describe_hyper, describe_kind, first_line
 from regjax.config.fields import EVERYTHING, LARGEST_INT, REQUIRED
 from regjax.config.parse import KEYS, LONGEST, OPTIONAL, TABLES
-from regjax.config.paths import DECAY_ON, MOST_POINTS
+from regjax.config.paths import DECAY_ON
+from regjax.design.ranges import MOST_POINTS
 from regjax.models import MODELS
 from regjax.observers import OBSERVERS
 from regjax.optimizers import OPTIMIZERS
@@ -179,10 +180,13 @@ def _levels(value: Schema, schema: Schema) -> Schema:
 
 
 def _range() -> Schema:
-    """Return the schema of levels at equal distances on the logarithmic scale."""
-    ends = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number", "exclusiveMinimum": 0}}
+    """Return the schema of levels from a range: at equal distances, or, without points, drawn."""
+    ends: Schema = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}}
+    positive = {**ends, "items": {"type": "number", "exclusiveMinimum": 0}}
     points = {"type": "integer", "minimum": 2, "maximum": MOST_POINTS}
-    return _closed({"off": {}, "log_range": ends, "points": points}, ["log_range", "points"])
+    kinds = [_closed({"off": {}, key: pair, "points": points}, [key]) for key, pair in
+             (("log_range", positive), ("range", ends))]  # fmt: skip
+    return {"anyOf": kinds}
 
 
 def _choice(key: str, parts: Mapping[str, type], extra: Mapping[str, Schema]) -> Schema:

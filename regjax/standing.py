@@ -25,9 +25,9 @@ class Standing:
         name = plan.primary["metric"].rpartition(".")[2]
         name = name if name in METRICS else str(plan.study.training.monitor).rpartition(".")[2]
         self.metric, self.at, self.larger = f"validation.{name}", plan.primary["at"], METRICS[name]
-        self.seeds = sorted({run.seed for run in plan.runs})
+        self.seeds = sorted({run.seed for run in plan.runs if not run.stream})
         self.plan: dict[str, Any] = {"cells": [{"name": cell.name} for cell in plan.cells], "seeds": self.seeds}
-        rows = [(run.id, run.cell, run.seed, restores(run)) for run in plan.runs]
+        rows = [(run.id, run.cell, run.seed, restores(run)) for run in plan.runs if not run.stream]
         self.runs = pd.DataFrame(rows, columns=["run", "cell", "seed", "restores"])
         self.values = np.full((len(plan.cells), len(self.seeds)), np.nan)
 

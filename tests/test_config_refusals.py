@@ -105,7 +105,7 @@ REFUSED = [
     ({"factors": {"zzz.hidden": [0, 0.5]}}, 'unknown regularizer "zzz" (a path begins with one of: ... ('),
     ({"factors": {"mixpu.alpha": [0, 0.5]}}, 'did you mean "mixup"? (a path begins with one of: mixup, '),
     ({"factors": {"dropout": [0, 0.5]}}, "a path to one of its values: dropout.hidden, dropout.input"),
-    ({"factors": {"dropout.hidden": {"low": 1}}}, "a value, a list of levels, or off, log_range and points"),
+    ({"factors": {"dropout.hidden": {"low": 1}}}, "a value, a list of levels, or off, log_range or range, and points"),
     ({"factors": {"dropout": {}}}, "factors.dropout: got an empty table"),
     ({"factors": {"dropout.hidden": [0, 0.5], "dropout": {"hidden": [0, 0.5]}}}, "got the path twice"),
     ({"factors": {"data.scale": ["unit", "none"]}}, '(of data only: train_size)'),

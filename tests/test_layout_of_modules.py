@@ -19,7 +19,7 @@ STAGES = [
     ["config"],
     ["data"],
     ["identity", "grouping", "labels", "catalogue", "demands", "schema", "draft"],
-    ["plan"],
+    ["plan", "sources"],
     ["train"],
     ["store"],
     ["analysis"],

@@ -9,7 +9,7 @@ import pandas as pd
 from regjax.analysis.appendix import join_ties, signed_rank
 from regjax.analysis.effects import ALPHA, describe_cells, good_sign, make_effects
 from regjax.analysis.multiplicity import benjamini_hochberg, holm
-from regjax.analysis.table import Table
+from regjax.analysis.table import Table, reference_cell
 from regjax.files import RegjaxError
 
 # With fewer data sets the ranks can hardly differ by a critical difference.
@@ -39,13 +39,14 @@ class Ranks(NamedTuple):
     """Cells compared over data sets.
 
     Attributes:
-      cells: names, the baseline first, as in the first study.
+      cells: names in the order of the first study: the baseline first, where the design has one.
       metric: what is ranked.
       sets: names of the data sets that have a mean of every cell.
       means: [set, cell] means over seeds.
       ranks: [cell] average ranks, 1 is best; ties share their mean rank.
       friedman_p: Friedman's test that all cells rank alike; NaN below three cells or two sets.
-      p: [cell] Wilcoxon signed-rank over data sets against the baseline (NaN there), and p_holm adjusted for all cells.
+      p: [cell] Wilcoxon signed-rank over data sets against the baseline (NaN there, and everywhere where the design has
+        none), and p_holm adjusted for all cells.
       distance: the critical difference of average ranks; NaN below six sets.
       groups: (first, last) in the order of rising ranks: largest groups of cells that are not shown to differ.
     """
@@ -82,6 +83,8 @@ def rank_cells(tables: Mapping[str, Table]) -> Ranks:
         raise RegjaxError("no study has finished runs of every cell; there is nothing to rank")
     ranks, friedman_p = rank_rows(means[known], good_sign(metric))
     p = np.array([np.nan, *(signed_rank(means[known, c] - means[known, 0], _tie(means)) for c in range(1, len(cells)))])
+    if any(reference_cell(table.plan) is None for table in tables.values()):
+        p = np.full(len(cells), np.nan)
     distance = critical_difference(len(cells), len(sets)) if len(sets) >= LEAST_SETS else np.nan
     groups = [] if np.isnan(distance) else find_groups(np.sort(ranks), distance)
     return Ranks(cells, metric, sets, means[known], ranks, friedman_p, p, holm(p), distance, groups)

@@ -22,7 +22,7 @@ import pandas as pd
 from regjax.analysis.decompositions import LOSSES, Split, decompose, distribution_variance, leave_out
 from regjax.analysis.effects import ALPHA
 from regjax.analysis.predictions import Predictions, stack_predictions
-from regjax.analysis.table import Table
+from regjax.analysis.table import Table, reference_cell
 
 # Metrics of the test part in whose unit the risk of a loss is.
 UNITS = {"squared": ("brier", "mse"), "kl": ("nll",), "zero_one": ("accuracy",)}
@@ -60,8 +60,9 @@ def make_bias_variance(
     Returns:
       Columns cell, loss, source ("disjoint parts", "bootstrap", "subsets" or "optimisation"), n (networks of a split),
       units (splits that are averaged: permutations), risk, bias (of squared loss bias^2), variance, unbiased and biased
-      (of 0-1 loss); bias_low, bias_high, bias_effect (the cell less the first), bias_effect_low, bias_effect_high, the
+      (of 0-1 loss); bias_low, bias_high, bias_effect (less the reference cell), bias_effect_low, bias_effect_high, the
       same of variance; verdict (see `judge_trade`) and left_out (seeds not used: not done or diverged in some cell).
+      Where the design has no reference cell the changes are NaN and the verdicts "".
       Ends of 95% intervals are NaN for one permutation, below 3 seeds, and for 0-1 loss without permutations.
 
     Raises:
@@ -94,6 +95,8 @@ def make_bias_variance(
     margin = _study_margin(table, loss) if margin is None else margin
     ends = frame[["variance_effect_low", "variance_effect_high", "bias_effect_high"]].to_numpy()
     frame["verdict"] = ["baseline", *(judge_trade(low, high, bias, margin) for low, high, bias in ends[1:])]
+    if reference_cell(table.plan) is None:
+        frame[[name for name in frame.columns if "_effect" in name]], frame["verdict"] = np.nan, ""
     frame["left_out"] = len(table.seeds) - used.size
     return frame
 

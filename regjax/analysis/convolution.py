@@ -65,8 +65,11 @@ def _common_denominator(weights: np.ndarray) -> int | None:
     """Return the least number that makes all weights integers, None where there is no small one."""
     denominators = [Fraction(float(weight)).limit_denominator(MOST_CELLS).denominator for weight in np.unique(weights)]
     scale = lcm(*denominators)
+    # Weights of least squares have no small denominator; as a float the number would overflow.
+    if scale > MOST_CELLS:
+        return None
     far = np.abs(weights * scale - np.round(weights * scale)) > 1e-9
-    return None if scale > MOST_CELLS or far.any() else scale
+    return None if far.any() else scale
 
 
 def fits(counts: np.ndarray) -> bool:

@@ -11,7 +11,7 @@ from regjax.analysis.choice import choose_level
 from regjax.analysis.effects import ALPHA, SEED, contrast_values, good_sign, rounding
 from regjax.analysis.signflip import sign_flip
 from regjax.analysis.table import Table, curves, state_values
-from regjax.design import name_level
+from regjax.design import SPACE_FILLING, name_level
 
 FEWEST_LEVELS = 3
 
@@ -29,6 +29,8 @@ def as_number(level: Any) -> float | None:
 
 def dose_factors(plan: Mapping[str, Any]) -> list[str]:
     """Return the factors with three or more levels that are all numbers and that the design compares."""
+    if (plan.get("design") or {}).get("kind") in SPACE_FILLING:
+        return []
     return [
         factor["path"]
         for factor in plan["factors"]

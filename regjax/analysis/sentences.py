@@ -22,6 +22,7 @@ STREAMS = {
 SPLITS = {"train": "training", "batch": "training-batch", GAP: "generalization gap in"}
 PLURAL = ("init", "dropout", "noise", "augment", "labels")
 INTERACTIONS = ("two_way", "three_way", "interaction_gap")
+SCALES = {"log10": "the logarithm of the level", "linear": "the level"}  # of slopes
 ALL_ON = "all on vs without "
 SHOWN = 6  # aliases of a contrast that its sentence names
 NOT_ALWAYS = ("noise", "augment", "labels", "subset")  # drawn where the study asks for it
@@ -108,6 +109,9 @@ def _number(value: float, digits: int) -> str:
 
 def _subject(row: Mapping[str, Any]) -> str:
     name = str(row["contrast"])
+    if row["kind"] == "slope":
+        over = ", averaged over the drawn levels of the other factors,"
+        return f"{name.replace(': ', ' ' if ' vs ' in name else ' from ', 1)}{over}"
     if row["kind"] == "main":
         return f"{name.replace(': ', ' ', 1)}, averaged over the levels of the other factors,"
     if row["kind"] == "interaction_gap":
@@ -157,12 +161,18 @@ def _design_text(table: Table, row: Mapping[str, Any]) -> str:
         part, sign = str(row["contrast"]).removeprefix(ALL_ON), good_sign(row["metric"])
         helps = f"; a {'positive' if sign > 0 else 'negative'} difference means that {part} helps the others"
         text += f"; the reference has every part on{helps if sign else ''}"
+    if scale := SCALES.get(found.get("scale", "")):
+        text += f"; the change along a straight line in {scale} that is fitted to the {_count_drawn(table)} drawn cells"
     if stratum := found.get("stratum"):
         text += f"; only cells with {listed([f'{path} = {_level(level)}' for path, level in stratum.items()])} enter"
     if aliases := found.get("aliases"):
         rest = f" and {len(aliases) - SHOWN} more" if len(aliases) > SHOWN else ""
         text += f"; aliased with {', '.join(aliases[:SHOWN])}{rest}, from which this design cannot tell it apart"
     return text
+
+
+def _count_drawn(table: Table) -> int:
+    return int(table.plan["design"]["points"])
 
 
 def _statistics(row: Mapping[str, Any]) -> str:

@@ -47,6 +47,15 @@ class Table:
     out: Path | None = None
 
 
+def reference_cell(plan: Mapping[str, Any]) -> int | None:
+    """Return the index of the cell that others are compared to, None where the design has none (see `describe_design`).
+
+    >>> reference_cell({}), reference_cell({"design": {"kind": "random"}})
+    (0, None)
+    """
+    return (plan.get("design") or {"reference": 0}).get("reference")
+
+
 def load_table(out: Path) -> Table:
     """Return the planned runs of a run directory and the records of those that are done; runs of tuning are left out.
 

@@ -16,6 +16,7 @@ KEYS = {
     "contrasts": "a row per contrast: name, kind, confirmatory",
     "smallest_p": "the smallest adjusted p-value that the seeds allow, null where nothing is tested",
     "promise": "the same in words",
+    "sources": "null, or `streams` and `runs`: further runs for the sources of variance",
     "notices": "what a researcher would want to know before",
     "devices": "on which it was tried",
     "groups": "a row per program: wave, group, levels, runs, updates, slots, streamed, bytes_per_device, "

@@ -48,6 +48,9 @@ def run(chosen: argparse.Namespace) -> int:
         return 0
     print(f"{counts['done']} of {counts['planned']} runs done, {counts['stopped']} stopped early, "
           f"{counts['diverged']} diverged; {size / 2**20:.1f} MiB")  # fmt: skip
+    further = groups[groups["wave"] == "sources"]
+    if len(further):
+        print(f"{further['done'].sum()} of {further['runs'].sum()} further runs done, for the sources of variance")
     if not complete:
         print(f"\n{groups_text(groups)}")
     if any_done:

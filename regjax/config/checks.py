@@ -8,6 +8,7 @@ from typing import Any
 from regjax.config.datasets import Data
 from regjax.config.designs import (
     SEVERAL,
+    SPACES,
     default_family,
     find_design_problems,
     find_family_problems,
@@ -15,10 +16,13 @@ from regjax.config.designs import (
 )
 from regjax.config.idle import check_idle, check_left_out
 from regjax.config.problems import ConfigError, Problem, dotted, show
+from regjax.config.sources import MOST_RUNS, check_source_runs, check_sources
+from regjax.config.spaces import draw_factors
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import (
     MOST_WEIGHTS,
+    SPACE_FILLING,
     count_cells,
     count_contrasts,
     make_cells,
@@ -30,7 +34,6 @@ from regjax.design import (
 from regjax.keys import STREAMS
 from regjax.metrics import TASK_METRICS, metric_names
 
-MOST_RUNS = 100_000
 Found = Mapping[str, Any]  # the valid tables by key
 Problems = Iterator[Problem]
 
@@ -42,6 +45,11 @@ def resolve_defaults(found: Found) -> dict[str, Any]:
         made["data"] = made["data"].fill()
     if {"data", "seeds", "factors", "fixed"} <= set(made) and not made["seeds"].vary:
         made["seeds"] = made["seeds"].model_copy(update={"vary": _default_streams(made)})
+    if {"measure", "seeds"} <= set(made) and (asked := made["measure"].sources) and not asked.streams:
+        filled = asked.model_copy(update={"streams": made["seeds"].vary})
+        made["measure"] = made["measure"].model_copy(update={"sources": filled})
+    if {"design", "factors"} <= set(made):
+        made["factors"] = draw_factors(made["design"], made["factors"])
     if {"design", "factors", "contrasts"} <= set(made):
         made["design"] = _fill_design(made["design"], made["factors"], made["contrasts"])
     return made
@@ -76,7 +84,8 @@ def _fill_design(design: Design, factors: Mapping[str, tuple], contrasts: tuple[
         family = () if contrasts else default_family(design, factors)
     headline = design.headline
     if "headline" not in design.model_fields_set:
-        headline = next((k for k in family if k in ("simple", "main")), "simple") if family else "declared"
+        known = ("simple", "main", "slope")
+        headline = next((kind for kind in family if kind in known), "simple") if family else "declared"
     return design.model_copy(update={"family": family, "headline": headline})
 
 
@@ -198,6 +207,8 @@ def check_design(design: Design, factors: Found, contrasts: tuple[Contrast, ...]
         yield Problem("design.family", "an empty list", "a kind of contrast, or declared [[contrasts]]")
     elif design.headline == "main" and not has_averages(design, factors) and not wrong:
         yield Problem("design.headline", '"main"', '"simple"', f"main {SEVERAL}")
+    elif design.headline == "slope" and design.kind not in SPACE_FILLING and not wrong:
+        yield Problem("design.headline", '"slope"', '"simple" or "main"', f"slopes are of {SPACES}")
     elif design.headline == "declared" and not contrasts:
         yield Problem("design.headline", '"declared"', '"simple" or "main"', "the study declares no [[contrasts]]")
 
@@ -274,6 +285,8 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
     (("seeds", "data", "factors", "fixed", "tune", "parts"), check_seeds),
     (("seeds", "primary"), check_halfwidth),
     (("seeds", "measure"), check_replicates),
+    (("seeds", "measure"), check_sources),
+    (("design", "factors", "seeds", "measure"), check_source_runs),
     (("primary", "training"), check_times),
     (("task", "primary", "training"), check_task),
     (("factors", "fixed"), check_factors),

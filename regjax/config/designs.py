@@ -4,8 +4,19 @@ import math
 from collections.abc import Iterator, Mapping
 
 from regjax.config.problems import Problem, dotted, show
+from regjax.config.spaces import find_drawing_problems, find_range_problems
 from regjax.config.tables import Design
-from regjax.design import FRACTIONS, count_cells, find_missing, make_axes, make_levels, make_rows, match_cells
+from regjax.design import (
+    DESIGNS,
+    FRACTIONS,
+    SPACE_FILLING,
+    count_cells,
+    find_missing,
+    make_axes,
+    make_levels,
+    make_rows,
+    match_cells,
+)
 from regjax.design.fractions import (
     CYCLES,
     LETTERS,
@@ -18,15 +29,19 @@ from regjax.design.fractions import (
 Factors = Mapping[str, tuple]
 Problems = Iterator[Problem]
 GRIDS = ("full_factorial", "one_at_a_time")
+SPACES = " or ".join(SPACE_FILLING)
 SEVERAL = "effects need a full factorial of several factors"
 MOST_CELLS = 100_000  # that `exclude` is tried on
 OF_KIND = {
-    "and_also": ("leave_one_out", "add_one_in"),
+    "and_also": ("leave_one_out", "add_one_in", *SPACE_FILLING),
+    "zip": tuple(kind for kind in DESIGNS if kind not in SPACE_FILLING),
     "strata": GRIDS,
     "exclude": GRIDS,
     "generators": ("fractional",),
     "resolution": ("fractional",),
     "runs": ("plackett_burman",),
+    "points": SPACE_FILLING,
+    "draw": SPACE_FILLING,
 }
 
 
@@ -38,10 +53,11 @@ def count_free(design: Design, factors: Factors) -> int:
 def find_design_problems(design: Design, factors: Factors) -> list[Problem]:
     """Return what keeps a design of these factors from being made."""
     return (
-        [*_find_kind_problems(design)]
+        [*_find_kind_problems(design), *find_range_problems(design, factors)]
         or [*_find_zip_problems(design, factors), *_find_strata_problems(design, factors)]
         or [*_find_level_problems(design, factors)]
         or [*_find_fraction_problems(design, factors), *_find_exclude_problems(design, factors)]
+        or [*find_drawing_problems(design, factors)]
     )
 
 
@@ -83,7 +99,7 @@ def _find_strata_problems(design: Design, factors: Factors) -> Problems:
 
 
 def _find_level_problems(design: Design, factors: Factors) -> Problems:
-    if design.kind in GRIDS:
+    if design.kind in GRIDS or design.kind in SPACE_FILLING:
         return
     for path, levels in factors.items():
         if len(levels) > 2:
@@ -152,6 +168,8 @@ def default_family(design: Design, factors: Factors) -> tuple[str, ...]:
     """Return the kinds that are confirmatory unless the study says so."""
     if design.kind in FRACTIONS:
         return ("main",)
+    if design.kind in SPACE_FILLING:
+        return ("slope",)
     return ("main", "two_way") if has_averages(design, factors) else ("simple",)
 
 
@@ -163,6 +181,13 @@ def find_family_problems(design: Design, factors: Factors) -> Problems:
             known = ("main", "two_way") if design.kind == "fractional" else ("main",)
             if kind not in known:
                 yield Problem("design.family", show(kind), " or ".join(map(show, known)), f"for {design.kind}")
+        elif design.kind in SPACE_FILLING:
+            has = ["slope", *(["simple"] if "all_off" in design.and_also else [])]
+            if kind not in has:
+                hint = 'simple effects need and_also = ["all_off"]' if kind == "simple" else f"for {design.kind}"
+                yield Problem("design.family", show(kind), " or ".join(map(show, has)), hint)
+        elif kind == "slope":
+            yield Problem("design.family", show(kind), '"simple" or "main"', f"slopes are of {SPACES}")
         elif kind != "simple" and (design.kind != "full_factorial" or number < 2):
             yield Problem("design.family", show(kind), '"simple"', f"{kind} {SEVERAL}")
         elif kind == "three_way" and number < 3:

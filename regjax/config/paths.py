@@ -7,6 +7,8 @@ import numpy as np
 
 from regjax.config.fields import Field, check_integer, check_list, check_number, part_fields, switched_fields
 from regjax.config.problems import Problem, UnfitError, dotted, nearest, show, unknown
+from regjax.design import Drawn, Range
+from regjax.design.ranges import MOST_POINTS
 from regjax.observers import OBSERVERS
 from regjax.parts import Interval
 from regjax.regularizers import REGULARIZERS
@@ -14,8 +16,7 @@ from regjax.regularizers import REGULARIZERS
 Groups = dict[str, dict[str, Field] | None]  # None: nothing is known of the group because its table is wrong
 
 COUNT = Interval.parse("[1, inf)")
-LOG_KEYS = ("off", "log_range", "points")
-MOST_POINTS = 1000
+RANGE_KEYS = ("off", "log_range", "range", "points")
 DECAY_ON = ("matrices", "all")
 
 
@@ -88,7 +89,7 @@ def find_field(path: str, groups: Groups, table: str) -> Field | Problem | None:
     for name in fields:
         if rest.startswith(f"{name}."):
             return Problem(
-                place, f"a table at {group}.{name}", "a value, a list of levels, or off, log_range and points"
+                place, f"a table at {group}.{name}", "a value, a list of levels, or off, log_range or range, and points"
             )
     kind = f"path {show(path)}" if group in ("model", "optimizer", *OTHER_FIELDS) else f"hyper {show(rest)} of {group}"
     return unknown(place, kind, rest, list(fields), f"{group} has" if group not in OTHER_FIELDS else f"of {group} only")
@@ -104,7 +105,7 @@ def flatten(table: Mapping[str, Any], place: str) -> tuple[dict[str, Any], list[
     problems: list[Problem] = []
 
     def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, Mapping) and not set(value) & set(LOG_KEYS):
+        if isinstance(value, Mapping) and not set(value) & set(RANGE_KEYS):
             if not value:
                 problems.append(Problem(dotted(place, prefix), "an empty table", "a path and its value"))
             for key, inner in value.items():
@@ -133,13 +134,15 @@ def check_levels(place: str, levels: Any, field: Field) -> tuple[tuple, list[Pro
     Args:
       place: dotted place for messages.
       levels: a list, or {off, log_range = [low, high], points = n}: the off level first, then n levels at equal
-        distances on the logarithmic scale, rounded to six significant digits.
+        distances on the logarithmic scale, rounded to six significant digits; of `range` on the linear scale. Without
+        points it is a range that a design draws from, and the levels are `Drawn`.
       field: what one level must be.
     """
     if isinstance(levels, Mapping):
-        levels, problems = _log_levels(place, levels)
-        if problems:
-            return (), problems
+        read = _range_levels if "points" in levels or place.startswith("tune") else _drawn_range
+        levels, problems = read(place, levels, field)
+        if problems or isinstance(levels, Drawn):
+            return levels, problems
     if not isinstance(levels, (list, tuple)) or len(levels) < 2:
         return (), [Problem(place, show(levels), "a list of at least two levels, the baseline first")]
     checked = [check_value(f"{place}[{index}]", level, field) for index, level in enumerate(levels)]
@@ -160,34 +163,56 @@ def _same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and a == b
 
 
-def _log_levels(place: str, table: Mapping[str, Any]) -> tuple[list, list[Problem]]:
-    """Return the levels as if they had been written out, and what is wrong with the table."""
-    positive = Interval.parse("(0, inf)")
-    expected = f"an integer in [2, {MOST_POINTS}]"
-    spec = {
-        "log_range": Field(
-            "[low, high] with 0 < low < high",
-            lambda pair: check_list(pair, lambda v: check_number(v, positive, ""), "[low, high] with 0 < low < high"),
-        ),
-        "points": Field(expected, lambda n: check_integer(n, Interval.parse(f"[2, {MOST_POINTS}]"), expected)),
-    }
+def _check_ends(place: str, table: Mapping[str, Any]) -> tuple[str, tuple[float, ...], list[Problem]]:
+    """Return the key of the ends of a range, "log_range" or "range", the ends, and what is wrong with the table."""
     problems = [
-        unknown(f"{place}.{key}", f"key {show(key)}", key, LOG_KEYS, "a range has")
+        unknown(f"{place}.{key}", f"key {show(key)}", key, RANGE_KEYS, "a range has")
         for key in table
-        if key not in LOG_KEYS
+        if key not in RANGE_KEYS
     ]
-    values = {}
-    for key, field in spec.items():
-        values[key], found = check_value(f"{place}.{key}", table.get(key), field)
-        problems += found
-    ends = values["log_range"]
+    if {"log_range", "range"} <= set(table):
+        problems.append(Problem(place, "log_range and range", "one of them"))
+    key = "range" if "range" in table else "log_range"
+    low, expected = ("(-inf, inf)", "low < high") if key == "range" else ("(0, inf)", "0 < low < high")
+    interval, expected = Interval.parse(low), f"[low, high] with {expected}"
+    field = Field(expected, lambda pair: check_list(pair, lambda v: check_number(v, interval, ""), expected))
+    ends, found = check_value(f"{place}.{key}", table.get(key), field)
+    problems += found
     if ends and (len(ends) != 2 or not ends[0] < ends[1]):
-        problems.append(Problem(f"{place}.log_range", show(list(ends)), spec["log_range"].expected))
-    if problems:
-        return [], problems
+        problems.append(Problem(f"{place}.{key}", show(list(ends)), expected))
+    return key, ends or (), problems
+
+
+def _range_levels(place: str, table: Mapping[str, Any], _: Field) -> tuple[list, list[Problem]]:
+    """Return the levels as if they had been written out, and what is wrong with the table."""
+    key, ends, problems = _check_ends(place, table)
+    expected = f"an integer in [2, {MOST_POINTS}]"
+    field = Field(expected, lambda n: check_integer(n, Interval.parse(f"[2, {MOST_POINTS}]"), expected))
+    points, found = check_value(f"{place}.points", table.get("points"), field)
+    if problems or found:
+        return [], problems + found
+    low, high = ends
     with np.errstate(all="ignore"):
-        points = np.geomspace(ends[0], ends[1], values["points"])
-    return [*([table["off"]] if "off" in table else []), *(float(f"{point:.6g}") for point in points)], []
+        levels = np.linspace(low, high, points) if key == "range" else np.geomspace(low, high, points)
+    return [*([table["off"]] if "off" in table else []), *(float(f"{level:.6g}") for level in levels)], []
+
+
+def _drawn_range(place: str, table: Mapping[str, Any], field: Field) -> tuple[tuple, list[Problem]]:
+    """Return the ends of a range from which a design draws, and what is wrong with the table."""
+    key, _, problems = _check_ends(place, table)
+    if problems:
+        return (), problems
+    written = {f"{key}[{index}]": end for index, end in enumerate(table[key])}
+    written |= {"off": table["off"]} if "off" in table else {}
+    checked = [check_value(f"{place}.{name}", value, field) for name, value in written.items()]
+    problems = [problem for _, found in checked for problem in found]
+    low, high, off = (*(value for value, _ in checked), None)[:3]
+    if not problems and (isinstance(low, bool) or not isinstance(low, (int, float)) or _same(low, high)):
+        problems = [Problem(f"{place}.{key}", show(table[key]), "two numbers that differ in float32")]
+    if problems:
+        return (), problems
+    integer = isinstance(low, int) or (field.hyper is not None and field.hyper.integer)
+    return Drawn((low, high), Range(low, high, key == "log_range", integer, off)), []
 
 
 def check_paths(table: Any, place: str, groups: Groups, *, levels: bool) -> tuple[dict[str, Any], list[Problem]]:

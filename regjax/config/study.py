@@ -12,6 +12,7 @@ from regjax.config.datasets import Data
 from regjax.config.fields import Field, make_part, switched_fields
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.tables import TUNE_FIRST, Design, Measure, Primary, Seeds, Task, Training
+from regjax.design import Drawn
 from regjax.models import MODELS, Settings
 from regjax.observers import OBSERVERS
 from regjax.optimizers import OPTIMIZERS
@@ -256,6 +257,9 @@ def study_json(study: Study) -> dict[str, Any]:
     tables: dict[str, Any] = {
         name: getattr(study, name)
         for name in ("question", "primary", "data", "model", "optimizer", "training", "seeds", "fixed", "factors")
+    }
+    tables["factors"] = {
+        path: levels.span.table() if isinstance(levels, Drawn) else levels for path, levels in study.factors.items()
     }
     tables |= {"design": study.design.tables(), "measure": study.measure}
     tables["contrasts"] = [contrast._asdict() for contrast in study.contrasts]

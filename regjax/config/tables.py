@@ -10,6 +10,7 @@ from regjax.config.fields import LARGEST_INT, check_float32, check_integer, chec
 from regjax.config.problems import UnfitError, nearest, show
 from regjax.design import DESIGNS, PARTS
 from regjax.design.fractions import CYCLES
+from regjax.design.ranges import MOST_POINTS
 from regjax.keys import STREAMS
 from regjax.metrics import METRICS, OF_WEIGHTS, TASK_METRICS, metric_names
 from regjax.parts import Interval
@@ -223,7 +224,7 @@ class Seeds(Table):
         return range(self.first, self.first + self.most)
 
 
-KINDS = ("simple", "main", "two_way", "three_way")
+KINDS = ("simple", "main", "two_way", "three_way", "slope")
 
 
 class Design(Table):
@@ -233,7 +234,7 @@ class Design(Table):
     family: Annotated[tuple[Annotated[str, choice(*KINDS)], ...], Strict(False)] = Field(
         default=(), description=f"a list of {words(KINDS)}"
     )
-    headline: Annotated[str, choice("simple", "main", "declared")] = "simple"
+    headline: Annotated[str, choice("simple", "main", "slope", "declared")] = "simple"
     and_also: Annotated[tuple[Annotated[str, choice(*PARTS)], ...], Strict(False)] = Field(
         default=(), description=f"a list of {words(tuple(PARTS))}"
     )
@@ -251,6 +252,10 @@ class Design(Table):
     runs: int | None = Field(
         default=None, description=f"one of {', '.join(map(str, CYCLES))}", json_schema_extra={"enum": list(CYCLES)}
     )
+    points: int | None = Field(
+        default=None, ge=2, le=MOST_POINTS, description=f"an integer in [2, {MOST_POINTS}], the number of drawn cells"
+    )
+    draw: int = Field(default=0, ge=0, lt=TUNE_FIRST, description="an integer >= 0")
 
     @model_validator(mode="after")
     def _differ(self) -> "Design":
@@ -268,7 +273,31 @@ class Design(Table):
         return {key: value for key, value in vars(self).items() if key in always or value}
 
 
+class Sources(Table):
+    """Runs that redraw one stream each: how much of the variance between seeds comes from it."""
+
+    streams: Annotated[tuple[Annotated[str, choice(*STREAMS)], ...], Strict(False)] = Field(
+        default=(), description=f"a list of {words(STREAMS)}"
+    )
+    seeds: int | None = Field(default=None, ge=2, multiple_of=2, description="an even integer >= 2")
+    cells: Literal["all", "baseline"] = Field(default="all", description='"all" or "baseline"')
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Sources":
+        if len(set(self.streams)) < len(self.streams):
+            raise fail("streams without doubles", got=f"streams = {show(self.streams)}")
+        return self
+
+
+def _check_sources(value: Any) -> Any:
+    """Return a table for true and false."""
+    return ({} if value else None) if isinstance(value, bool) else value
+
+
 class Measure(Table):
     """What is kept beyond the records."""
 
     predictions: Literal["test"] | None = Field(default=None, description='"test"')
+    sources: Annotated[Sources | None, BeforeValidator(_check_sources, json_schema_input_type=bool | Sources)] = Field(
+        default=None, description='true, or a table with streams, seeds and cells ("all" or "baseline")'
+    )

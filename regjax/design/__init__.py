@@ -18,6 +18,7 @@ from regjax.design.cells import (
 from regjax.design.contrasts import MOST_WEIGHTS, count_contrasts, find_missing, make_contrasts
 from regjax.design.grid import FRACTIONS
 from regjax.design.names import name_level, name_levels
+from regjax.design.ranges import SPACE_FILLING, Drawn, Range, draw_levels
 from regjax.design.summary import describe_design, design_lines
 
 __all__ = [
@@ -25,13 +26,17 @@ __all__ = [
     "FRACTIONS",
     "MOST_WEIGHTS",
     "PARTS",
+    "SPACE_FILLING",
     "Cell",
+    "Drawn",
     "Factors",
     "Levels",
+    "Range",
     "count_cells",
     "count_contrasts",
     "describe_design",
     "design_lines",
+    "draw_levels",
     "find_missing",
     "full_factorial",
     "make_axes",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regjax.design.fractions import fraction_generators, fraction_rows, screening_rows, screening_size
-from regjax.design.names import name_level, name_levels
+from regjax.design.names import name_all, name_levels
+from regjax.design.ranges import SPACE_FILLING, Drawn, Range, draw_choices, draw_shares
 
 if TYPE_CHECKING:
     from regjax.config import Design, Study
@@ -30,11 +31,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Axis:
-    """A factor, or several that change together: its name, its levels as {path: level}, their names."""
+    """A factor, or several that change together: its name, levels as {path: level}, their names, its range if any."""
 
     name: str
     levels: tuple[Levels, ...]
     names: tuple[str, ...]
+    span: Range | None = None
 
 
 def make_axes(factors: Factors, joint: Sequence[Sequence[str]] = ()) -> list[Axis]:
@@ -44,12 +46,14 @@ def make_axes(factors: Factors, joint: Sequence[Sequence[str]] = ()) -> list[Axi
     [('a & c', ('1 & 4', '2 & 5')), ('b', ('0', '3'))]
     """
     group_of = {path: tuple(group) for group in joint for path in group}
-    names = {path: [name_level(level, levels) for level in levels] for path, levels in factors.items()}
+    names = {path: name_all(levels) for path, levels in factors.items()}
     axes = []
     for paths in dict.fromkeys(group_of.get(path, (path,)) for path in factors):
         levels = tuple(dict(zip(paths, row, strict=True)) for row in zip(*(factors[p] for p in paths), strict=True))
         together = tuple(" & ".join(row) for row in zip(*(names[path] for path in paths), strict=True))
-        axes.append(Axis(" & ".join(paths), levels, together))
+        alone = factors[paths[0]]
+        span = alone.span if len(paths) == 1 and isinstance(alone, Drawn) else None
+        axes.append(Axis(" & ".join(paths), levels, together, span))
     return axes
 
 
@@ -107,21 +111,43 @@ PARTS: dict[str, Callable[[Sequence[int]], list[Row]]] = {
     "add_one_in": add_one_in_rows,
     "all_off": lambda sizes: [(0,) * len(sizes)],
 }
-DESIGNS: dict[str, Callable[[Sequence[int], "Design"], list[Row]]] = {
-    "full_factorial": lambda sizes, _: full_rows(sizes),
-    "one_at_a_time": lambda sizes, _: one_at_a_time_rows(sizes),
-    "leave_one_out": lambda sizes, _: leave_one_out_rows(sizes),
-    "add_one_in": lambda sizes, _: add_one_in_rows(sizes),
-    "fractional": lambda sizes, design: fraction_rows(len(sizes), design.generators, design.resolution),
-    "plackett_burman": lambda sizes, design: screening_rows(len(sizes), design.runs),
+
+
+def drawn_rows(axes: Sequence[Axis], design: "Design") -> list[Row]:
+    """Return the points of a space-filling design."""
+    columns = []
+    for axis in axes:
+        if axis.span is None:
+            columns.append(draw_choices(design, axis.name, len(axis.levels)).tolist())
+        else:
+            places = {levels[axis.name]: index for index, levels in enumerate(axis.levels)}
+            columns.append([places[level] for level in axis.span.place(draw_shares(design, axis.name))])
+    return list(zip(*columns, strict=True))
+
+
+def _sizes(axes: Sequence[Axis]) -> list[int]:
+    return [len(axis.levels) for axis in axes]
+
+
+DESIGNS: dict[str, Callable[[Sequence[Axis], "Design"], list[Row]]] = {
+    "full_factorial": lambda axes, _: full_rows(_sizes(axes)),
+    "one_at_a_time": lambda axes, _: one_at_a_time_rows(_sizes(axes)),
+    "leave_one_out": lambda axes, _: leave_one_out_rows(_sizes(axes)),
+    "add_one_in": lambda axes, _: add_one_in_rows(_sizes(axes)),
+    "fractional": lambda axes, design: fraction_rows(len(axes), design.generators, design.resolution),
+    "plackett_burman": lambda axes, design: screening_rows(len(axes), design.runs),
+    **dict.fromkeys(SPACE_FILLING, drawn_rows),
 }
 
 
 def make_rows(design: "Design", axes: Sequence[Axis]) -> np.ndarray:
     """Return the cells as positions of levels, [cell, axis]: the design of the free axes, once per stratum."""
     free, strata = split_axes(design, axes)
-    inside = DESIGNS[design.kind]([len(axes[axis].levels) for axis in free], design)
-    inside += [row for part in design.and_also for row in PARTS[part]([len(axes[axis].levels) for axis in free])]
+    chosen = [axes[axis] for axis in free]
+    inside = DESIGNS[design.kind](chosen, design)
+    beside = [row for part in design.and_also for row in PARTS[part](_sizes(chosen))]
+    # The cell that others are compared to comes first; drawn points hold none.
+    inside = [*beside, *inside] if design.kind in SPACE_FILLING else [*inside, *beside]
     across = full_rows([len(axes[axis].levels) for axis in strata])
     order = np.argsort([*strata, *free])
     rows = np.array([(*outer, *row) for outer in across for row in dict.fromkeys(inside)], dtype=int)[:, order]

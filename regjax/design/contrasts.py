@@ -21,6 +21,8 @@ from regjax.design.cells import (
 )
 from regjax.design.fractions import Word, find_aliases
 from regjax.design.grid import FRACTIONS, Grid, Named, factorial_effect, make_strata
+from regjax.design.ranges import SPACE_FILLING
+from regjax.design.slopes import slope_effects
 
 if TYPE_CHECKING:
     from regjax.config import Design, Study
@@ -31,11 +33,13 @@ ORDERS = {"main": 1, "two_way": 2, "three_way": 3}
 
 
 def count_contrasts(kind: str, design: "Design", factors: Factors, num_cells: int) -> int:
-    """Return the number of "simple", "main", "two_way" or "three_way" contrasts of a design; at most, if cells lack."""
+    """Return the number of contrasts of a kind that a design has; at most, if cells lack."""
     axes = make_axes(factors, design.zip)
     free, strata = split_axes(design, axes)
     if kind == "simple":
         return num_cells - 1
+    if kind == "slope":
+        return sum(1 if axis.span else len(axis.levels) - 1 for axis in axes)
     others = [len(axes[axis].levels) - 1 for axis in free]
     across = math.prod(len(axes[axis].levels) for axis in strata)
     return across * sum(math.prod(chosen) for chosen in itertools.combinations(others, ORDERS[kind]))
@@ -49,8 +53,9 @@ def make_contrasts(study: "Study", cells: Sequence[Cell]) -> list[dict[str, Any]
       cells: from `make_cells`.
 
     Returns:
-      One dict per contrast: name; kind, "declared", "simple", "main", "two_way", "three_way" or "interaction_gap";
-      weights, one float per cell; confirmatory; in strata `stratum`, {path: level}; in fractions `aliases`, names.
+      One dict per contrast: name; kind, "declared", "simple", "main", "two_way", "three_way", "interaction_gap" or
+      "slope"; weights, one float per cell; confirmatory; in strata `stratum`, {path: level}; in fractions `aliases`,
+      names; of slopes (see `regjax.design.slopes`) `factor`, its path, `scale` and `codes`, one per cell.
       Main effect of level l of a factor: mean over the cells with l less mean over those with its baseline. Two-way:
       (mean[l, m] - mean[0, m]) - (mean[l, 0] - mean[0, 0]), each mean over the other factors; three-way: the two-way
       effect at a level of a third factor less that at its baseline. Where cells are excluded the means are over those
@@ -78,6 +83,9 @@ def _is_offered(kind: str, design: "Design", factors: Factors, num_cells: int) -
     """Return whether a kind is listed though nobody asked for it."""
     if kind == "interaction_gap":
         return {"leave_one_out", "add_one_in"} <= {design.kind, *design.and_also}
+    if kind == "slope" or design.kind in SPACE_FILLING:
+        reference = design.kind in SPACE_FILLING and "all_off" in design.and_also
+        return design.kind in SPACE_FILLING if kind == "slope" else kind == "simple" and reference
     several = design.kind in FRACTIONS or (design.kind == "full_factorial" and _count_free(design, factors) > 1)
     has = design.kind not in FRACTIONS if kind == "simple" else several
     return has and count_contrasts(kind, design, factors, num_cells) * num_cells <= MOST_WEIGHTS
@@ -245,6 +253,7 @@ def _differ(named: "Sequence[Named] | Iterator[Named]") -> Iterator[Named]:
 
 Effects = Callable[[Grid], Iterator[Named]]
 KINDS: dict[str, Effects] = {
+    "slope": slope_effects,
     "main": _factorial_effects(1),
     "two_way": _factorial_effects(2),
     "three_way": _factorial_effects(3),

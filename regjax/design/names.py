@@ -1,5 +1,6 @@
 """Levels in words."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,13 @@ def name_level(level: Any, levels: Sequence[Any] = ()) -> str:
     return _write(level, "") if sum(_write(other, "g") == short for other in levels) > 1 else short
 
 
+def name_all(levels: Sequence[Any]) -> list[str]:
+    """Return the names of all levels of a factor, as `name_level` gives them."""
+    short = [_write(level, "g") for level in levels]
+    count = Counter(short)
+    return [_write(level, "") if count[name] > 1 else name for level, name in zip(levels, short, strict=True)]
+
+
 def _write(level: Any, form: str) -> str:
     if isinstance(level, bool):
         return "true" if level else "false"
@@ -26,4 +34,4 @@ def _write(level: Any, form: str) -> str:
 
 def name_levels(factors: Mapping[str, Sequence[Any]]) -> dict[str, dict[Any, str]]:
     """Return {path: {level: its name}} of all factors."""
-    return {path: {level: name_level(level, levels) for level in levels} for path, levels in factors.items()}
+    return {path: dict(zip(levels, name_all(levels), strict=True)) for path, levels in factors.items()}

@@ -8,6 +8,8 @@ from regjax.design.cells import Axis, Cell, make_axes, make_rows
 from regjax.design.contrasts import name_alias, name_effect
 from regjax.design.fractions import LETTERS, defining_words, find_aliases, fraction_generators, write_relation
 from regjax.design.grid import FRACTIONS
+from regjax.design.ranges import SPACE_FILLING
+from regjax.design.slopes import drawn_cells, largest_correlation, slope_codes
 
 if TYPE_CHECKING:
     from regjax.config import Study
@@ -18,19 +20,33 @@ def describe_design(study: "Study", cells: Sequence[Cell]) -> dict[str, Any]:
 
     Returns:
       kind; reference, index of the cell that simple effects are taken against in the first stratum (all on for
-      leave_one_out), absent from fractions without the all-baseline cell; further and_also, strata; of fractions
-      letters {letter: factor}, defining (relation), resolution and aliases {effect: [names]} up to two-way order.
+      leave_one_out), absent from fractions and drawn points without the all-baseline cell; further and_also, strata;
+      of fractions letters {letter: factor}, defining (relation), resolution and aliases {effect: [names]} up to two-way
+      order; of drawn points their number, draw, ranges {path: {low, high, log, integer}} and the largest absolute
+      correlation between codes of two factors.
     """
     design = study.design
     made: dict[str, Any] = {"kind": design.kind, "and_also": list(design.and_also), "strata": list(design.strata)}
     made = {key: value for key, value in made.items() if value}
     axes = make_axes(study.factors, design.zip)
-    first = all(level == study.factors[path][0] for path, level in cells[0].levels.items())
-    if design.kind not in FRACTIONS or first:
+    if has_reference(study, cells):
         made["reference"] = 0
+    if design.kind in SPACE_FILLING:
+        codes = slope_codes(axes, [cell.levels for cell in cells[drawn_cells(design)]])
+        ranges = {axis.name: axis.span.facts() for axis in axes if axis.span}
+        made |= {"points": design.points, "draw": design.draw, "ranges": ranges}
+        made["correlation"] = largest_correlation(codes)
     if design.kind in FRACTIONS:
         made |= _describe_fraction(study, axes)
     return made
+
+
+def has_reference(study: "Study", cells: Sequence[Cell]) -> bool:
+    """Return whether the first cell is one that others are compared to, not just the first of a list."""
+    if study.design.kind in SPACE_FILLING:
+        return "all_off" in study.design.and_also
+    first = all(level == study.factors[path][0] for path, level in cells[0].levels.items())
+    return study.design.kind not in FRACTIONS or first
 
 
 def _describe_fraction(study: "Study", axes: Sequence[Axis]) -> dict[str, Any]:
@@ -57,6 +73,12 @@ def design_lines(design: Mapping[str, Any]) -> list[str]:
     lines = [f"design: {' and '.join([design['kind'], *design.get('and_also', ())])}"]
     if design.get("strata"):
         lines[0] += f", within each level of {', '.join(design['strata'])}"
+    if "points" in design:
+        lines[0] += f", {design['points']} cells from draw {design['draw']}"
+        lines[0] += f", correlations between factors up to {design['correlation']:.2f}"
+        for path, span in design["ranges"].items():
+            how = " (logarithmic)" if span["log"] else ", whole numbers" if span["integer"] else ""
+            lines.append(f"  {path} from {span['low']:g} to {span['high']:g}{how}")
     if "letters" in design:
         lines[0] += f", resolution {design['resolution']}"
         relation = textwrap.shorten(design.get("defining", ""), 200, placeholder=" ...")

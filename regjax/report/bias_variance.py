@@ -77,7 +77,8 @@ def _split_grid(frame: pd.DataFrame) -> Grid:
         Column("Change of bias", True), Column("Change of variance", True), Column("Verdict"),
     )  # fmt: skip
     rows = [
-        _split_row(row, "exploratory" if index else "baseline") for index, row in enumerate(frame.to_dict("records"))
+        _split_row(row, "baseline" if row["verdict"] == "baseline" else "exploratory")
+        for row in frame.to_dict("records")
     ]
     return Grid(f"Bias and variance of {WORDS[frame['loss'].iloc[0]]}", columns, tuple(rows))
 

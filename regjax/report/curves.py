@@ -171,26 +171,35 @@ def panel_title(axis: Axis) -> str:
 
 
 def draw_multiples(
-    x: np.ndarray, values: np.ndarray, metric: str, cells: Sequence[tuple[int, str]], name: str
+    x: np.ndarray,
+    values: np.ndarray,
+    metric: str,
+    cells: Sequence[tuple[int, str]],
+    name: str,
+    base: int | None = 0,
 ) -> tuple[list[Drawing], str]:
     """Return one small panel per cell, all on one scale, and the title of that scale.
 
-    Each shows the cell in colour over the mean of the baseline, dotted in grey.
+    Each shows the cell in colour over the mean of the baseline, if there is one, dotted in grey.
 
     Args:
       x: [T] steps or epochs.
       values: [cell, seed, T].
       metric: `<split>.<name>`.
-      cells: index and title of the cells shown; index 0 is the baseline.
+      cells: index and title of the cells shown.
       name: prefix of the panels' ids.
+      base: index of the baseline, None for none.
     """
     look, ghost = Look(PALETTE[0], (), "o", ""), Look(SOFT, (1.0, 1.0), "o", "")
-    curves = {c: summarize_curve(x, values[c], metric, MOST_POINTS_SMALL) for c in {0, *(index for index, _ in cells)}}
+    wanted = {*([] if base is None else [base]), *(index for index, _ in cells)}
+    curves = {c: summarize_curve(x, values[c], metric, MOST_POINTS_SMALL) for c in sorted(wanted)}
     axis = make_axis(metric, list(curves.values()), "", None)
-    # The baseline's own band would hide the cell's: its mean is enough to compare with.
-    base = curves[0]._replace(low=curves[0].mean, high=curves[0].mean)
     drawings = []
     for index, title in cells:
-        shown = [(base, ghost), (curves[index], look)] if index else [(curves[0], look)]
+        shown = [(curves[index], look)]
+        if base is not None and index != base:
+            # The baseline's own band would hide the cell's: its mean is enough to compare with.
+            mean = curves[base].mean
+            shown = [(curves[base]._replace(low=mean, high=mean), ghost), *shown]
         drawings.append(draw_panel(axis, shown, f"{name}{index}", title, (190.0, 130.0)))
     return drawings, panel_title(axis)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from regjax.analysis.table import Table
-from regjax.report import aliases, appendix, bias_variance, dose, lost, seeds
+from regjax.report import aliases, appendix, bias_variance, dose, lost, ranges, seeds, sources
 from regjax.report.extra import Extra
 
 __all__ = ["MAKERS", "Extra", "make_extras"]
@@ -11,8 +11,10 @@ __all__ = ["MAKERS", "Extra", "make_extras"]
 MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
     lost.make_section,
     dose.make_dose,
+    ranges.make_section,
     seeds.make_section,
     bias_variance.make_section,
+    sources.make_section,
     aliases.make_section,
     appendix.make_section,
     dose.make_shapley,

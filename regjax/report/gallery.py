@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from regjax.analysis.effects import describe_cells, good_sign
-from regjax.analysis.table import Table, at_label, curves, state_values
+from regjax.analysis.table import Table, at_label, curves, reference_cell, state_values
 from regjax.metrics import SPLITS
 from regjax.report.curves import MOST_TOGETHER, draw_multiples, draw_together
 from regjax.report.drawing import Drawing, cell_look
@@ -45,14 +45,16 @@ def make_effect_plot(effects: pd.DataFrame, plan: Mapping[str, Any]) -> Drawing 
 
 
 def shown_cells(table: Table) -> list[int]:
-    """Return the cells that figures show: all up to 32, else the baseline, marked cells, and the best by the mean."""
+    """Return the cells that figures show: all up to 32, else a baseline, marked ones, and the best by the mean."""
     num_cells = len(table.cells)
     if num_cells <= MOST_CELLS:
         return list(range(num_cells))
     means = (good_sign(table.plan["primary"]["metric"]) or 1) * describe_cells(table)["mean"].to_numpy()
     best_first = np.argsort(np.where(np.isnan(means), np.inf, -means), kind="stable")
     marked = [marker["cell"] for marker in table.plan.get("markers") or []]
-    return sorted(list(dict.fromkeys([0, *marked, *best_first.tolist()]))[:MOST_CELLS])
+    base = reference_cell(table.plan)
+    first = [] if base is None else [base]
+    return sorted(list(dict.fromkeys([*first, *marked, *best_first.tolist()]))[:MOST_CELLS])
 
 
 def make_strip_plot(table: Table) -> Drawing | None:
@@ -112,8 +114,11 @@ def make_curves(table: Table) -> list[Group]:
 
 
 def short_names(plan: Mapping[str, Any]) -> list[str]:
-    """Return every cell by what differs from the baseline, which full names of large designs bury."""
-    base = plan["cells"][0]["levels"]
+    """Return every cell by what differs from the baseline, which full names bury; without a baseline the full names."""
+    reference = reference_cell(plan)
+    if reference is None:
+        return [clean(cell["name"]) for cell in plan["cells"]]
+    base = plan["cells"][reference]["levels"]
     names = []
     for cell in plan["cells"]:
         differs = [f"{path}={format_setting(v)}" for path, v in cell["levels"].items() if v != base.get(path)]
@@ -124,17 +129,22 @@ def short_names(plan: Mapping[str, Any]) -> list[str]:
 def _small_groups(table: Table, metrics: Sequence[str], per_epoch: int, x_label: str) -> list[Group]:
     names = short_names(table.plan)
     shown = [(cell, names[cell]) for cell in shown_cells(table)]
+    base = reference_cell(table.plan)
     part = ""
     if len(shown) < len(table.cells):
-        part = f" Shown are {len(shown)} of {len(table.cells)} cells: the baseline and those with the best mean."
+        first = "" if base is None else "the baseline and "
+        part = f" Shown are {len(shown)} of {len(table.cells)} cells: {first}those with the best mean."
+    named, dotted = (
+        ("", "") if base is None else (", named by what differs from the baseline", "; dotted: mean of the baseline")
+    )
     caption = (
-        f"One panel per cell, named by what differs from the baseline, all on one scale, over {x_label}s. Line: mean"
-        f" over seeds; band: their middle 80%; dotted: mean of the baseline.{part} {_curve_note(table)}"
+        f"One panel per cell{named}, all on one scale, over {x_label}s. Line: mean over seeds; band: their middle"
+        f" 80%{dotted}.{part} {_curve_note(table)}"
     )
     groups = []
     for i, metric in enumerate(metrics):
         steps, values = held_curves(table, metric)
-        panels, title = draw_multiples(steps / per_epoch, values, metric, shown, f"small{i}c")
+        panels, title = draw_multiples(steps / per_epoch, values, metric, shown, f"small{i}c", base)
         groups.append(Group(title, panels, f"The same for {title}." if i else caption))
     return groups
 

@@ -8,7 +8,7 @@ from typing import Any
 from regjax.analysis.effects import describe_cells
 from regjax.analysis.export import save_effects
 from regjax.analysis.questions import place_markers
-from regjax.analysis.table import Table, at_label, load_table
+from regjax.analysis.table import Table, at_label, load_table, reference_cell
 from regjax.report import prose, tables
 from regjax.report.extras import make_extras
 from regjax.report.gallery import make_curves, make_effect_plot, make_legend, make_strip_plot
@@ -88,7 +88,7 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
         "legend": make_legend(table),
         "own": own,
         "curve_groups": make_curves(table) if own else [],
-        "cells": [tables.cells_grid(describe_cells(table, at)) for at in tables.state_of(plan)],
+        "cells": [tables.cells_grid(describe_cells(table, at), reference_cell(plan)) for at in tables.state_of(plan)],
         "effects": tables.effects_grid(effects) if len(effects) else None,
         "extras": make_extras(table),
         "diverged_sentence": prose.diverged_sentence(table),

@@ -12,7 +12,7 @@ from regjax.report.tables import Column, Grid, Row
 from regjax.report.text import grid_text
 from regjax.report.words import MISSING
 
-WAVES = {"main": "training", "tune": "tuning"}
+WAVES = {"main": "training", "tune": "tuning", "sources": "sources"}
 COUNTS = ("runs", "done", "running", "waiting", "stopped", "diverged")
 
 
@@ -22,8 +22,8 @@ def group_states(table: Table) -> pd.DataFrame:
     A run is done when its records are published, running when it has records and is not done, else it waits.
 
     Returns:
-      Columns wave ("main" or "tune"), group, runs, done, running, waiting, stopped and diverged (of those done; what
-      came first counts), step (the last that is stored of runs in training, None for none) and steps (planned).
+      Columns wave ("main", "tune" or "sources"), group, runs, done, running, waiting, stopped and diverged (of those
+      done; what came first counts), step (the last that is stored of runs in training, None for none), steps (planned).
     """
     assert table.out is not None
     runs, done = store.load_runs(table.out), store.done_runs(table.out)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from regjax.analysis.effects import all_effects
 from regjax.analysis.sentences import INTERACTIONS
-from regjax.analysis.table import At, Table, at_label
+from regjax.analysis.table import At, Table, at_label, reference_cell
 from regjax.report.words import (
     MISSING,
     STREAM_WORDS,
@@ -109,8 +109,8 @@ def effect_rows(effects: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in effects.to_dict("records")]
 
 
-def cells_grid(cells: pd.DataFrame) -> Grid:
-    """Return the table of the cells at one state, as `describe_cells` gives them."""
+def cells_grid(cells: pd.DataFrame, reference: int | None = 0) -> Grid:
+    """Return the table of the cells at one state, as `describe_cells` gives them; the reference cell is marked."""
     metric, at = str(cells["metric"].iloc[0]), str(cells["at"].iloc[0])
     unit = effect_unit(metric)
     columns = (
@@ -124,7 +124,7 @@ def cells_grid(cells: pd.DataFrame) -> Grid:
         interval = format_values(metric, row["low"], row["high"])
         head = (clean(row["cell"]), str(row["n"]), format_value(metric, row["mean"]), format_spread(metric, row["sd"]))
         counts = (str(row["diverged"]), str(row["stopped"]))
-        rows.append(Row((*head, interval, *numbers, *counts), "baseline" if i == 0 else ""))
+        rows.append(Row((*head, interval, *numbers, *counts), "baseline" if i == reference else ""))
     title = f"{metric_words(metric)} {state_words(at)}"
     return Grid(title[:1].upper() + title[1:], columns, tuple(rows))
 
@@ -187,7 +187,7 @@ def tuned_grid(plan: Mapping[str, Any]) -> Grid:
 
 def design_grid(plan: Mapping[str, Any]) -> Grid:
     """Return the cells by the level of every factor; the baseline is the first, where the design holds it."""
-    reference = (plan.get("design") or {"reference": 0}).get("reference")
+    reference = reference_cell(plan)
     paths = [factor["path"] for factor in plan["factors"]]
     rows = [
         Row(

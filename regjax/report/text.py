@@ -6,7 +6,7 @@ import pandas as pd
 
 from regjax.analysis.effects import describe_cells
 from regjax.analysis.questions import place_markers
-from regjax.analysis.table import Table
+from regjax.analysis.table import Table, reference_cell
 from regjax.report.prose import (
     diverged_sentence,
     find_misled,
@@ -64,7 +64,7 @@ def effects_text(table: Table) -> str:
         "\n".join([*sentences, *([textwrap.fill(shared, WIDTH)] if shared else [])]),
         textwrap.fill(seeds_sentence(table.plan), WIDTH),
         _single_runs(table, effects),
-        *(grid_text(cells_grid(describe_cells(table, at)), PAGE_ONLY) for at in states),
+        *(grid_text(cells_grid(describe_cells(table, at), reference_cell(table.plan)), PAGE_ONLY) for at in states),
         _rows_text(effects),
         " ".join(filter(None, [diverged_sentence(table), missing_sentence(table)])),
     ]

@@ -3,14 +3,33 @@
 from collections.abc import Callable
 
 from regjax.analysis.table import Table
-from regjax.report import aliases, appendix, bias_variance, dose, lost, ranges, seeds, sources
+from regjax.report import (
+    aliases,
+    appendix,
+    bias_variance,
+    calibration,
+    dose,
+    gap,
+    lost,
+    matrix,
+    ranges,
+    seeds,
+    sources,
+    stopping,
+    weights,
+)
 from regjax.report.extra import Extra
 
 __all__ = ["MAKERS", "Extra", "make_extras"]
 
 MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
+    matrix.make_section,
     lost.make_section,
     dose.make_dose,
+    gap.make_section,
+    calibration.make_section,
+    weights.make_section,
+    stopping.make_section,
     ranges.make_section,
     seeds.make_section,
     bias_variance.make_section,

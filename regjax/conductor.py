@@ -8,36 +8,28 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 
 from regjax import __version__, runtime, store
-from regjax.analysis.power import promise_text
-from regjax.analysis.table import at_label, make_table, state_values
-from regjax.analysis.trend import smallest_p
+from regjax.analysis.table import make_table, state_values
 from regjax.config import ConfigError, Problem, Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
-from regjax.design import describe_design, design_lines, make_level_contrasts
 from regjax.execute import train_plan
 from regjax.files import RegjaxError, StoreError, flatten_tables, lock_folder
-from regjax.keeping import predictions_text
-from regjax.labels import count_targets
 from regjax.metrics import METRICS
 from regjax.mirror import Mirror
 from regjax.models import Model, Settings
 from regjax.pilot import is_trained, judge_pilot
 from regjax.plan import Plan, candidates, find_twins, make_plan, make_runs_table, make_tuning_plan, plan_json
-from regjax.progress import Progress, format_seconds
+from regjax.progress import Progress
 from regjax.regularizers import REGULARIZERS, Regularizer
 from regjax.report.seeds import seeds_sentence
-from regjax.report.words import count_labels
 from regjax.results import Results
 from regjax.sources import add_sources, sources_json
 from regjax.train.inputs import seed_of
 from regjax.train.layout import data_shapes, member_shapes
-from regjax.train.program import count_params, make_program
-from regjax.train.timing import Estimate, estimate_group
+from regjax.train.program import count_params
 
 # What may change without a study becoming another one: how many seeds there are, and what is measured beside them.
 GROWS = ("seeds.count", "seeds.max", "measure.sources")
@@ -279,101 +271,3 @@ def choose_tuned(tuning: Plan, out: Path) -> dict[int, dict[str, Any]]:
     scores = values.mean(axis=1).reshape(len(tuning.cells), len(options))
     scores = np.where(np.isnan(scores), np.inf, -scores if METRICS[name] else scores)
     return {cell.index: options[int(row.argmin())] for cell, row in zip(tuning.cells, scores, strict=True)}
-
-
-def preview(
-    study: Study | Mapping[str, Any] | str | Path,
-    overrides: Sequence[str] = (),
-    stream: bool | None = None,
-    model: Model | type[Settings] | None = None,
-    data: Dataset | None = None,
-    regularizers: Mapping[str, type[Regularizer]] | None = None,
-) -> str:
-    """Return what `run` would do, as text: cells, contrasts, groups, with their memory and time.
-
-    The programs are compiled (a later `run` takes them from the cache) and a few updates of each are timed. Arguments
-    are those of `run`.
-
-    Raises:
-      ConfigError, DataError: as `run`.
-    """
-    study = read_study(study, overrides, model, regularizers)
-    dataset = find_dataset(study, data)
-    found = runtime.configure()
-    plan = make_plan(study, dataset)
-    plans = [("training", add_sources(plan))]
-    if study.tune is not None:
-        plans.insert(0, ("tuning", make_tuning_plan(study, dataset)))
-    extra, sources = len(plans[-1][1].runs) - len(plan.runs), study.measure.sources
-    waves = [(what, wave, _estimate(wave, dataset, stream)) for what, wave in plans]
-    costs = [
-        f"{what}, group {index}: {len(group.runs)} runs of {group.steps.steps} updates, {cost.slots} at once on "
-        f"{found.devices}{', data streamed from the host' if cost.streamed else ''}; "
-        f"{cost.bytes_per_device / 2**20:.0f} MiB per device, compiled in "
-        f"{format_seconds(cost.compile_seconds)}, about {format_seconds(cost.seconds)} of training"
-        for what, wave, estimates in waves
-        for index, (group, cost) in enumerate(zip(wave.groups, estimates, strict=True))
-    ]
-    seconds = sum(cost.seconds for _, _, estimates in waves for cost in estimates)
-    confirmatory = sum(contrast["confirmatory"] for contrast in plan.contrasts)
-    asked, seeds, first = level_lines(plan), study.seeds, plan.groups[0]
-    room = plan.study, len(plan.cells), first.counts["test"], first.runs[0].recipe.task
-    number, alone = (seeds.count, "") if seeds.count else (f"{seeds.pilot} to {seeds.max}", " for the pilot seeds")
-    margin = "no margin" if study.primary.margin is None else f"margin {study.primary.margin}"
-    return "\n".join(
-        [
-            study.question,
-            f"primary: {study.primary.metric} at {at_label(plan.primary['at'])}, {margin}",
-            f"data: {dataset.name}, {', '.join(f'{count} {name}' for name, count in plan.groups[0].counts.items())}, "
-            f"{count_labels(dataset.num_classes, count_targets(dataset))}, "
-            f"inputs {list(dataset.x.shape[1:])} {dataset.x.dtype}, scale {study.data.scale}",
-            f"{len(plan.cells)} cells x {number} seeds; each seed varies {', '.join(study.seeds.vary)}",
-            *shorten(design_lines(describe_design(study, plan.cells))),
-            *shorten([f"  {cell.index:3d}  {cell.name}" for cell in plan.cells]),
-            f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory"
-            + ("" if asked else f"; {promise_text(seeds.count, confirmatory, study.primary.metric)}"),
-            *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),
-            *asked,
-            predictions_text(plan.predictions, *room),
-            *(f"note: {notice}" for notice in find_notices(plan, dataset)),
-            *(
-                [f"sources of variance: {extra} of the runs redraw one of {', '.join(sources.streams)}"]
-                if sources
-                else []
-            ),
-            *costs,
-            f"in all about {format_seconds(seconds)}{alone}, if nothing stops early "
-            "(some updates of each program were timed)",
-        ]
-    )
-
-
-def level_lines(plan: Plan) -> list[str]:
-    """Return what a plan declares of best levels, and what its seeds can show of it; no line where it declares none."""
-    asked = make_level_contrasts(plan.study)
-    tests = [name for one in asked for name in one["tests"]]
-    if not tests:
-        return []
-    least = len(tests) * smallest_p(plan.study.seeds.fewest)
-    adjusted = f", each at 0.05 / {len(tests)}" if len(tests) > 1 else ""
-    return [
-        f"{len(tests)} confirmatory test{'s' if len(tests) > 1 else ''} of best levels{adjusted}; "
-        f"smallest {'adjusted ' if adjusted else ''}p these seeds allow: {min(least, 1.0):.2g}",
-        *shorten([f"  {name}" for name in tests]),
-        *(f"  chosen by {metric}" for metric in dict.fromkeys(one["choose_on"] for one in asked)),
-    ]
-
-
-def shorten(lines: list[str], most: int = 40) -> list[str]:
-    """Return the first lines, and how many more there are.
-
-    >>> shorten(["a", "b", "c"], 2)
-    ['a', 'b', '  ... and 1 more']
-    """
-    return lines if len(lines) <= most else [*lines[:most], f"  ... and {len(lines) - most} more"]
-
-
-def _estimate(plan: Plan, dataset: Dataset, stream: bool | None) -> list[Estimate]:
-    """Return the cost of each group of a plan."""
-    programs = [make_program(plan.study, dataset, group, jax.devices(), streamed=stream) for group in plan.groups]
-    return [estimate_group(program) for program in programs]

@@ -20,6 +20,8 @@ from regjax.mirror import Mirror
 from regjax.plan import Group, Plan, Run
 from regjax.progress import Progress
 from regjax.queue import checkpoint_path, describe_queue, find_checkpoints, flat_ids, read_queue
+from regjax.standing import Standing
+from regjax.telling import count_trained, describe_groups, tell
 from regjax.train import checkpoint
 from regjax.train.layout import Layout, Row, halve, make_rows
 from regjax.train.program import Program, Trainer, argument_shapes, make_program, place_data
@@ -105,17 +107,22 @@ def train_plan(
     epochs = [len(r) * g.steps.steps / g.steps.steps_per_epoch for r, g in zip(missing, plan.groups, strict=True)]
     finished = sum(run.id in done for run in plan.runs)
     progress.say(f"{what}: {len(plan.runs)} runs in {len(plan.groups)} group(s), {finished} already done")
-    progress.begin(sum(map(len, missing)), sum(epochs))
+    judge = Standing(plan).add if what != "tuning" and any(missing) else None
+    progress.begin(sum(map(len, missing)), sum(epochs), describe_groups(plan, done), what, judge)
+    if finished:
+        progress.judge(lambda: store.load_records(out, [run.id for run in plan.runs]))
     pool = ThreadPoolExecutor(max_workers=runtime.count_cores(), thread_name_prefix="compile")
     try:
         queued = [
-            (group, runs, program, pool.submit(compile_program, program))
-            for group, runs in zip(plan.groups, missing, strict=True)
+            (index, runs, program, pool.submit(compile_program, program))
+            for index, (group, runs) in enumerate(zip(plan.groups, missing, strict=True))
             if runs
             for program in [choose_program(plan, dataset, group, out, stream)]
         ]
-        for group, runs, program, compiling in queued:
-            train_group(plan, group, runs, program, compiling, pool, out, progress, profile, mirror)
+        for index, runs, program, compiling in queued:
+            progress.enter(index)
+            train_group(plan, plan.groups[index], runs, program, compiling, pool, out, progress, profile, mirror)
+            progress.leave()
             profile = None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -192,6 +199,7 @@ def train_runs(
 ) -> None:
     """Train these runs of a group: first the queues that were left unfinished, then a new one of all other runs."""
     data = place_data(program)
+    progress.train(program.layout.slots)
     spent = Spent(compile=compiled.seconds, compiled=int(not compiled.cached), cached=int(compiled.cached))
     rows = make_rows(runs, program.layout.columns)
     if profile is not None:
@@ -256,12 +264,14 @@ def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harves
         harvest.publish(work.out, part)
         records = store.read_chunk(work.out, name)
         assert records is not None
+        over = records[records["run"].isin(harvest.runs)]
+        work.progress.judge(lambda: over)
         began = work.spent.store_since(began)
         described = {
             "chunk": name,
             "segment": part.segment,
             "runs": harvest.runs,
-            "digest": store.digest_records(records[records["run"].isin(harvest.runs)]),
+            "digest": store.digest_records(over),
             "state": digest("".join(harvest.states)),
             "devices": work.program.devices,
             "data": "streamed" if work.program.streamed else "resident",
@@ -334,34 +344,3 @@ def look_table(
         batch_size=recipe.batch_size,
         task=recipe.task,
     )
-
-
-def tell(
-    progress: Progress, program: Program, live: Live, before: Seats, ended: np.ndarray, arrays: Mapping[str, Any],
-    intervals: int,
-) -> None:  # fmt: skip
-    """Tell how far a queue is: epochs trained, epochs that early ends have spared, runs that are done or diverged."""
-    steps = program.group.steps
-    epochs = steps.evaluate_steps / steps.steps_per_epoch
-    runs = np.zeros(before.ended.shape)
-    for row in np.flatnonzero(before.living):
-        for column, trajectory in enumerate(live.queue[before.row[row]]):
-            runs[row, column] = len(trajectory.runs)
-    diverged = arrays["diverged"][:, :, intervals - 1, 0] >= 0
-    left = (program.intervals - live.seats.step // steps.evaluate_steps)[:, None]
-    progress.skip(float((runs * ended * left).sum()) * epochs)
-    progress.finish(int((runs * ended).sum()), int((runs * ended * diverged).sum()))
-    active = runs * ~before.ended
-    at = int(live.seats.step[before.living].max()) / steps.steps_per_epoch
-    progress.advance(float(active.sum()) * intervals * epochs, at)
-
-
-def count_trained(program: Program, live: Live) -> float:
-    """Return the epochs that a resumed queue needs no more: of runs that are over, and of those in their slots."""
-    steps, seats = program.group.steps, live.seats
-    whole = sum(len(t.runs) for row in live.queue[: int(seats.taken)] for t in row) * steps.steps
-    for row in np.flatnonzero(seats.living):
-        for column, trajectory in enumerate(live.queue[seats.row[row]]):
-            if not seats.ended[row, column]:
-                whole -= len(trajectory.runs) * (steps.steps - int(seats.step[row]))
-    return whole / steps.steps_per_epoch

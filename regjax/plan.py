@@ -295,12 +295,17 @@ def find_twins(plan: Plan) -> list[tuple[str, str]]:
     return [(plan.cells[a].name, plan.cells[b].name) for a, b in pairs]
 
 
+def restores(run: Run) -> bool:
+    """Return whether a run ends in its best state instead of the one it stopped at."""
+    observer = run.recipe.observer
+    return bool(observer.can_stop and observer.stop.restore > 0)
+
+
 def make_runs_table(plan: Plan) -> pd.DataFrame:
     """Return one row per run: identity, wave, cell, seed, redrawn stream, group, restores; as JSON hypers, settings."""
     rows = []
     for index, group in enumerate(plan.groups):
         for run in group.runs:
-            observer = run.recipe.observer
             rows.append(
                 {
                     "run": run.id,
@@ -309,7 +314,7 @@ def make_runs_table(plan: Plan) -> pd.DataFrame:
                     "seed": run.seed,
                     "stream": run.stream,
                     "group": index,
-                    "restores": bool(observer.can_stop and observer.stop.restore > 0),
+                    "restores": restores(run),
                     "hypers": canonical({**dict(run.settings["active"]), "optimizer": run.settings["optimizer"]}),
                     "settings": canonical(run.settings),
                 }

@@ -10,7 +10,7 @@ import pytest
 from studies import tiny
 
 import regjax
-from regjax.conductor import preview
+from regjax.preview import preview
 from regjax.config import parse_study
 from regjax.data import load_dataset
 from regjax.files import StoreError

@@ -2,9 +2,25 @@
 
 from types import ModuleType
 
-from regjax.commands import across, analyze, catalogue, compare, data, export, plan, power, report, run, status
+from regjax.commands import (
+    across,
+    analyze,
+    compare,
+    completion,
+    data,
+    explain,
+    export,
+    new,
+    plan,
+    power,
+    report,
+    run,
+    schema,
+    status,
+)
 
 COMMANDS: dict[str, ModuleType] = {
+    "new": new,
     "plan": plan,
     "run": run,
     "status": status,
@@ -14,6 +30,8 @@ COMMANDS: dict[str, ModuleType] = {
     "analyze": analyze,
     "across": across,
     "compare": compare,
-    "catalogue": catalogue,
+    "explain": explain,
     "data": data,
+    "schema": schema,
+    "completion": completion,
 }

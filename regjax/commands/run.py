@@ -21,16 +21,25 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", type=Path, metavar="DIR", help="also write a jax profiler trace of a few updates to DIR"
     )
+    parser.add_argument(
+        "--log",
+        choices=("auto", "plain"),
+        default="auto",
+        help="plain: lines, one in ten seconds; auto: a panel on a terminal (TERM is not dumb), else lines",
+    )
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Run a study; print its effects and where the report is."""
     from regjax.conductor import run
+    from regjax.progress import Progress
 
+    progress = Progress(live=False if chosen.log == "plain" else None)
     results = run(
         chosen.study,
         chosen.out,
         overrides=chosen.overrides,
+        progress=progress,
         profile=chosen.profile,
         stream=chosen.stream,
         mirror=chosen.mirror,

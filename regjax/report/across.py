@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,6 +37,25 @@ def across_text(tables: Mapping[str, Table]) -> str:
     if ranks is not None:
         parts += [grid_text(ranks_grid(ranks)), _ranks_sentence(ranks)]
     return "\n\n".join(parts)
+
+
+def across_json(tables: Mapping[str, Table]) -> dict[str, Any]:
+    """Return the numbers of `across_text`: studies, effects and ranks (None where cells are not ranked)."""
+    columns = ["study", "contrast", "metric", "n", "effect", "p", "p_holm", "p_bh"]
+    try:
+        ranks = rank_cells(tables) if len(tables) > 1 else None
+    except RegjaxError:
+        ranks = None
+    ranked = ranks and {
+        "metric": ranks.metric,
+        "cells": [
+            {"cell": cell, "rank": ranks.ranks[c], "p": ranks.p[c], "p_holm": ranks.p_holm[c]}
+            for c, cell in enumerate(ranks.cells)
+        ],
+        "friedman_p": ranks.friedman_p,
+        "distance": ranks.distance,
+    }
+    return {"studies": list(tables), "effects": pool_p(tables)[columns], "ranks": ranked}
 
 
 def pooled_grid(tables: Mapping[str, Table]) -> Grid:

@@ -156,6 +156,7 @@ def preview_text(found: Mapping[str, Any]) -> str:
 
 
 def level_lines(levels: Mapping[str, Any] | None) -> list[str]:
+    """Return what `regjax plan` says of them, no line where a study declares none."""
     if not levels:
         return []
     tests = levels["tests"]

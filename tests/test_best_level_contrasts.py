@@ -4,11 +4,11 @@ import pytest
 from studies import tiny
 
 from regjax import ConfigError, cli, load_results, load_study, run
-from regjax.preview import describe_levels, level_lines
 from regjax.config import parse_study
 from regjax.config.study import LevelContrast, study_json
 from regjax.data import load_dataset
 from regjax.plan import make_plan
+from regjax.preview import describe_levels, level_lines
 
 TREND = {"name": "moves", "of": "best_level(l2.strength)", "by": "data.train_size", "test": "trend"}
 EFFECT = {"name": "helps", "of": "best_level(l2.strength)", "test": "effect"}

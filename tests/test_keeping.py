@@ -10,12 +10,12 @@ import pytest
 from studies import tiny
 
 import regjax
-from regjax.preview import preview
 from regjax.config import parse_study
 from regjax.data import load_dataset
 from regjax.files import StoreError
 from regjax.keeping import MOST_BYTES, keeps_predictions, predictions_bytes, predictions_text
 from regjax.plan import make_plan
+from regjax.preview import preview
 from regjax.progress import Progress
 from regjax.tasks import make_task
 

@@ -8,9 +8,15 @@ from regjax.commands import COMMANDS
 
 EXIT_OK, EXIT_WRONG = 0, 2
 
-EPILOG = """exit codes: 0 done; 1 a file of a run directory is missing or damaged, or cannot be written; 2 the study, its data
-or the command line is wrong, and nothing was written; 75 ended early by SIGTERM or --max-seconds and 130 by Ctrl-C,
-run the same command again to go on"""
+EXIT_CODES = {
+    0: "done",
+    1: "a file of a run directory is missing or damaged, or cannot be written",
+    2: "the study, its data or the command line is wrong, and nothing was written",
+    3: "a tracker failed",
+    75: "ended early by SIGTERM or --max-seconds, and saved; the same command goes on",
+    130: "interrupted, and saved where it was training; the same command goes on",
+}
+EPILOG = f"exit codes: {'; '.join(f'{code} {text}' for code, text in EXIT_CODES.items())}"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -23,7 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, module in COMMANDS.items():
-        module.add(commands.add_parser(name, help=module.HELP))
+        module.add(commands.add_parser(name, help=module.HELP, description=module.HELP))
     return parser
 
 
@@ -39,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command is None:
         parser.print_help()
         return EXIT_WRONG
+    chosen.parser = parser
     return guard(chosen)
 
 

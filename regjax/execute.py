@@ -16,11 +16,15 @@ from regjax import runtime, store
 from regjax.data import Dataset
 from regjax.files import StoreError, canonical, digest
 from regjax.harvest import Harvest, gather
+from regjax.mirror import Mirror
 from regjax.plan import Group, Plan, Run
 from regjax.progress import Progress
 from regjax.queue import checkpoint_path, describe_queue, find_checkpoints, flat_ids, is_over, read_queue
 from regjax.room import check_room
+from regjax.segments import begin_segment, first_look, next_look
+from regjax.standing import Standing
 from regjax.stop import Stop
+from regjax.telling import count_trained, describe_groups, tell
 from regjax.train import checkpoint
 from regjax.train.layout import Layout, Row, halve, make_rows
 from regjax.train.program import Program, Trainer, argument_shapes, make_program, place_data
@@ -30,10 +34,6 @@ from regjax.train.state import Data
 from regjax.train.stream import compile_program
 from regjax.train.timing import time_interval, trace_steps
 
-# A save costs about 0.1 s, and what is trained since the last one is lost with the process.
-SEGMENT_SECONDS = 20.0
-# A request to end takes effect after a look at the latest.
-LOOK_SECONDS = 5.0
 # A checkpoint that turns out damaged is stood in for by the one before.
 KEPT_CHECKPOINTS = 2
 
@@ -76,28 +76,8 @@ class Work:
     progress: Progress
     spent: Spent
     evaluation: float  # seconds of one evaluation of all slots
+    mirror: Mirror | None
     stop: Stop
-
-
-@dataclasses.dataclass
-class Segment:
-    """How long a segment is: never a matter of results, so that the clock may decide.
-
-    Attributes:
-      fixed: intervals, where the study says so or an earlier process has stored this segment; else None.
-      stored: whether one has: its runs may be published, so that it is never cut shorter.
-      began: when it began, by `time.perf_counter`.
-    """
-
-    fixed: int | None
-    stored: bool
-    began: float
-
-    def is_full(self, intervals: int) -> bool:
-        """Return whether a segment of so many intervals is to be saved."""
-        if self.fixed is not None:
-            return intervals >= self.fixed
-        return time.perf_counter() - self.began >= SEGMENT_SECONDS
 
 
 def train_plan(
@@ -108,6 +88,7 @@ def train_plan(
     what: str,
     profile: Path | None = None,
     stream: bool | None = None,
+    mirror: Mirror | None = None,
     stop: Stop | None = None,
 ) -> None:
     """Train every run of a plan that is not done yet, group by group.
@@ -122,6 +103,7 @@ def train_plan(
       what: name of the wave, for people.
       profile: folder for a trace of a few updates of the first group.
       stream: whether the examples stay on the host; None where they are large for the devices.
+      mirror: where every saved segment is copied to.
       stop: ends the training early.
 
     Raises:
@@ -129,6 +111,8 @@ def train_plan(
       StoreError: the disk has less room than the runs will take, or a file cannot be written or read.
     """
     stop = stop or Stop()
+    if mirror is not None:
+        mirror.sync()
     done = store.done_runs(out)
     for name, queue in store.iter_queues(out):
         if done.keys() >= set(flat_ids(queue)):
@@ -137,18 +121,23 @@ def train_plan(
     epochs = [len(r) * g.steps.steps / g.steps.steps_per_epoch for r, g in zip(missing, plan.groups, strict=True)]
     finished = sum(run.id in done for run in plan.runs)
     progress.say(f"{what}: {len(plan.runs)} runs in {len(plan.groups)} group(s), {finished} already done")
-    progress.begin(sum(map(len, missing)), sum(epochs))
+    judge = Standing(plan).add if what != "tuning" and any(missing) else None
+    progress.begin(sum(map(len, missing)), sum(epochs), describe_groups(plan, done), what, judge)
+    if finished:
+        progress.judge(lambda: store.load_records(out, [run.id for run in plan.runs]))
     pool = ThreadPoolExecutor(max_workers=runtime.count_cores(), thread_name_prefix="compile")
     try:
         programs = [
-            (group, runs, choose_program(plan, dataset, group, out, stream))
-            for group, runs in zip(plan.groups, missing, strict=True)
+            (index, runs, choose_program(plan, dataset, group, out, stream))
+            for index, (group, runs) in enumerate(zip(plan.groups, missing, strict=True))
             if runs
         ]
         check_room(out, plan, [(program, len(runs)) for _, runs, program in programs])
         queued = [(*one, pool.submit(compile_program, one[-1])) for one in programs]
-        for group, runs, program, compiling in queued:
-            train_group(plan, group, runs, program, compiling, pool, out, progress, profile, stop)
+        for index, runs, program, compiling in queued:
+            progress.enter(index)
+            train_group(plan, plan.groups[index], runs, program, compiling, pool, out, progress, profile, mirror, stop)
+            progress.leave()
             profile = None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -185,6 +174,7 @@ def train_group(
     out: Path,
     progress: Progress,
     profile: Path | None,
+    mirror: Mirror | None = None,
     stop: Stop | None = None,
 ) -> None:
     """Train these runs of a group; with half the slots where memory runs out, as often as that helps.
@@ -194,7 +184,7 @@ def train_group(
     """
     while True:
         try:
-            train_runs(plan, runs, program, compiling.result(), out, progress, profile, stop)
+            train_runs(plan, runs, program, compiling.result(), out, progress, profile, mirror, stop)
             return
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             # A CPU device shares its memory with NumPy, which may be the first to find none.
@@ -221,16 +211,18 @@ def train_runs(
     out: Path,
     progress: Progress,
     profile: Path | None,
+    mirror: Mirror | None = None,
     stop: Stop | None = None,
 ) -> None:
     """Train these runs of a group: first the queues that were left unfinished, then a new one of all other runs."""
     data = place_data(program)
+    progress.train(program.layout.slots)
     spent = Spent(compile=compiled.seconds, compiled=int(not compiled.cached), cached=int(compiled.cached))
     rows = make_rows(runs, program.layout.columns)
     if profile is not None:
         trace_steps(program, compiled, data, rows, profile)
     evaluation = time_interval(program, compiled, data, updates=0)
-    work = Work(plan, program, compiled, data, out, progress, spent, evaluation, stop or Stop())
+    work = Work(plan, program, compiled, data, out, progress, spent, evaluation, mirror, stop or Stop())
     left = {run.id: run for run in runs}
     for name, queue in store.iter_queues(out):
         if not is_over(out, name) and (rows := read_queue(queue, program, left)):
@@ -257,7 +249,7 @@ def train_queue(work: Work, name: str, rows: Sequence[Row]) -> None:
     program, progress = work.program, work.progress
     live = resume(work, name, rows)
     harvest, tables = Harvest(), []
-    segment, most = begin_segment(work, name, live), first_look(program)
+    segment, most = begin_segment(program, work.out, name, live), first_look(program)
     while True:
         began = time.perf_counter()
         before = live.seats
@@ -281,39 +273,17 @@ def train_queue(work: Work, name: str, rows: Sequence[Row]) -> None:
         stopping = not over and work.stop.asked
         if over or segment.is_full(int(live.seats.since_save)) or (stopping and not segment.stored):
             live = save(work, name, live, pd.concat(tables, ignore_index=True), harvest)
-            harvest, tables, segment = Harvest(), [], begin_segment(work, name, live)
+            harvest, tables = Harvest(), []
+            if over:
+                shutil.rmtree(checkpoint_path(work.out, name, 0).parent, ignore_errors=True)
+            if work.mirror is not None:
+                work.mirror.sync()
         if over:
             break
         if stopping:
             work.stop.check()
-    shutil.rmtree(checkpoint_path(work.out, name, 0).parent, ignore_errors=True)
-
-
-def begin_segment(work: Work, name: str, live: Live) -> Segment:
-    """Return how long the next segment is.
-
-    Killed between its records and its checkpoint, a segment is trained again to the same length: runs that ended in it
-    may be published already.
-    """
-    stored = store.segment_intervals(work.out, name, int(live.seats.segments))
-    return Segment(work.program.segment if stored is None else stored, stored is not None, time.perf_counter())
-
-
-def is_timed(program: Program) -> bool:
-    """Return whether the clock may size the looks: where runs stop early it would decide when slots are refilled."""
-    return not any(run.recipe.observer.can_stop for run in program.group.runs)
-
-
-def first_look(program: Program) -> int:
-    """Return how many intervals a look takes before the time of one is known."""
-    return 1 if is_timed(program) else program.room
-
-
-def next_look(program: Program, intervals: int, seconds: float) -> int:
-    """Return how many intervals a look takes, from the time that the last one took."""
-    if not is_timed(program):
-        return program.room
-    return max(1, int(LOOK_SECONDS * intervals / max(seconds, 1e-9)))
+        if not live.seats.since_save:
+            segment = begin_segment(program, work.out, name, live)
 
 
 def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harvest) -> Live:
@@ -347,12 +317,14 @@ def publish_runs(work: Work, part: store.Part, harvest: Harvest, began: float) -
     harvest.publish(work.out, part)
     records = store.read_chunk(work.out, part.chunk)
     assert records is not None
+    over = records[records["run"].isin(harvest.runs)]
+    work.progress.judge(lambda: over)
     began = work.spent.store_since(began)
     described = {
         "chunk": part.chunk,
         "segment": part.segment,
         "runs": harvest.runs,
-        "digest": store.digest_records(records[records["run"].isin(harvest.runs)]),
+        "digest": store.digest_records(over),
         "state": digest("".join(harvest.states)),
         "files": part.digest_files(work.out),
         "kept": bool(harvest.params),
@@ -361,6 +333,7 @@ def publish_runs(work: Work, part: store.Part, harvest: Harvest, began: float) -
         "slots": work.program.layout.slots,
         "bytes_per_device": work.compiled.memory(),
         **work.spent.take(),
+        **({"predictions": work.plan.primary["at"]} if harvest.predictions else {}),
     }
     store.write_json(part.done(work.out), described)
     return began
@@ -419,34 +392,3 @@ def look_table(
         batch_size=recipe.batch_size,
         task=recipe.task,
     )
-
-
-def tell(
-    progress: Progress, program: Program, live: Live, before: Seats, ended: np.ndarray, arrays: Mapping[str, Any],
-    intervals: int,
-) -> None:  # fmt: skip
-    """Tell how far a queue is: epochs trained, epochs that early ends have spared, runs that are done or diverged."""
-    steps = program.group.steps
-    epochs = steps.evaluate_steps / steps.steps_per_epoch
-    runs = np.zeros(before.ended.shape)
-    for row in np.flatnonzero(before.living):
-        for column, trajectory in enumerate(live.queue[before.row[row]]):
-            runs[row, column] = len(trajectory.runs)
-    diverged = arrays["diverged"][:, :, intervals - 1, 0] >= 0
-    left = (program.intervals - live.seats.step // steps.evaluate_steps)[:, None]
-    progress.skip(float((runs * ended * left).sum()) * epochs)
-    progress.finish(int((runs * ended).sum()), int((runs * ended * diverged).sum()))
-    active = runs * ~before.ended
-    at = int(live.seats.step[before.living].max()) / steps.steps_per_epoch
-    progress.advance(float(active.sum()) * intervals * epochs, at)
-
-
-def count_trained(program: Program, live: Live) -> float:
-    """Return the epochs that a resumed queue needs no more: of runs that are over, and of those in their slots."""
-    steps, seats = program.group.steps, live.seats
-    whole = sum(len(t.runs) for row in live.queue[: int(seats.taken)] for t in row) * steps.steps
-    for row in np.flatnonzero(seats.living):
-        for column, trajectory in enumerate(live.queue[seats.row[row]]):
-            if not seats.ended[row, column]:
-                whole -= len(trajectory.runs) * (steps.steps - int(seats.step[row]))
-    return whole / steps.steps_per_epoch

@@ -37,7 +37,7 @@ def check_room(out: Path, plan: Plan, programs: Sequence[tuple[Program, int]]) -
     free = shutil.disk_usage(place).free
     if needed > free:
         raise StoreError(
-            f"{out} will take about {needed / 2**20:,.0f} MiB and its disk has {free / 2**20:,.0f} MiB free: make room, "
+            f"{out} will take about {needed / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free there: make room, "
             'choose another --out, or keep less (training.keep = "none", without measure.predictions)'
         )
 

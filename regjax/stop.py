@@ -19,7 +19,7 @@ EXIT_AGAIN = 75  # EX_TEMPFAIL: the same command goes on
 SIGNALS = {signal.SIGTERM: ("SIGTERM", EXIT_AGAIN), signal.SIGINT: ("interrupted", 130)}
 
 
-class Interrupted(RegjaxError):
+class Interrupted(RegjaxError):  # noqa: N818  # no error: it was asked for
     """A training ended before its end, as it was asked to; the same command goes on."""
 
     def __init__(self, reason: str, exit_code: int) -> None:

@@ -24,7 +24,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from regjax.files import StoreError, canonical, digest, publish
+from regjax.files import StoreError, canonical, digest, publish, publish_text
 
 SCHEMA = 1
 # Wall time differs between two identical runs, so it is no part of a digest of results.
@@ -40,7 +40,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     # Read back first: numbers as keys become texts, which sort differently.
     check = make_check(json.loads(json.dumps(value, allow_nan=False)))
     text = json.dumps({**value, "check": check}, indent=1, allow_nan=False) + "\n"
-    publish(path, lambda temporary: _write_text(temporary, text))
+    publish_text(path, text)
 
 
 def make_check(value: Mapping[str, Any]) -> str:
@@ -49,10 +49,6 @@ def make_check(value: Mapping[str, Any]) -> str:
         return CHECKED + digest(canonical(value))
     except ValueError:
         return ""
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -13,7 +13,19 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_study(parser)
     parser.add_argument("--out", type=read_folder, required=True, help="run directory; the same again continues it")
     parser.add_argument(
+        "--mirror",
+        type=read_folder,
+        metavar="DIR",
+        help="also copy every saved segment to DIR (a mounted drive or bucket), and restore OUT from there first",
+    )
+    parser.add_argument(
         "--profile", type=Path, metavar="DIR", help="also write a jax profiler trace of a few updates to DIR"
+    )
+    parser.add_argument(
+        "--log",
+        choices=("auto", "plain"),
+        default="auto",
+        help="plain: lines, one in ten seconds; auto: a panel on a terminal (TERM is not dumb), else lines",
     )
     parser.add_argument(
         "--max-seconds", type=read_seconds, metavar="S", help="save and exit with 75 after S seconds, counted from here"
@@ -31,14 +43,17 @@ def run(chosen: argparse.Namespace) -> int:
     stop = Stop(chosen.max_seconds, chosen.grace)
     with watch_signals(stop):
         from regjax.conductor import run
+        from regjax.progress import Progress
 
         results = run(
             chosen.study,
             chosen.out,
             overrides=chosen.overrides,
+            progress=Progress(live=False if chosen.log == "plain" else None),
             profile=chosen.profile,
             stream=chosen.stream,
             stop=stop,
+            mirror=chosen.mirror,
         )
     print(results.summary())
     print(f"\nreport: {chosen.out / 'report.html'}")

@@ -13,11 +13,12 @@ from continued import LAYOUT, STUDY, Killed, assert_same_numbers, go_on, plan_of
 from populations import compiled, digits
 
 from regjax import execute, store
-from regjax.execute import choose_program, train_group, unique
+from regjax.execute import choose_program, train_group, train_runs, unique
 from regjax.files import StoreError
 from regjax.plan import Plan
 from regjax.progress import Progress
 from regjax.queue import flat_ids
+from regjax.stop import Interrupted, Stop
 from regjax.train import checkpoint
 from regjax.train import program as engine_program
 from regjax.train.layout import Layout, Row
@@ -120,6 +121,107 @@ def test_killed_between_two_refills_and_continued_equals_uninterrupted(
     assert before
     assert before == {part: part.done(tmp_path).stat().st_mtime_ns for part in before}
     assert published(tmp_path) == published(whole)
+    assert_same_numbers(tmp_path, whole)
+
+
+class StopAfter(Stop):
+    """Asks for the end after so many questions: one as training begins, and one after each look."""
+
+    def __init__(self, questions: int) -> None:
+        super().__init__()
+        self.questions = questions
+
+    @property
+    def asked(self) -> bool:
+        """Whether the training is to end."""
+        self.questions -= 1
+        if self.questions < 0:
+            self.ask("enough", 75)
+        return self._asked is not None
+
+
+def go_until(out: Path, stop: Stop, plan: Plan, program: Program, functions: Compiled) -> bool:
+    """Train what a folder lacks until asked to end; return whether it was."""
+    done = store.done_runs(out)
+    missing = [run for run in unique(program.group.runs) if run.id not in done]
+    try:
+        train_runs(plan, missing, program, functions, out, progress(), None, None, stop)
+    except Interrupted:
+        return True
+    return False
+
+
+def test_ended_after_every_few_looks_equals_uninterrupted(
+    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path
+) -> None:
+    """Asked to end again and again in the middle of segments, each look is saved, and the results are the same (I8)."""
+    assert go_until(tmp_path, StopAfter(0), *engine)
+    assert not list(tmp_path.glob("chunks/*/seg-*"))
+    lengths: list[int] = []
+    while go_until(tmp_path, StopAfter(1 + len(lengths) % 3), *engine):
+        ((name, _),) = store.iter_queues(tmp_path)
+        found = store.segment_intervals(tmp_path, name, len(lengths))
+        assert found is not None
+        lengths.append(found)
+
+    assert {1, 2, 3} <= set(lengths)
+    assert_same_numbers(tmp_path, whole)
+
+
+def test_a_segment_that_was_cut_short_and_killed_keeps_its_length(
+    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between a shortened segment's done file and its checkpoint, the segment is trained again to that length,
+    and what was reported done stays as it was."""
+    save = checkpoint.save
+
+    def die(folder: Path, tree: Any) -> None:
+        if folder.parent.name == "checkpoint" and list(folder.parents[1].glob("done-*")):
+            raise Killed
+        save(folder, tree)
+
+    monkeypatch.setattr(checkpoint, "save", die)
+    killed = False
+    while not killed:
+        try:
+            go_until(tmp_path, StopAfter(3), *engine)
+        except Killed:
+            killed = True
+    monkeypatch.setattr(checkpoint, "save", save)
+    (done,) = tmp_path.glob("chunks/*/done-*")
+    before, segment = done.read_bytes(), store.read_json(done)["segment"]
+    length = store.segment_intervals(tmp_path, done.parent.name, segment)
+    go_on(tmp_path, *engine)
+
+    assert length in (1, 2)
+    assert store.segment_intervals(tmp_path, done.parent.name, segment) == length
+    assert done.read_bytes() == before
+    assert_same_numbers(tmp_path, whole)
+
+
+@pytest.mark.parametrize("how", ["deleted", "cut", "flipped"])
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
+    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path, die: Callable[[int], None], how: str
+) -> None:
+    """With its newest checkpoint damaged a queue says so and goes on one segment earlier, to the same parts."""
+    plan, program, functions = engine
+    cut(tmp_path, engine, die)
+    while len(found := sorted(tmp_path.glob("chunks/*/checkpoint/[0-9]*"))) < 2:
+        assert go_until(tmp_path, StopAfter(4), *engine)
+    path = max((p for p in found[-1].rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content if how == "flipped" else content[: len(content) // 2])
+    if how == "deleted":
+        path.unlink()
+    said = io.StringIO()
+    loud = Progress(said, live=False)
+    loud.begin(1, 1.0)
+    missing = [run for run in unique(program.group.runs) if run.id not in store.done_runs(tmp_path)]
+    train_runs(plan, missing, program, functions, tmp_path, loud, None)
+
+    assert f"set aside as {found[-1].name}.damaged, and the one before is taken" in said.getvalue()
+    assert f"going on after segment {int(found[-2].name)} " in said.getvalue()
     assert_same_numbers(tmp_path, whole)
 
 

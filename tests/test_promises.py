@@ -1,10 +1,12 @@
 """docs/promises.md: killed, told to end, out of disk or damaged, a study ends in the results of one left alone."""
 
+import io
 import json
 import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,13 @@ from typing import Any
 import crash_worker
 import numpy as np
 import pytest
+from studies import tiny
 
+import regjax
 from regjax import store
 from regjax.cli import main
+from regjax.files import StoreError
+from regjax.progress import Progress
 from regjax.repair import repair
 from regjax.train import checkpoint
 
@@ -272,3 +278,54 @@ def test_repaired_runs_are_trained_again_and_no_others(
     assert results(out) == whole
     assert kept.items() <= {done: done.read_bytes() for done in out.glob("chunks/*/done-*.json")}.items()
     assert len(list((out / "quarantine").rglob("*"))) > 0
+
+
+def test_the_slurm_script_requeues_what_was_ended_early(tmp_path: Path) -> None:
+    """P14: the job passes SIGTERM on and asks for its requeue on 75; any other exit code is its own."""
+    (tmp_path / "scontrol").write_text('#!/bin/sh\necho "$@" >> "$(dirname "$0")/asked"\n')
+    (tmp_path / "regjax").write_text(
+        "#!/usr/bin/env bash\ntrap 'exit 75' TERM\n"
+        "[[ $2 == wait.toml ]] && { echo on; while :; do sleep 0.05; done; }\nexit 2\n"
+    )
+    for name in ("scontrol", "regjax"):
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "SLURM_JOB_ID": "17", "REGJAX": str(tmp_path / "regjax")}
+    script = [str(TESTS.parent / "scripts" / "slurm.sh")]
+    with subprocess.Popen([*script, "wait.toml", "out"], env=environment, stdout=subprocess.PIPE, text=True) as job:
+        assert job.stdout is not None
+        assert job.stdout.readline() == "on\n"
+        job.terminate()
+    assert job.returncode == 0
+    assert subprocess.run([*script, "wrong.toml", "out"], env=environment, check=False).returncode == 2
+    assert subprocess.run(script, env=environment, check=False, capture_output=True).returncode == 2
+
+    assert (tmp_path / "asked").read_text() == "requeue 17\n"
+
+
+def test_too_little_room_is_told_before_the_start(tmp_path: Path) -> None:
+    """P3: a study that takes more than the disk has is refused with both figures, and nothing is trained."""
+    out = tmp_path / "out"
+    with pytest.raises(StoreError, match=r"will take about [\d,]{7,} MiB, and [\d,]+ MiB are free there: make room"):
+        regjax.run(tiny(training__epochs=10**8), out, progress=Progress(io.StringIO(), live=False), report=False)
+
+    assert not list(out.rglob("seg-*"))
+
+
+@pytest.mark.parametrize("how", ["deleted", "cut", "flipped"])
+def test_every_damage_to_a_checkpoint_is_noticed(left_alone: Path, tmp_path: Path, how: str) -> None:
+    """P4: with any file of a checkpoint deleted, cut or changed it is refused, or reads as it did before."""
+    generator = np.random.default_rng(5)
+    whole = next(iter(sorted(left_alone.glob("chunks/*/params-*"))))
+    before, refused = checkpoint.tree_digest(checkpoint.load_leaves(whole)), 0
+    files = [path for path in sorted(whole.rglob("*")) if path.is_file() and path.stat().st_size]
+    for index, path in enumerate(files):
+        folder = tmp_path / str(index)
+        shutil.copytree(whole, folder)
+        damage(folder / path.relative_to(whole), how, generator)
+        try:
+            assert checkpoint.tree_digest(checkpoint.load_leaves(folder)) == before
+        except checkpoint.CheckpointError:
+            refused += 1
+
+    assert refused >= 1

@@ -56,12 +56,20 @@ def repair(out: Path, dry_run: bool = False) -> list[Fault]:
 
 def find_faults(out: Path) -> Iterator[Fault]:
     """Yield what is damaged in a run directory, in the order of its files."""
-    for name, read in (("plan.json", store.load_plan), ("runs.parquet", store.load_runs)):
+    for name, read in (("plan.json", store.load_plan), ("runs.parquet", check_runs)):
+        # `run` writes both anew.
         if (out / name).exists() and (text := complaint(read, out)):
-            # Each is made of the other's study: `run` writes both.
             yield Fault(out / name, text, (out / name,))
     for folder in sorted(path for path in out.glob("chunks/*") if path.is_dir()):
         yield from chunk_faults(out, folder.name)
+
+
+def check_runs(out: Path) -> None:
+    """Raise StoreError where the table of runs is damaged, or is not the one that the plan was written with."""
+    store.load_runs(out)
+    known = "" if complaint(store.load_plan, out) else store.load_plan(out).get("runs_digest", "")
+    if known and digest((out / "runs.parquet").read_bytes()) != known:
+        raise StoreError(f"{out / 'runs.parquet'} was altered, or is not of this plan")
 
 
 def complaint(read: Callable[[Path], Any], path: Path) -> str:

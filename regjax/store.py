@@ -177,7 +177,8 @@ class Part(NamedTuple):
 def save_plan(out: Path, plan: Mapping[str, Any], runs: pd.DataFrame) -> None:
     """Publish what is planned: the resolved study with its contrasts, and one row per run."""
     write_table(out / "runs.parquet", runs)
-    write_json(out / "plan.json", {"schema": SCHEMA, **plan})
+    table = digest((out / "runs.parquet").read_bytes())
+    write_json(out / "plan.json", {"schema": SCHEMA, **plan, "runs_digest": table})
 
 
 def load_plan(out: Path) -> dict[str, Any]:

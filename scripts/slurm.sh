@@ -18,9 +18,11 @@ study=$1 out=$2
 shift 2
 
 # Slurm sends the signal to this shell, which waits for regjax and passes it on once.
+child="" asked=""
+trap 'asked=1; [[ -z $child ]] || kill -TERM "$child"' TERM
 "${REGJAX:-regjax}" run "$study" --out "$out" --log plain --grace 45 "$@" &
 child=$!
-trap 'kill -TERM "$child"' TERM
+[[ -z $asked ]] || kill -TERM "$child"
 wait "$child"
 code=$?
 # The signal ends this `wait` before regjax has ended.

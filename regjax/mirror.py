@@ -117,8 +117,8 @@ class Mirror:
 
     def _take_part(self, part: store.Part) -> bool:
         """Restore what ended in a segment; return whether the run directory has all of it."""
-        params, predictions = part.params(self.out), part.predictions(self.out)
-        for path, read in ((params, load_leaves), (predictions, store.read_table)):
+        params, tables = part.params(self.out), (part.predictions(self.out), part.weights(self.out))
+        for path, read in ((params, load_leaves), *((path, store.read_table) for path in tables)):
             if (self.folder / path.relative_to(self.out)).exists() and not self._take(path, read):
                 return False
 
@@ -169,7 +169,7 @@ def _present(*paths: Path) -> list[Path]:
 
 def list_units(chunk: Path) -> list[Path]:
     """Return the published files and folders of a queue but its checkpoints, in the order in which to copy them."""
-    patterns = ("queue.json", "seg-*.parquet", "params-*", "predictions-*.parquet", "done-*.json")
+    patterns = ("queue.json", "seg-*.parquet", "params-*", "predictions-*.parquet", "weights-*.parquet", "done-*.json")
     return [path for pattern in patterns for path in sorted(chunk.glob(pattern)) if path.suffix != ".new"]
 
 

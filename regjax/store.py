@@ -38,17 +38,13 @@ INTERVALS = b"intervals"
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Publish `value` as an indented JSON file; its last entry, "check", is a digest of the others."""
     # Read back first: numbers as keys become texts, which sort differently.
-    check = make_check(json.loads(json.dumps(value, allow_nan=False)))
-    text = json.dumps({**value, "check": check}, indent=1, allow_nan=False) + "\n"
-    publish_text(path, text)
+    publish_text(path, format_checked(json.loads(json.dumps(value, allow_nan=False))))
 
 
-def make_check(value: Mapping[str, Any]) -> str:
-    """Return what `value`, as read from a JSON file, has as its check; "" where it holds what JSON has no word for."""
-    try:
-        return CHECKED + digest(canonical(value))
-    except ValueError:
-        return ""
+def format_checked(value: Mapping[str, Any]) -> str:
+    """Return the one text of a JSON file that holds `value` and its check."""
+    check = CHECKED + digest(canonical(value))
+    return json.dumps({**value, "check": check}, indent=1, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -58,19 +54,28 @@ def read_json(path: Path) -> dict[str, Any]:
       StoreError: the file is absent, is not a JSON object, or differs from its check.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text)
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist; `regjax run STUDY --out {path.parent}` makes it") from None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise StoreError(f"{path} holds a {type(value).__name__}, expected a JSON object")
-    check = value.pop("check", None)
     # Files of before there was a check have no value that looks like one; a damaged key leaves its value behind.
-    lost = any(isinstance(entry, str) and entry.startswith(CHECKED) for entry in value.values())
-    if lost or (check is not None and check != make_check(value)):
-        raise StoreError(f"{path} is damaged: it differs from its check; `regjax repair` names what is to be done")
+    if any(isinstance(entry, str) and entry.startswith(CHECKED) for entry in value.values()):
+        value.pop("check", None)
+        if not is_same(text, value):
+            raise StoreError(f"{path} is damaged: it differs from its check; `regjax repair` sets it aside")
     return value
+
+
+def is_same(text: str, value: Mapping[str, Any]) -> bool:
+    """Return whether a JSON file's text is what `value` is written as; not where it holds what JSON has no word for."""
+    try:
+        return text == format_checked(value)
+    except ValueError:
+        return False
 
 
 def write_table(path: Path, table: pa.Table | pd.DataFrame) -> None:

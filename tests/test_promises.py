@@ -25,6 +25,8 @@ from regjax.progress import Progress
 from regjax.repair import repair
 from regjax.train import checkpoint
 
+# Orbax leaves tasks of its own behind where it cannot read a checkpoint.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 TESTS = Path(__file__).parent
 NAMED = ["after a segment file", "inside a checkpoint", "after the checkpoint", "before done.json", "after done.json",
          "at a refill"]  # fmt: skip
@@ -265,8 +267,8 @@ def test_repaired_runs_are_trained_again_and_no_others(
     shutil.copytree(left_alone, out)
     (path,) = out.glob(f"chunks/*/{name}")
     if path.is_dir():
-        path = max((p for p in path.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-    path.write_bytes(path.read_bytes()[:-9])
+        path = max((p for p in path.rglob("d/*") if p.is_file()), key=lambda p: p.stat().st_size)
+    path.write_bytes(path.read_bytes()[:100])
     assert main(["repair", str(out), "--dry-run"]) == 1
     assert path.exists()
     assert main(["repair", str(out)]) == 0

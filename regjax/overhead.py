@@ -1,0 +1,287 @@
+"""What each part of a study costs: programs with it alone and with none, compiled apart and timed in turns."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
+
+from regjax import __version__, runtime, store
+from regjax.analysis.overhead import FEWEST_ROUNDS, compare_rounds, study_digest, write_costs
+from regjax.conductor import find_commit, find_dataset, read_study
+from regjax.config import ConfigError, Design, Measure, Study, plain
+from regjax.config.fields import switched_fields
+from regjax.data import Dataset
+from regjax.files import RegjaxError
+from regjax.observers import OBSERVERS
+from regjax.parts import is_off
+from regjax.plan import Group, make_plan
+from regjax.progress import Progress
+from regjax.train.layout import Layout, count_bytes, data_shapes, make_rows
+from regjax.train.program import Program, Trainer, make_program, place_data
+from regjax.train.seats import Live, begin
+from regjax.train.state import Data
+from regjax.train.stream import compile_program
+from regjax.train.timing import run_interval
+
+ROUNDS = 30
+# A call makes as many updates as take this long, or as long as its evaluation, which is taken off.
+CALL_SECONDS = 0.1
+TRIED_UPDATES, MOST_UPDATES = 8, 2000
+# Rounds of a pair of programs are cut, down to FEWEST_ROUNDS, where they would take longer.
+PAIR_SECONDS = 90.0
+
+Timer = Callable[[int], float]  # updates before the evaluation -> seconds
+
+
+class Variant(NamedTuple):
+    """A program of its own: the factor ("" for all on) and its level, the level it is compared with, {path: level} of
+    all factors, and the study of that one cell.
+    """
+
+    factor: str
+    level: Any
+    against: Any
+    levels: dict[str, Any]
+    study: Study
+    group: Group
+
+
+def measure_costs(
+    out: str | Path,
+    rounds: int = ROUNDS,
+    *,
+    progress: Progress | None = None,
+    model: Any = None,
+    data: Dataset | None = None,
+    regularizers: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return what the factors of a run directory's study cost, and keep it there as costs.json.
+
+    Runs need not be finished; no other file is touched. For every factor that is a regularizer, an observer or a
+    setting of the network, a program with it alone and one with none are compiled and timed in turns: as one member
+    on one device, and as the population that the study trains.
+
+    Args:
+      out: run directory.
+      rounds: of each pair of programs, each with-without-without-with; fewer where they would take over 90 s.
+      progress: where progress is told; standard error by default.
+      model, data, regularizers: those given from Python to `regjax.run`.
+
+    Raises:
+      RegjaxError: too few rounds, no factor that can be timed, or other data than the study's.
+      StoreError: there is no plan.
+    """
+    if rounds < FEWEST_ROUNDS:
+        raise RegjaxError(f"got {rounds} rounds, expected at least {FEWEST_ROUNDS}: fewer give no 95% interval")
+    out, progress, began = Path(out), progress or Progress(), time.perf_counter()
+    plan = store.load_plan(out)
+    study = read_study(plan["study"], (), model, regularizers)
+    dataset = find_dataset(study, data)
+    if dataset.digest != plan["data"]["digest"]:
+        raise RegjaxError(f"the data {dataset.name!r} are other than those of {out}; give it the data it was run with")
+    found = runtime.configure()
+    none, variants, same = find_variants(study, dataset)
+    if not variants:
+        raise RegjaxError(
+            "no factor has a program of its own: only regularizers, observers and model settings are timed"
+        )
+    layout = find_layout(study, dataset)
+    with compiled_anew():
+        forms = {
+            "member": measure_form(none, variants, dataset, jax.devices()[:1], Layout(1, 1, 1), rounds, progress),
+            "population": measure_form(none, variants, dataset, jax.devices(), layout, rounds, progress),
+        }
+    parts = [
+        {"factor": variant.factor, "level": plain(variant.level), "against": plain(variant.against)}
+        | {form: measured[index] for form, measured in forms.items()}
+        for index, variant in enumerate(variants)
+    ]
+    costs = {
+        "study": study_digest(plan),
+        "devices": found.devices,
+        "versions": {"regjax": __version__, **{name: version(name) for name in ("jax", "jaxlib")}},
+        "commit": find_commit(),
+        "rounds": rounds,
+        "seconds": time.perf_counter() - began,
+        "parts": parts,
+        "same": same,
+    }
+    return write_costs(out, costs)
+
+
+def find_variants(study: Study, dataset: Dataset) -> tuple[Variant, list[Variant], dict[str, str]]:
+    """Return the cell with no factor on, those with one alone and with all, and {factor: why it is not timed}.
+
+    A regularizer or observer is compared with its off value, a setting of the network with its first level. Levels
+    whose recipes have one tree structure share a program: the last of them stands for it.
+    """
+    none = {path: off_level(study, path) for path in study.factors}
+    base = make_variant(study, dataset, "", None, None, none)
+    variants: list[Variant] = []
+    same: dict[str, str] = {}
+    for path, levels in study.factors.items():
+        if path.partition(".")[0] not in {"model", *study.parts.regularizers, *OBSERVERS}:
+            same[path] = "neither a regularizer nor an observer nor a setting of the network"
+            continue
+        found = {}
+        for level in levels:
+            one = make_variant(study, dataset, path, level, none[path], {**none, path: level})
+            found[structure(one)] = one
+        found.pop(structure(base), None)
+        variants += found.values()
+        if not found:
+            same[path] = "no other program than without it"
+    if len({variant.factor for variant in variants}) > 1:
+        together = {**none, **{variant.factor: variant.level for variant in variants}}
+        try:
+            variants.append(make_variant(study, dataset, "", None, None, together))
+        except ConfigError as error:
+            same["all on"] = str(error)
+    return base, variants, same
+
+
+def off_level(study: Study, path: str) -> Any:
+    """Return the value of a factor without what it switches: its off value, or its first level where it has none."""
+    name, _, key = path.partition(".")
+    part_class = {**study.parts.regularizers, **OBSERVERS}.get(name)
+    field = switched_fields(part_class).get(key) if part_class else None
+    if part_class is None or field is None or field.hyper is None or field.hyper.off is None:
+        return study.factors[path][0]
+    off = [level for level in study.factors[path] if is_off(part_class, {key: level})]
+    return off[0] if off else field.hyper.off
+
+
+def make_variant(
+    study: Study, dataset: Dataset, factor: str, level: Any, against: Any, levels: dict[str, Any]
+) -> Variant:
+    """Return the one cell of a study with these levels, in a study of its own: its program holds nothing else."""
+    alone = dataclasses.replace(
+        study, fixed={**study.fixed, **levels}, factors={}, tune=None, contrasts=(), markers=(), design=Design(),
+        measure=Measure(predictions=study.measure.predictions),
+    )  # fmt: skip
+    return Variant(factor, level, against, levels, alone, make_plan(alone, dataset).groups[0])
+
+
+def structure(variant: Variant) -> Any:
+    """Return what the program of a cell follows from: cells where it is equal share one."""
+    return jax.tree.structure(variant.group.runs[0].recipe)
+
+
+def find_layout(study: Study, dataset: Dataset) -> Layout:
+    """Return the slots in which the study trains its first cell, one observer in each."""
+    group = next(group for group in make_plan(study, dataset).groups if any(run.cell == 0 for run in group.runs))
+    return make_program(study, dataset, group, jax.devices()).layout._replace(observers=1)
+
+
+@contextlib.contextmanager
+def compiled_anew() -> Iterator[None]:
+    """Keep jax from its compilation cache, whose hits would pass for quick compilers."""
+    before = bool(jax.config.values["jax_enable_compilation_cache"])
+    try:
+        jax.config.update("jax_enable_compilation_cache", val=False)
+        reset_cache()  # jax asks only once whether there is a cache
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+        reset_cache()
+
+
+class Ready(NamedTuple):
+    """A compiled program, what is in its slots, and the processor's seconds that compiling it took."""
+
+    program: Program
+    trainer: Trainer
+    data: Data
+    live: Live
+    compiling: float
+
+    def seconds(self, updates: int) -> float:
+        """Return the seconds of a call that makes so many updates and evaluates."""
+        began = time.perf_counter()
+        run_interval(self.program, self.trainer, self.data, self.live, updates)
+        return time.perf_counter() - began
+
+    def bytes_per_member(self) -> int:
+        """Return the bytes of a slot as the compiler counts them: arguments, results, temporaries; without data."""
+        shared = 0 if self.program.streamed else count_bytes(data_shapes(self.program.dataset))
+        return (self.trainer.memory() - shared) * self.program.mesh.size // self.program.layout.slots
+
+
+def make_ready(variant: Variant, dataset: Dataset, devices: Sequence[jax.Device], layout: Layout) -> Ready:
+    """Return the program of a cell in these slots, compiled, at its initial weights, and called once."""
+    program = make_program(variant.study, dataset, variant.group, devices, layout)
+    began = time.process_time()  # of this process alone: the wall time of one compilation says little on a busy machine
+    trainer = compile_program(program)
+    compiling, data = time.process_time() - began, place_data(program)
+    live = begin(program, trainer, data, make_rows(variant.group.runs, layout.columns))
+    ready = Ready(program, trainer, data, live, compiling)
+    ready.seconds(1)  # the first call pays for memory that is touched for the first time
+    return ready
+
+
+def measure_form(
+    none: Variant,
+    variants: Sequence[Variant],
+    dataset: Dataset,
+    devices: Sequence[jax.Device],
+    layout: Layout,
+    rounds: int,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Return the costs of each variant against none, in these slots on these devices."""
+    without = make_ready(none, dataset, devices, layout)
+    updates, round_seconds = choose_updates(without.seconds)
+    affordable = max(FEWEST_ROUNDS, min(rounds, int(PAIR_SECONDS / round_seconds)))
+    progress.say(
+        f"{layout.slots} at once: {len(variants)} programs with a part against one with none, {affordable} rounds of "
+        f"about {round_seconds:.1f} s each, {len(variants) * affordable * round_seconds:.0f} s and the compiling"
+    )
+    found = []
+    for variant in variants:
+        ready = make_ready(variant, dataset, devices, layout)
+        seconds = take_rounds(ready.seconds, without.seconds, updates, affordable)
+        found.append(
+            {"slots": layout.slots, "updates": updates, "rounds": affordable}
+            | compare_rounds(seconds, updates, none.group.steps.evaluate_steps)
+            | {"bytes": [ready.bytes_per_member(), without.bytes_per_member()],
+               "compile": [ready.compiling, without.compiling]}
+        )  # fmt: skip
+    return found
+
+
+def choose_updates(timer: Timer) -> tuple[int, float]:
+    """Return how many updates a timed call makes, and about the seconds of a round of two programs.
+
+    >>> choose_updates(lambda updates: 0.5 + 0.01 * updates)
+    (50, 6.0)
+    """
+    evaluation = min(timer(0) for _ in range(2))
+    update = (min(timer(TRIED_UPDATES) for _ in range(2)) - evaluation) / TRIED_UPDATES
+    wanted = max(CALL_SECONDS, evaluation)
+    updates = round(min(MOST_UPDATES, max(TRIED_UPDATES, wanted / max(update, wanted / MOST_UPDATES))))
+    return updates, 4 * (2 * evaluation + updates * max(0.0, update))
+
+
+def take_rounds(with_part: Timer, without: Timer, updates: int, rounds: int) -> np.ndarray:
+    """Return the seconds of two programs in turns: with, without, without, with, so that a steady drift cancels.
+
+    Returns:
+      [rounds, turns, programs (with, without), calls (evaluation only, with updates)].
+    """
+
+    def call(timer: Timer) -> list[float]:
+        return [timer(0), timer(updates)]
+
+    found = []
+    for _ in range(rounds):
+        first = call(with_part)
+        second, third = call(without), call(without)
+        found.append([[first, second], [call(with_part), third]])
+    return np.array(found)

@@ -32,10 +32,10 @@ from regjax.train.timing import run_interval
 
 ROUNDS = 30
 # A call makes as many updates as take this long, or as long as its evaluation, which is taken off.
-CALL_SECONDS = 0.1
-TRIED_UPDATES, MOST_UPDATES = 8, 2000
-# Rounds of a pair of programs are cut, down to FEWEST_ROUNDS, where they would take longer.
-PAIR_SECONDS = 90.0
+CALL_SECONDS = 0.05
+MOST_UPDATES = 4096
+# A pair of programs is timed no longer, but for the FEWEST_ROUNDS.
+PAIR_SECONDS = 30.0
 
 Timer = Callable[[int], float]  # updates before the evaluation -> seconds
 
@@ -70,7 +70,7 @@ def measure_costs(
 
     Args:
       out: run directory.
-      rounds: of each pair of programs, each with-without-without-with; fewer where they would take over 90 s.
+      rounds: of each pair of programs, each with-without-without-with; fewer where they take over 30 s.
       progress: where progress is told; standard error by default.
       model, data, regularizers: those given from Python to `regjax.run`.
 
@@ -89,9 +89,8 @@ def measure_costs(
     found = runtime.configure()
     none, variants, same = find_variants(study, dataset)
     if not variants:
-        raise RegjaxError(
-            "no factor has a program of its own: only regularizers, observers and model settings are timed"
-        )
+        said = "; ".join(f"{path}: {why}" for path, why in same.items())
+        raise RegjaxError(f"no factor of {out} has a program of its own to time ({said})")
     layout = find_layout(study, dataset)
     with compiled_anew():
         forms = {
@@ -237,18 +236,17 @@ def measure_form(
 ) -> list[dict[str, Any]]:
     """Return the costs of each variant against none, in these slots on these devices."""
     without = make_ready(none, dataset, devices, layout)
-    updates, round_seconds = choose_updates(without.seconds)
-    affordable = max(FEWEST_ROUNDS, min(rounds, int(PAIR_SECONDS / round_seconds)))
+    updates = choose_updates(without.seconds)
     progress.say(
-        f"{layout.slots} at once: {len(variants)} programs with a part against one with none, {affordable} rounds of "
-        f"about {round_seconds:.1f} s each, {len(variants) * affordable * round_seconds:.0f} s and the compiling"
+        f"{layout.slots} at once: {len(variants)} programs with a part against one with none, "
+        f"up to {rounds} rounds and {PAIR_SECONDS:.0f} s for each beside the compiling"
     )
     found = []
     for variant in variants:
         ready = make_ready(variant, dataset, devices, layout)
-        seconds = take_rounds(ready.seconds, without.seconds, updates, affordable)
+        seconds = take_rounds(ready.seconds, without.seconds, updates, rounds)
         found.append(
-            {"slots": layout.slots, "updates": updates, "rounds": affordable}
+            {"slots": layout.slots, "updates": updates, "rounds": len(seconds)}
             | compare_rounds(seconds, updates, none.group.steps.evaluate_steps)
             | {"bytes": [ready.bytes_per_member(), without.bytes_per_member()],
                "compile": [ready.compiling, without.compiling]}
@@ -256,21 +254,31 @@ def measure_form(
     return found
 
 
-def choose_updates(timer: Timer) -> tuple[int, float]:
-    """Return how many updates a timed call makes, and about the seconds of a round of two programs.
+def choose_updates(timer: Timer) -> int:
+    """Return how many updates a timed call makes: doubled until they take CALL_SECONDS and as long as the evaluation.
 
-    >>> choose_updates(lambda updates: 0.5 + 0.01 * updates)
-    (50, 6.0)
+    >>> choose_updates(lambda updates: 0.5 + 0.25 * updates)
+    2
     """
-    evaluation = min(timer(0) for _ in range(2))
-    update = (min(timer(TRIED_UPDATES) for _ in range(2)) - evaluation) / TRIED_UPDATES
-    wanted = max(CALL_SECONDS, evaluation)
-    updates = round(min(MOST_UPDATES, max(TRIED_UPDATES, wanted / max(update, wanted / MOST_UPDATES))))
-    return updates, 4 * (2 * evaluation + updates * max(0.0, update))
+    evaluation = min(timer(0) for _ in range(3))
+    updates = 1
+    while updates < MOST_UPDATES:
+        if min(timer(updates) for _ in range(2)) >= evaluation + max(CALL_SECONDS, evaluation):
+            break
+        updates *= 2
+    return updates
 
 
-def take_rounds(with_part: Timer, without: Timer, updates: int, rounds: int) -> np.ndarray:
+def take_rounds(
+    with_part: Timer, without: Timer, updates: int, rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> np.ndarray:
     """Return the seconds of two programs in turns: with, without, without, with, so that a steady drift cancels.
+
+    Args:
+      with_part, without: of the two programs.
+      updates: of a timed call.
+      rounds: at most so many; after PAIR_SECONDS none is begun beyond FEWEST_ROUNDS.
+      clock: seconds now.
 
     Returns:
       [rounds, turns, programs (with, without), calls (evaluation only, with updates)].
@@ -279,8 +287,9 @@ def take_rounds(with_part: Timer, without: Timer, updates: int, rounds: int) -> 
     def call(timer: Timer) -> list[float]:
         return [timer(0), timer(updates)]
 
-    found = []
-    for _ in range(rounds):
+    found: list[Any] = []
+    end = clock() + PAIR_SECONDS
+    while len(found) < rounds and (len(found) < FEWEST_ROUNDS or clock() < end):
         first = call(with_part)
         second, third = call(without), call(without)
         found.append([[first, second], [call(with_part), third]])

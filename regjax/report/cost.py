@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH, LEFT, LINE = 480.0, 150.0, 30.0
+WIDTH, LEFT, LINE = 390.0, 128.0, 30.0
 TITLE = "What each part costs"
 STALE = "The costs that are stored were measured for another form of this study; `regjax cost OUT` measures them anew."
 FORMS = {"population": "in the population", "member": "one run alone"}
@@ -124,7 +124,7 @@ def cost_grid(costs: Mapping[str, Any], form: str) -> Grid:
         for part in costs["parts"]
     ]  # fmt: skip
     where = f"{slots} runs at once" if form == "population" else "one run alone on one device"
-    return Grid(f"Times and memory with a part to those without, {where}", columns, tuple(rows))
+    return Grid(f"With a part, against without: {where}", columns, tuple(rows))
 
 
 def costs_frame(costs: Mapping[str, Any]) -> pd.DataFrame:
@@ -154,7 +154,7 @@ def draw_costs(costs: Mapping[str, Any]) -> Drawing:
         axes.set_xlim(*ends)
         axes.set_ylim(len(names) - 0.5, -0.5)
         set_ticks(axes, "x", *nice_ticks(*ends))
-        set_ticks(axes, "y", range(len(names)), ["\n".join(wrap_label(name, 24, 2)) for name in names])
+        set_ticks(axes, "y", range(len(names)), ["\n".join(wrap_label(name, 22, 2)) for name in names])
         axes.set_xlabel("time of an update, with to without")
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, borderaxespad=0.2)
 

@@ -144,6 +144,7 @@ def test_the_command_measures_an_unfinished_study(tmp_path: Path, capsys: pytest
     assert after == before
     costs = read_costs(out)
     assert costs is not None
+    assert costs["clock"] == "processor"
     (part,) = costs["parts"]
     assert (part["factor"], part["level"], part["against"]) == ("l2.strength", 0.001, 0.0)
     assert part["member"]["slots"] == 1 < part["population"]["slots"]

@@ -12,6 +12,7 @@ KEYS = {
     "devices": "what it was measured on",
     "versions": "{library: version}",
     "commit": "of the source tree, null outside of git",
+    "clock": "what seconds are counted by: `processor` (time of all threads, where that is the device) or `wall`",
     "rounds": "asked for",
     "seconds": "the whole measurement took",
     "parts": "rows: factor (empty for all on), level, against (the level without), population, member (both: slots, "

@@ -22,6 +22,7 @@ WIDTH, LEFT, LINE = 390.0, 128.0, 30.0
 TITLE = "What each part costs"
 STALE = "The costs that are stored were measured for another form of this study; `regjax cost OUT` measures them anew."
 FORMS = {"population": "in the population", "member": "one run alone"}
+CLOCKS = {"processor": "the processor's time of all threads", "wall": "wall time"}
 # Form -> height of its dot beside the middle of the line, colour, marker, face.
 LOOKS = {"population": (-0.14, PALETTE[0], "o", PALETTE[0]), "member": (0.14, PALETTE[1], "s", PAPER)}
 
@@ -95,9 +96,9 @@ def meaning(costs: Mapping[str, Any]) -> str:
     words = count(rounds[-1], "round") if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]} rounds"
     return (
         f"Each part alone against none of them, in programs compiled apart and timed in turns ({words}, with, without, "
-        f"without, with) on {clean(costs['devices'])}, {clean(versions)}. Ratios are medians over rounds; the 95% "
-        "intervals say how exactly these programs were timed, not what another machine, network or batch size would "
-        "give. In a program that cells share, a part takes its time in those, too, that have it off."
+        f"without, with; {CLOCKS[costs['clock']]}) on {clean(costs['devices'])}, {clean(versions)}. Ratios are medians "
+        "over rounds; the 95% intervals say how exactly these programs were timed, not what another machine, network "
+        "or batch size would give. In a program that cells share, a part takes its time in those, too, that have it off."
     )
 
 

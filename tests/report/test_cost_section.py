@@ -40,7 +40,7 @@ def make_costs(plan: dict[str, Any]) -> dict[str, Any]:
     """Return the costs of two parts and of both together, and a factor that was not timed."""
     return {
         "study": study_digest(plan), "devices": "cpu x 2", "versions": VERSIONS, "commit": None, "rounds": 30,
-        "seconds": 60.0, "same": {"optimizer.learning_rate": "no part"},
+        "seconds": 60.0, "clock": "processor", "same": {"optimizer.learning_rate": "no part"},
         "parts": [make_part("dropout.hidden", 0.5, 1.25), make_part("a.<b>", "x & y", 1.01), make_part("", None, 1.3)],
     }  # fmt: skip
 
@@ -62,6 +62,7 @@ def test_the_section_is_there_once_costs_are_measured(table: Table) -> None:
     assert extra is not None
     assert len(extra.sentences) == 5
     assert "30 rounds" in extra.sentences[3]
+    assert "the processor's time of all threads" in extra.sentences[3]
     assert "on cpu x 2, regjax 0.1.0, jax 0.10.2" in extra.sentences[3]
     assert extra.sentences[4] == "Not timed: optimizer.learning_rate (no part)."
     assert [len(grid.rows) for grid in extra.grids] == [3, 3]

@@ -41,14 +41,11 @@ Timer = Callable[[int], float]  # updates before the evaluation -> seconds
 
 
 class Variant(NamedTuple):
-    """A program of its own: the factor ("" for all on) and its level, the level it is compared with, {path: level} of
-    all factors, and the study of that one cell.
-    """
+    """A program of its own: the factor ("" for all on), its level and that without it, the study of that one cell."""
 
     factor: str
     level: Any
     against: Any
-    levels: dict[str, Any]
     study: Study
     group: Group
 
@@ -75,8 +72,7 @@ def measure_costs(
       model, data, regularizers: those given from Python to `regjax.run`.
 
     Raises:
-      RegjaxError: too few rounds, no factor that can be timed, or other data than the study's.
-      StoreError: there is no plan.
+      RegjaxError: too few rounds, no factor that can be timed, other data than the study's, or no plan.
     """
     if rounds < FEWEST_ROUNDS:
         raise RegjaxError(f"got {rounds} rounds, expected at least {FEWEST_ROUNDS}: fewer give no 95% interval")
@@ -166,7 +162,7 @@ def make_variant(
         study, fixed={**study.fixed, **levels}, factors={}, tune=None, contrasts=(), markers=(), design=Design(),
         measure=Measure(predictions=study.measure.predictions),
     )  # fmt: skip
-    return Variant(factor, level, against, levels, alone, make_plan(alone, dataset).groups[0])
+    return Variant(factor, level, against, alone, make_plan(alone, dataset).groups[0])
 
 
 def structure(variant: Variant) -> Any:
@@ -194,7 +190,8 @@ def compiled_anew() -> Iterator[None]:
 
 
 def clock_name() -> str:
-    """Return what seconds are counted by: those of the processor where it is the device, else those on the wall."""
+    """Return what seconds are counted by: the "processor" where that is the device, else the "wall"."""
+    # On a busy machine the wall time was several times that of the processor, another multiple in each round.
     return "processor" if jax.default_backend() == "cpu" else "wall"
 
 
@@ -208,10 +205,7 @@ class Ready(NamedTuple):
     compiling: float
 
     def seconds(self, updates: int) -> float:
-        """Return the seconds of a call that makes so many updates and evaluates: on a CPU those of the processor.
-
-        Wall time on a busy machine was seen to be several times that, and another multiple in each round.
-        """
+        """Return the seconds of a call that makes so many updates and evaluates, by the clock of `clock_name`."""
         clock = time.process_time if clock_name() == "processor" else time.perf_counter
         began = clock()
         run_interval(self.program, self.trainer, self.data, self.live, updates)
@@ -297,8 +291,7 @@ def take_rounds(
     def call(timer: Timer) -> list[float]:
         return [timer(0), timer(updates)]
 
-    found: list[Any] = []
-    end = clock() + PAIR_SECONDS
+    found, end = list[Any](), clock() + PAIR_SECONDS
     while len(found) < rounds and (len(found) < FEWEST_ROUNDS or clock() < end):
         first = call(with_part)
         second, third = call(without), call(without)

@@ -61,7 +61,7 @@ def test_a_factor_without_off_level_is_compared_with_its_off_value() -> None:
     none, found, _ = variants_of(dropout__hidden=[0.2, 0.5], max_norm__bound=[2.0, "off"])
 
     assert none.group.runs[0].recipe.regularizers == ()
-    assert none.levels == {"dropout.hidden": 0.0, "max_norm.bound": float("inf")}
+    assert none.study.fixed == {"dropout.hidden": 0.0, "max_norm.bound": float("inf")}
     assert (found["dropout.hidden"].level, found["max_norm.bound"].level) == (0.5, 2.0)
     assert found["max_norm.bound"].against == float("inf")
 

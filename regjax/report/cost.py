@@ -98,7 +98,7 @@ def meaning(costs: Mapping[str, Any]) -> str:
         f"Each part alone against none of them, in programs compiled apart and timed in turns ({words}, with, without, "
         f"without, with; {CLOCKS[costs['clock']]}) on {clean(costs['devices'])}, {clean(versions)}. Ratios are medians "
         "over rounds; the 95% intervals say how exactly these programs were timed, not what another machine, network "
-        "or batch size would give. In a program that cells share, a part takes its time in those, too, that have it off."
+        "or batch size would give. In a program that cells share, a part takes its time also where it is off."
     )
 
 

@@ -12,14 +12,15 @@ CREATE = $(PYTHON) -m venv --clear $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 endif
 
-.PHONY: quickstart test lint catalogue clean help
+.PHONY: quickstart test lint docs catalogue clean help
 
 help:
 	@echo "make quickstart   install into $(VENV) and run the digits study: effects and a report"
 	@echo "make test         the test suite, in two processes"
 	@echo "make lint         ruff and mypy"
+	@echo "make docs         the documentation site, in docs/_build"
 	@echo "make catalogue    the table of docs/regularizers.md, from the code"
-	@echo "make clean        remove $(VENV) and out/quickstart"
+	@echo "make clean        remove $(VENV), docs/_build and out/quickstart"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "regjax needs Python >= 3.11, got " + sys.version.split()[0] + "; set PYTHON=python3.12, say")'
@@ -29,6 +30,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(INSTALL) --editable '.[docs]'
 	@touch $@
 
 quickstart: $(VENV)/.installed
@@ -42,9 +47,12 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky docs docs/_build
+
 catalogue: $(VENV)/.installed
 	sed -i '/^### Regularizers/,$$d' docs/regularizers.md
 	$(BIN)/regjax catalogue >> docs/regularizers.md
 
 clean:
-	rm -rf $(VENV) out/quickstart
+	rm -rf $(VENV) docs/_build out/quickstart

@@ -12,9 +12,9 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"regjax {release}"
 html_show_sphinx = False
+html_copy_source = False
 
 myst_heading_anchors = 4
-suppress_warnings = ["toc.empty_glob"]
 highlight_language = "none"
 
 # Docstrings quote code in single backticks.

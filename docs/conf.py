@@ -10,6 +10,8 @@ release = regjax.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["page.css"]
 html_title = f"regjax {release}"
 html_show_sphinx = False
 html_copy_source = False
@@ -26,19 +28,19 @@ napoleon_custom_sections = ["Departure", "Reference"]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 
-# The site links to nothing outside of itself, and the names below are not part of the public interface.
+# The site links to nothing outside of itself, nor to what is not part of the public interface.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(np|numpy|pd|pandas|jax|pathlib|collections|Path|T)\b.*"),
-    (r"py:.*", r"regjax\.(analysis|config|data|foreign|models|parts|progress|regularizers|runtime)\..*"),
+    (r"py:.*", r"(np|numpy|pd|pandas|jax|pathlib|collections)\..*"),
+    (r"py:.*", r"regjax\.(analysis|config|data|models|parts|progress|runtime)\..*"),
 ]
 
 
-def public_names() -> None:
-    """Let types be shown, and found, under the names by which users import them."""
+def name_aliases() -> None:
+    """Give a class that is public under another name that name, so that it is shown as what it is."""
     for name in regjax.__all__:
         thing = getattr(regjax, name)
-        if isinstance(thing, type):
-            thing.__module__, thing.__qualname__ = "regjax", name
+        if isinstance(thing, type) and thing.__name__ != name:
+            thing.__name__ = thing.__qualname__ = name
 
 
 # Pages made from a file above this folder, which other pages name by its place in the repository.
@@ -53,5 +55,5 @@ def link_pages(app: object, name: str, source: list[str]) -> None:
 
 def setup(app: object) -> None:
     """Connect what is done to each page when it is read."""
-    public_names()
+    name_aliases()
     app.connect("source-read", link_pages)

@@ -1,4 +1,4 @@
-"""What is kept of runs that have ended: parameters, predictions at the primary state, digests of their states."""
+"""What is kept of runs that have ended: parameters, predictions at the primary state, histograms, digests."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from regjax.train import checkpoint
 from regjax.train.program import Program, Trainer
 from regjax.train.seats import Live
 from regjax.train.state import Data
+from regjax.train.weights import weights_table
 
 
 @dataclasses.dataclass
@@ -24,14 +25,17 @@ class Harvest:
     runs: list[str] = dataclasses.field(default_factory=list)
     params: list[Any] = dataclasses.field(default_factory=list)
     predictions: list[pd.DataFrame] = dataclasses.field(default_factory=list)
+    weights: list[pd.DataFrame] = dataclasses.field(default_factory=list)
     states: list[str] = dataclasses.field(default_factory=list)
 
     def publish(self, out: Path, part: store.Part) -> None:
-        """Write parameters and predictions beside the part's records, where the study keeps them."""
+        """Write parameters, predictions and histograms of weights beside the part's records, where there are any."""
         if self.params:
             checkpoint.save(part.params(out), jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.params))
         if self.predictions:
             store.write_table(part.predictions(out), pd.concat(self.predictions, ignore_index=True))
+        if self.weights:
+            store.write_table(part.weights(out), pd.concat(self.weights, ignore_index=True))
 
 
 def gather(
@@ -56,15 +60,41 @@ def gather(
     moments = program.group.runs[0].recipe.moments
     harvest.runs += [run[3] for run in runs]
     harvest.states.append(checkpoint.tree_digest(jax.tree.map(lambda x: np.asarray(x)[rows, columns], live.state)))
+    kept: dict[str, Any] = {}
     if plan.study.training.keep != "none":
         params, stats = program.population.end(live.recipe, live.state, 0)
         kept = jax.tree.map(lambda leaf: np.asarray(leaf)[index], {"params": params, "stats": stats})
         harvest.params.append({**kept, **own_scales(program, live, index[0])})
-    if plan.study.measure.predictions:
+    if moments:
+        harvest.weights.append(gather_weights(plan, program, live, [run[3] for run in runs], index, kept))
+    if plan.predictions:
         moment = moments.index(primary_moment(plan, moments))
         values = np.array(trainer.finish(live.recipe, live.seed, data, live.state, moment))[index]
         values[find_lost(live, index, moments[moment])] = np.nan
         harvest.predictions.append(predictions_table(program, live, [run[3] for run in runs], index[0], values))
+
+
+def gather_weights(
+    plan: Plan, program: Program, live: Live, runs: Sequence[str], index: tuple[np.ndarray, ...], kept: dict[str, Any]
+) -> pd.DataFrame:
+    """Return the histograms of the weights of these runs at the primary state, or at the first that is kept at all.
+
+    Args:
+      plan, program, live: the population.
+      runs: identities.
+      index: their rows, columns and observers.
+      kept: {"params": those of the first moment} where they are at hand.
+    """
+    moments = program.group.runs[0].recipe.moments
+    wanted = primary_moment(plan, moments)
+    moment = moments.index(wanted) if wanted in moments else 0
+    params = kept.get("params")
+    if moment or params is None:
+        params = jax.tree.map(
+            lambda leaf: np.asarray(leaf)[index], program.population.end(live.recipe, live.state, moment)[0]
+        )
+    lost = find_lost(live, index, moments[moment])
+    return weights_table(runs, lost, params, live.state.params, moments[moment])
 
 
 def own_scales(program: Program, live: Live, rows: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
@@ -94,7 +124,11 @@ def primary_moment(plan: Plan, moments: Sequence[str | int]) -> str | int:
     at = plan.primary["at"]
     if at["kind"] == "step":
         return at["step"]
-    return "best" if at["kind"] == "best" else max(moment for moment in moments if isinstance(moment, int))
+    return (
+        "best"
+        if at["kind"] == "best"
+        else max((moment for moment in moments if isinstance(moment, int)), default="last")
+    )
 
 
 def predictions_table(

@@ -6,6 +6,7 @@
     out/chunks/<hash>/seg-00003.parquet          records of one segment
     out/chunks/<hash>/params-00003/              kept parameters of the runs that ended in it (train/checkpoint.py)
     out/chunks/<hash>/predictions-00003.parquet  their per-example outputs at the primary state, where asked for
+    out/chunks/<hash>/weights-00003.parquet      histograms of their weights, where parameters or predictions are kept
     out/chunks/<hash>/done-00003.json            these runs, digest of their records, seconds, compilations
     out/chunks/<hash>/checkpoint/                state of the population after the last segment (train/checkpoint.py)
 
@@ -23,7 +24,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from regjax.files import StoreError, canonical, publish
+from regjax.files import StoreError, canonical, publish, publish_text
 
 SCHEMA = 1
 # Wall time differs between two identical runs, so it is no part of a digest of results.
@@ -32,12 +33,7 @@ UNHASHED_COLUMNS = ("seconds",)
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Publish `value` as an indented JSON file."""
-    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
-    publish(path, lambda temporary: _write_text(temporary, text))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    publish_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -121,6 +117,10 @@ class Part(NamedTuple):
     def predictions(self, out: Path) -> Path:
         """Return the file of their predictions."""
         return chunk_folder(Path(out), self.chunk) / f"predictions-{self.segment:05d}.parquet"
+
+    def weights(self, out: Path) -> Path:
+        """Return the file of the histograms of their weights."""
+        return chunk_folder(Path(out), self.chunk) / f"weights-{self.segment:05d}.parquet"
 
     def done(self, out: Path) -> Path:
         """Return the file that says that they are done; published last."""

@@ -50,12 +50,13 @@ def test_every_run_has_every_record(done: regjax.Results) -> None:
 
 
 def test_the_store_is_what_the_design_says(done: regjax.Results) -> None:
-    """A finished queue has segments, parameters, predictions and done files; its checkpoints are gone."""
+    """A finished queue has segments, parameters, predictions, histograms and done files; its checkpoints are gone."""
     (summary,) = store.iter_done(done.out)
     chunk = store.chunk_folder(done.out, summary["chunk"])
 
     assert {p.name for p in chunk.iterdir()} == {
-        "queue.json", "seg-00000.parquet", "params-00000", "predictions-00000.parquet", "done-00000.json"
+        "queue.json", "seg-00000.parquet", "params-00000", "predictions-00000.parquet", "weights-00000.parquet",
+        "done-00000.json",
     }  # fmt: skip
     assert sorted(summary["runs"]) == sorted(run for row in store.read_json(chunk / "queue.json")["rows"]
                                              for trajectory in row for run in trajectory)  # fmt: skip

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from regjax.analysis.appendix import join_ties, signed_rank
-from regjax.analysis.effects import ALPHA, describe_cells, good_sign, make_effects
+from regjax.analysis.effects import ALPHA, declared_effects, describe_cells, good_sign
 from regjax.analysis.multiplicity import benjamini_hochberg, holm
 from regjax.analysis.table import Table, reference_cell
 from regjax.files import RegjaxError
@@ -29,7 +29,7 @@ def pool_p(tables: Mapping[str, Table]) -> pd.DataFrame:
     """
     frames = []
     for name, table in tables.items():
-        effects = make_effects(table)
+        effects = declared_effects(table)
         frames.append(effects[effects["confirmatory"]].assign(study=name))
     pooled = pd.concat(frames, ignore_index=True)[["study", "contrast", "metric", "n", "effect", "p"]]
     return pooled.assign(p_holm=holm(pooled["p"]), p_bh=benjamini_hochberg(pooled["p"]))

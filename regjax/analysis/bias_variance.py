@@ -194,10 +194,11 @@ def read_outcome(table: Table) -> Outcome:
         raise ValueError('got a study without predictions, expected one with [measure] predictions = "test"')
     if "split" in table.plan["vary"]:
         raise ValueError("got runs with test sets of their own, expected one: leave split out of seeds.vary")
-    return _arrange(found, _is_regression(table))
+    return _arrange(found, is_regression(table))
 
 
-def _is_regression(table: Table) -> bool:
+def is_regression(table: Table) -> bool:
+    """Return whether a study predicts values, not classes."""
     named = table.plan["study"].get("task", {}).get("name")
     return bool(named == "regression" or not table.plan.get("data", {}).get("num_classes"))
 

@@ -44,6 +44,7 @@ class Choice(NamedTuple):
       level: index of the level that all seeds choose.
       naive_level: index of the level with the best mean of the primary metric on all seeds.
       naive: its effect on the same seeds, which is optimistic.
+      se: standard error of the effect, NaN below `FEWEST_SEEDS` seeds.
     """
 
     effect: float
@@ -54,6 +55,7 @@ class Choice(NamedTuple):
     level: int
     naive_level: int
     naive: float
+    se: float = np.nan
 
 
 def make_halves(num_seeds: int, rng: np.random.Generator, num_halvings: int = NUM_HALVINGS) -> np.ndarray:
@@ -119,11 +121,11 @@ def choose_level(scores: np.ndarray, primary: np.ndarray, sign: int = 1) -> Choi
     halves = make_halves(n, rng)
     chosen_effects = effects[allowed]
     theta = float(crossfit(kept, chosen_effects, halves, np.ones((1, n)))[0])
-    se = bootstrap_error(kept, chosen_effects, halves, rng)
+    se = bootstrap_error(kept, chosen_effects, halves, rng) if n >= FEWEST_SEEDS else np.nan
     picks = places[(halves.astype(float) @ kept.T).argmax(axis=1)]
     shares = np.bincount(picks, minlength=num_levels) / len(picks)
     best = int(np.where(allowed, sign * effects.mean(axis=1), -np.inf).argmax())
-    half = float(t.ppf(1 - ALPHA / 2, n - 1)) * se if n >= FEWEST_SEEDS else np.nan
+    half = float(t.ppf(1 - ALPHA / 2, n - 1)) * se
     level = int(places[kept.mean(axis=1).argmax()])
     naive = float(effects[best].mean())
-    return Choice(theta, theta - half, theta + half, n, shares, level, best, naive)
+    return Choice(theta, theta - half, theta + half, n, shares, level, best, naive, se)

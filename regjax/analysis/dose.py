@@ -9,22 +9,12 @@ import pandas as pd
 
 from regjax.analysis.choice import choose_level
 from regjax.analysis.effects import ALPHA, SEED, contrast_values, good_sign, rounding
+from regjax.analysis.levels import as_number, level_values
 from regjax.analysis.signflip import sign_flip
 from regjax.analysis.table import Table, curves, state_values
-from regjax.design import SPACE_FILLING, name_level
+from regjax.design import SPACE_FILLING, level_cells, name_level
 
 FEWEST_LEVELS = 3
-
-
-def as_number(level: Any) -> float | None:
-    """Return a level of a plan as a number, None where it is none.
-
-    >>> as_number("off"), as_number(1), as_number(True), as_number("batch")
-    (inf, 1.0, None, None)
-    """
-    if level == "off":
-        return float("inf")
-    return float(level) if isinstance(level, (int, float)) and not isinstance(level, bool) else None
 
 
 def dose_factors(plan: Mapping[str, Any]) -> list[str]:
@@ -47,13 +37,8 @@ def is_averaged(plan: Mapping[str, Any]) -> bool:
 
 def _weights(plan: Mapping[str, Any], path: str, stratum: Mapping[str, Any]) -> np.ndarray | None:
     """Return weights [level, cell] of the mean of each level in a stratum, None where a level has no cell there."""
-    first = {factor["path"]: factor["levels"][0] for factor in plan["factors"]}
-    others = {} if is_averaged(plan) else {name: level for name, level in first.items() if name != path}
-    when = {**others, **stratum}
-    levels = next(factor["levels"] for factor in plan["factors"] if factor["path"] == path)
-    cells = [cell["levels"] for cell in plan["cells"]]
-    here = [all(cell.get(name) == level for name, level in when.items()) for cell in cells]
-    masks = np.array([[cell.get(path) == level for cell in cells] for level in levels]) & np.array(here)
+    factors = {factor["path"]: factor["levels"] for factor in plan["factors"]}
+    masks = level_cells([cell["levels"] for cell in plan["cells"]], factors, path, stratum)
     return masks / masks.sum(axis=1, keepdims=True) if masks.any(axis=1).all() else None
 
 
@@ -141,7 +126,7 @@ def best_level(table: Table, path: str) -> pd.DataFrame:
     validation, test = (state_values(table, metric, primary["at"]) for metric in (chosen_on, primary["metric"]))
     rows = []
     for name, means in strata:
-        scores, shown = (_level_values(means, values) for values in (sign * validation, test))
+        scores, shown = (level_values(means, values) for values in (sign * validation, test))
         done = table.status.done[means.any(axis=0)].all(axis=0)
         kept = done & np.isfinite(scores[0]) & np.isfinite(shown[0])
         lost = ~(np.isfinite(scores) & np.isfinite(shown))
@@ -151,9 +136,3 @@ def best_level(table: Table, path: str) -> pd.DataFrame:
         naive = {"naive_level": levels[found.naive_level], "naive": found.naive}
         rows.append({"stratum": name, "chosen": levels[found.level], **ends, **naive})
     return pd.DataFrame(rows)
-
-
-def _level_values(means: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the mean of every level, [level, seed]; NaN where a cell of it has no value."""
-    missing = np.isnan(values)
-    return np.where((means > 0).astype(float) @ missing > 0, np.nan, means @ np.where(missing, 0.0, values))

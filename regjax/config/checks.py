@@ -15,7 +15,9 @@ from regjax.config.designs import (
     has_averages,
 )
 from regjax.config.idle import check_idle, check_left_out
+from regjax.config.levels import check_level_contrasts
 from regjax.config.problems import ConfigError, Problem, dotted, show
+from regjax.config.sources import MOST_RUNS, check_source_runs, check_sources
 from regjax.config.spaces import draw_factors
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
@@ -33,7 +35,6 @@ from regjax.design import (
 from regjax.keys import STREAMS
 from regjax.metrics import TASK_METRICS, metric_names
 
-MOST_RUNS = 100_000
 Found = Mapping[str, Any]  # the valid tables by key
 Problems = Iterator[Problem]
 
@@ -43,8 +44,13 @@ def resolve_defaults(found: Found) -> dict[str, Any]:
     made = dict(found)
     if "data" in made:
         made["data"] = made["data"].fill()
+    if {"data", "seeds", "factors", "fixed"} <= set(made):
+        made["seeds"] = _name_subset(made)
     if {"data", "seeds", "factors", "fixed"} <= set(made) and not made["seeds"].vary:
         made["seeds"] = made["seeds"].model_copy(update={"vary": _default_streams(made)})
+    if {"measure", "seeds"} <= set(made) and (asked := made["measure"].sources) and not asked.streams:
+        filled = asked.model_copy(update={"streams": made["seeds"].vary})
+        made["measure"] = made["measure"].model_copy(update={"sources": filled})
     if {"design", "factors"} <= set(made):
         made["factors"] = draw_factors(made["design"], made["factors"])
     if {"design", "factors", "contrasts"} <= set(made):
@@ -57,6 +63,18 @@ def _default_streams(found: Found) -> tuple[str, ...]:
     split = found["data"].drawn and found["seeds"].replicates is None
     drawn = (*(["split"] if split else []), *(["subset"] if _has_subset(found) else []))
     return ("init", "order", "dropout", *drawn_streams(found), *drawn)
+
+
+def _name_subset(found: Found) -> Seeds:
+    """Return the seeds with "split" read as "subset" where rows for validation are fixed and [data.subset] is given.
+
+    What a seed draws of the split are then the training rows alone.
+    """
+    seeds, data = found["seeds"], found["data"]
+    if data.subset is None or data.drawn or "split" not in seeds.vary or not _has_subset(found):
+        return seeds
+    vary = dict.fromkeys("subset" if stream == "split" else stream for stream in seeds.vary)
+    return seeds.model_copy(update={"vary": tuple(vary)})
 
 
 def drawn_streams(found: Found) -> tuple[str, ...]:
@@ -118,8 +136,8 @@ def check_replicates(seeds: Seeds, measure: Measure) -> Problems:
     if "split" in seeds.vary:
         yield Problem("seeds.vary", '"split"', "a split that is the same for all seeds",
                       "replicates are compared on one test set")  # fmt: skip
-    if measure.predictions is None:
-        yield Problem("measure.predictions", "nothing", '"test" beside seeds.replicates',
+    if measure.predictions != "test":
+        yield Problem("measure.predictions", show(measure.predictions), '"test" beside seeds.replicates',
                       "bias and variance are computed from predictions")  # fmt: skip
 
 
@@ -242,6 +260,8 @@ def check_contrasts(contrasts: tuple[Contrast, ...], design: Design, factors: Fo
         return
     cells = make_levels(design, factors)
     for index, contrast in enumerate(contrasts):
+        if not isinstance(contrast, Contrast):
+            continue  # see `check_level_contrasts`
         sides = []
         for side in ("of", "against"):
             place = f"contrasts[{index}].{side}"
@@ -282,6 +302,8 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
     (("seeds", "data", "factors", "fixed", "tune", "parts"), check_seeds),
     (("seeds", "primary"), check_halfwidth),
     (("seeds", "measure"), check_replicates),
+    (("seeds", "measure"), check_sources),
+    (("design", "factors", "seeds", "measure"), check_source_runs),
     (("primary", "training"), check_times),
     (("task", "primary", "training"), check_task),
     (("factors", "fixed"), check_factors),
@@ -292,6 +314,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
     (("design", "factors", "contrasts"), check_design),
     (("design", "factors", "seeds", "tune"), check_size),
     (("contrasts", "design", "factors"), check_contrasts),
+    (("contrasts", "design", "factors", "seeds", "primary", "task"), check_level_contrasts),
     (("report", "design", "factors"), check_markers),
 )
 

@@ -54,7 +54,8 @@ def _check_share(value: Any) -> Any:
     raise fail(SHARE)
 
 
-Share = Annotated[int | float | str, BeforeValidator(_check_share)]
+Part = Annotated[int, Field(ge=1, le=LARGEST_INT)] | Annotated[float, Field(gt=0, lt=1)] | Literal["rest"]
+Share = Annotated[int | float | str, BeforeValidator(_check_share, json_schema_input_type=Part)]
 
 
 class Validation(Table):
@@ -88,10 +89,26 @@ class Split(Table):
         return self
 
 
+def _check_nested(value: Any) -> Any:
+    if value is True:
+        return value
+    raise fail("true", "of one seed the smaller subset always lies inside the larger")
+
+
+class Subset(Table):
+    """How `train_size` takes training rows. Subsets are nested in any case; the table says so in the study file."""
+
+    nested: Annotated[Literal[True], BeforeValidator(_check_nested)] = Field(description="true")
+
+
+Name = Literal[DATASETS]  # type: ignore[valid-type]
+Written = Name | Annotated[str, Field(pattern=f"^{TFDS}", max_length=200)]
+
+
 class Data(Table):
     """The examples and their parts. Paths are relative to the study file. A data set knows some of the keys only."""
 
-    name: Annotated[str, BeforeValidator(_check_dataset)] = Field(description=NAMES)
+    name: Annotated[str, BeforeValidator(_check_dataset, json_schema_input_type=Written)] = Field(description=NAMES)
     path: Text | None = Field(default=None, description="the path of an .npz file")
     x: Text | None = Field(default=None, description="the key of the inputs in the .npz file, or a feature")
     y: Text | None = Field(default=None, description="the key of the targets in the .npz file, or a feature")
@@ -108,6 +125,7 @@ class Data(Table):
     validation: Validation | None = Field(default=None, description="a table with count or fraction, and take")
     split: Split | None = Field(default=None, description="a table with train, validation and test")
     train_size: Count | None = None
+    subset: Subset | None = Field(default=None, description="{ nested = true }, how train_size takes rows")
     scale: Literal["unit", "standard", "none"] = Field(default="unit", description='"unit", "standard" or "none"')
 
     @field_validator(*sorted({key for keys in KEYS.values() for key in keys}))
@@ -117,7 +135,7 @@ class Data(Table):
         if value is None or name is None or key in _keys_of(name):
             return value
         others = [other for other, keys in KEYS.items() if key in keys]
-        known = (*_keys_of(name), *(() if name in WHOLE else ("validation",)), "split", "train_size", "scale")
+        known = (*_keys_of(name), *(() if name in WHOLE else ("validation",)), "split", "train_size", "subset", "scale")
         raise fail(f"only keys of {name}: {', '.join(known)}", f"{key} belongs to {', '.join(others)}")
 
     @model_validator(mode="after")

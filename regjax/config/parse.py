@@ -10,10 +10,11 @@ from regjax.config.base import Table, check_table
 from regjax.config.checks import find_cell_problems, find_cross_problems, resolve_defaults
 from regjax.config.datasets import Data
 from regjax.config.fields import Field, check_choice, check_fields, check_integer, check_number, part_fields, words
+from regjax.config.levels import is_level_contrast, parse_level_contrast
 from regjax.config.overrides import apply_override
 from regjax.config.paths import MODEL_FIELDS, Groups, check_paths, check_value, find_field, make_groups
 from regjax.config.problems import ConfigError, Problem, UnfitError, dotted, quote, show, unknown
-from regjax.config.study import Contrast, Marker, Parts, Study, Tune
+from regjax.config.study import Contrast, LevelContrast, Marker, Parts, Study, Tune
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.models import MODELS, Model, Settings
 from regjax.models.custom import as_settings
@@ -212,9 +213,24 @@ COUNTS = Interval.parse("[1, 10000]")
 FINITE = Interval.parse("(-inf, inf)")
 
 
-def _parse_contrasts(written: Any, groups: Groups) -> tuple[tuple[Contrast, ...], list[Problem]]:
-    made, problems = _parse_rows(written, "contrasts", ("name", "of", "against"), groups)
-    return tuple(Contrast(**row) for row in made), problems
+def _parse_contrasts(written: Any, groups: Groups) -> tuple[tuple[Contrast | LevelContrast, ...], list[Problem]]:
+    """Return the declared contrasts in their order, those of the best level among them."""
+    made: list[Contrast | LevelContrast] = []
+    problems: list[Problem] = []
+    for index, row in enumerate(written) if isinstance(written, list) else ():
+        place = f"contrasts[{index}]"
+        if is_level_contrast(row):
+            _, wrong = _parse_cell("name", row.get("name"), f"{place}.name", groups)
+            level, more = parse_level_contrast(row, place)
+            problems += wrong + more
+            made += [level] if level else []
+        else:
+            found, more = _parse_row(row, place, ("name", "of", "against"), groups)
+            problems += more
+            made += [Contrast(**found)] if found else []
+    if written is not None and not isinstance(written, list):
+        problems.append(Problem("contrasts", show(written), "a list of tables with name, of, against"))
+    return tuple(made), problems
 
 
 def _parse_report(written: Any, groups: Groups) -> tuple[tuple[Marker, ...], list[Problem]]:
@@ -248,18 +264,22 @@ def _parse_rows(
         return [], [Problem(place, show(written), f"a list of tables with {', '.join(keys)}")]
     made, problems = [], []
     for index, row in enumerate(written):
-        where = f"{place}[{index}]"
-        if not isinstance(row, dict):
-            problems.append(Problem(where, show(row), f"a table with {', '.join(keys)}"))
-            continue
-        more = [unknown(f"{where}.{quote(k)}", f"key {show(k)}", k, keys, f"{where} has") for k in row if k not in keys]
-        values = {}
-        for key in keys:
-            values[key], wrong = _parse_cell(key, row.get(key), f"{where}.{key}", groups)
-            more += wrong
+        values, more = _parse_row(row, f"{place}[{index}]", keys, groups)
         problems += more
         made += [] if more else [values]
     return made, problems
+
+
+def _parse_row(row: Any, place: str, keys: tuple[str, ...], groups: Groups) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the values of a row, none where it has a problem, and what is wrong with it."""
+    if not isinstance(row, dict):
+        return {}, [Problem(place, show(row), f"a table with {', '.join(keys)}")]
+    problems = [unknown(f"{place}.{quote(k)}", f"key {show(k)}", k, keys, f"{place} has") for k in row if k not in keys]
+    values = {}
+    for key in keys:
+        values[key], wrong = _parse_cell(key, row.get(key), f"{place}.{key}", groups)
+        problems += wrong
+    return {} if problems else values, problems
 
 
 def _parse_cell(key: str, written: Any, place: str, groups: Groups) -> tuple[Any, list[Problem]]:

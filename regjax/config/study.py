@@ -12,7 +12,7 @@ from regjax.config.datasets import Data
 from regjax.config.fields import Field, make_part, switched_fields
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.tables import TUNE_FIRST, Design, Measure, Primary, Seeds, Task, Training
-from regjax.design import Drawn
+from regjax.design import Drawn, find_factor
 from regjax.models import MODELS, Settings
 from regjax.observers import OBSERVERS
 from regjax.optimizers import OPTIMIZERS
@@ -40,6 +40,29 @@ class Contrast(NamedTuple):
     name: str
     of: dict[str, Any]
     against: dict[str, Any]
+
+
+class LevelContrast(NamedTuple):
+    """A declared contrast of the best level of a factor, which is chosen by a metric.
+
+    Attributes:
+      name: of the contrast.
+      of: "best_level(<factor>)".
+      test: "effect" of the best level against the first, or "trend" of the best level over the strata of `by`.
+      by: stratum, or None.
+      choose_on: "validation" for the primary metric there, or a metric.
+    """
+
+    name: str
+    of: str
+    test: str
+    by: str | None = None
+    choose_on: str = "validation"
+
+    @property
+    def factor(self) -> str:
+        """The factor whose best level is asked for."""
+        return find_factor(self.of) or ""
 
 
 class Marker(NamedTuple):
@@ -99,7 +122,7 @@ class Study:
     measure: Measure
     task: Task = field(default_factory=Task)
     tune: Tune | None = None
-    contrasts: tuple[Contrast, ...] = ()
+    contrasts: tuple[Contrast | LevelContrast, ...] = ()
     markers: tuple[Marker, ...] = ()
     base: Path | None = field(default=None, compare=False)
     parts: Parts = field(default=Parts(), compare=False)
@@ -261,7 +284,7 @@ def study_json(study: Study) -> dict[str, Any]:
     tables["factors"] = {
         path: levels.span.table() if isinstance(levels, Drawn) else levels for path, levels in study.factors.items()
     }
-    tables |= {"design": study.design.tables(), "measure": study.measure}
+    tables |= {"design": study.design.tables(), "measure": study.measure.tables()}
     tables["contrasts"] = [contrast._asdict() for contrast in study.contrasts]
     tables["report"] = {"markers": [marker._asdict() for marker in study.markers]}
     if task := study.task.model_dump(exclude_defaults=True):

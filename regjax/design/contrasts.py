@@ -69,6 +69,8 @@ def make_contrasts(study: "Study", cells: Sequence[Cell]) -> list[dict[str, Any]
     strata = make_strata(design, axes, find_rows(axes, levels))
     made = []
     for declared in study.contrasts:
+        if isinstance(declared.of, str):
+            continue  # of the best level: no weights, see `make_level_contrasts`
         of, against = (match_cells(levels, when) for when in (declared.of, declared.against))
         made.append(_contrast("declared", True, Named(declared.name, of / of.sum() - against / against.sum())))
     for kind, effects in KINDS.items():

@@ -1,9 +1,10 @@
-"""Learning curves: mean and middle 80% over seeds, all cells in one panel or one panel per cell."""
+"""Learning curves: mean and middle 80% over seeds, training beside held-out, all cells in one panel or one per cell."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from regjax.report.drawing import (
     FONT_SIZE,
@@ -17,6 +18,7 @@ from regjax.report.drawing import (
     nice_ticks,
     padded,
     set_ticks,
+    slug,
 )
 from regjax.report.words import format_value, is_share, metric_words, value_scale, value_unit
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 # More cells than this in one panel, and their bands cannot be told apart.
 MOST_TOGETHER = 6
+# The same where each cell has two curves, one on training and one on held-out examples.
+MOST_PAIRED = 3
+TRAIN_DASHES = (3.0, 1.5)
 MOST_POINTS = 150
 MOST_POINTS_SMALL = 50
 # Share of the training after which values set the range of a panel: the first steps would flatten all that follows.
@@ -72,28 +77,52 @@ def summarize_curve(x: np.ndarray, values: np.ndarray, metric: str, most_points:
     return Curve(x[keep], mean, low, high)
 
 
-def make_axis(metric: str, curves: Sequence[Curve], x_label: str, primary_x: float | None) -> Axis:
-    """Return the axis that fits these curves once training has settled."""
+class Line(NamedTuple):
+    """One curve of a panel: what it is of (names for the data behind the figure), its numbers and its look."""
+
+    cell: str
+    metric: str
+    curve: Curve
+    look: Look
+
+
+def make_axis(metric: str, curves: Sequence[Curve], x_label: str, primary_x: float | None, beside: int = 0) -> Axis:
+    """Return the axis that fits these curves once training has settled.
+
+    Args:
+      metric: what the axis is called by.
+      curves: all that are shown.
+      x_label, primary_x: as in `Axis`.
+      beside: how many curves at the end do not ask for a logarithmic axis: training losses that go to 0 would press the
+        held-out ones together.
+    """
     last = max((float(c.x[-1]) for c in curves if len(c.x)), default=1.0)
-    ends = np.concatenate([np.r_[c.low[c.x >= SETTLED * last], c.high[c.x >= SETTLED * last]] for c in curves])
-    ends = ends[np.isfinite(ends)]
-    log = not is_share(metric) and ends.size > 0 and ends.min() > 0 and ends.max() > 20 * ends.min()
+    ends, all_ends = (_settled(some, last) for some in (curves[: len(curves) - beside], curves))
+    wide = ends.size > 0 and ends.min() > 0 and ends.max() > 20 * ends.min()
+    log = not is_share(metric) and wide and all_ends.min() > 0
     if log:
-        bottom, top = padded(np.log10(ends))
+        bottom, top = padded(np.log10(all_ends))
         y_range = (10**bottom, 10**top)
     else:
-        y_range = padded(ends)
+        y_range = padded(all_ends)
     return Axis(metric, x_label, (0.0, last or 1.0), y_range, bool(log), primary_x)
 
 
+def _settled(curves: Sequence[Curve], last: float) -> np.ndarray:
+    """Return the finite ends of bands once training has settled."""
+    parts = [np.r_[c.low[c.x >= SETTLED * last], c.high[c.x >= SETTLED * last]] for c in curves]
+    ends = np.concatenate([np.zeros(0), *parts])
+    return ends[np.isfinite(ends)]
+
+
 def draw_panel(
-    axis: Axis, curves: Sequence[tuple[Curve, Look]], name: str, title: str, size: tuple[float, float] = (340.0, 230.0)
+    axis: Axis, lines: Sequence[Line], name: str, title: str, size: tuple[float, float] = (340.0, 230.0)
 ) -> Drawing:
     """Return one panel of curves; what lies outside the axis is cut off.
 
     Args:
       axis: what is shown and in which range.
-      curves: each with its look, in drawing order.
+      lines: curves in drawing order.
       name: unique on the page.
       title: what the panel is of, used as its caption.
       size: natural width and height in points.
@@ -107,10 +136,22 @@ def draw_panel(
         _set_axis(axes, axis, small=width < 300)
         if axis.primary_x is not None:
             axes.axvline(axis.primary_x, color=SOFT, linewidth=1, linestyle=(0, (1, 2)))
-        for curve, look in curves:
-            _paint_curve(axes, curve, look)
+        for line in lines:
+            _paint_curve(axes, line.curve, line.look)
 
-    return draw(width, height, paint, name, _panel_alt(axis, curves, title), title)
+    return draw(width, height, paint, name, _panel_alt(lines, title), title, _panel_data(lines, axis.x_label))
+
+
+def _panel_data(lines: Sequence[Line], x_label: str) -> pd.DataFrame:
+    """Return the numbers of a panel in the unit of the metric: cell, metric, epoch or step, mean, low, high."""
+    parts = [
+        pd.DataFrame(
+            {"cell": line.cell, "metric": line.metric, x_label or "x": line.curve.x}
+            | {name: getattr(line.curve, name) / value_scale(line.metric) for name in ("mean", "low", "high")}
+        )
+        for line in lines
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _set_axis(axes: "Axes", axis: Axis, small: bool) -> None:
@@ -134,72 +175,95 @@ def _paint_curve(axes: "Axes", curve: Curve, look: Look) -> None:
     axes.plot(curve.x, curve.mean, color=look.color, linewidth=1.8, linestyle=dashes, marker=marker, markersize=5)
 
 
-def _panel_alt(axis: Axis, curves: Sequence[tuple[Curve, Look]], title: str) -> str:
-    scale = value_scale(axis.metric)
+def _panel_alt(lines: Sequence[Line], title: str) -> str:
     ends = []
-    for curve, _ in curves:
-        here = np.flatnonzero(np.isfinite(curve.mean))
-        ends.append(format_value(axis.metric, float(curve.mean[here[-1]]) / scale) if here.size else "no value")
-    return f"Learning curves, {title}: the means end at {', '.join(ends)}"
+    for line in lines:
+        here = np.flatnonzero(np.isfinite(line.curve.mean))
+        scale = value_scale(line.metric)
+        end = format_value(line.metric, float(line.curve.mean[here[-1]]) / scale) if here.size else "no value"
+        ends.append(f"{line.cell}, {metric_words(line.metric)} {end}")
+    return f"Learning curves, {title}. The means end at: {'; '.join(ends)}"
 
 
 def draw_together(
-    x: np.ndarray, metrics: Mapping[str, np.ndarray], x_label: str, primary_x: float | None
+    x: np.ndarray,
+    panels: Sequence[Mapping[str, np.ndarray]],
+    cells: Sequence[str],
+    x_label: str,
+    primary_x: float | None,
 ) -> list[Drawing]:
     """Return one panel per metric with all cells in it.
 
     Args:
       x: [T] steps or epochs.
-      metrics: {metric: [cell, seed, T]}.
+      panels: {metric: [cell, seed, T]} of each panel: one metric, or the same one on held-out and on training examples,
+        which are dashed then.
+      cells: their names.
       x_label: "epoch" or "step".
       primary_x: where the primary state is, on the x axis; None where it is not a step.
     """
     drawings = []
-    for i, (metric, values) in enumerate(metrics.items()):
-        curves = [summarize_curve(x, cell, metric, MOST_POINTS) for cell in values]
-        axis = make_axis(metric, curves, x_label, primary_x)
-        looks = [cell_look(cell) for cell in range(len(curves))]
-        title = panel_title(axis)
-        drawings.append(draw_panel(axis, list(zip(curves, looks, strict=True)), f"curve{i}", title))
+    for metrics in panels:
+        lines = [
+            Line(name, metric, summarize_curve(x, values[cell], metric, MOST_POINTS), _look(cell, metrics, metric))
+            for metric, values in metrics.items()
+            for cell, name in enumerate(cells)
+        ]
+        beside = len(cells) * (len(metrics) - 1)
+        first = next(iter(metrics))
+        axis = make_axis(first, [line.curve for line in lines], x_label, primary_x, beside)
+        drawings.append(draw_panel(axis, lines, f"curve-{slug(first)}", panel_title(axis, len(metrics) > 1)))
     return drawings
 
 
-def panel_title(axis: Axis) -> str:
+def _look(cell: int, metrics: Mapping[str, np.ndarray], metric: str) -> Look:
+    """Return the look of a cell's curve: where training is beside held-out, dashes say which it is."""
+    look = cell_look(cell)
+    return look if len(metrics) == 1 else look._replace(dashes=TRAIN_DASHES if metric.startswith("train.") else ())
+
+
+def panel_title(axis: Axis, paired: bool) -> str:
     """Return the heading of a panel: the metric, its unit, and whether the scale is logarithmic."""
     unit = value_unit(axis.metric)
-    return f"{metric_words(axis.metric)}{f' ({unit})' if unit else ''}{', logarithmic' if axis.log else ''}"
+    words = metric_words(axis.metric)
+    head = f"training and {words}" if paired else words
+    return f"{head}{f' ({unit})' if unit else ''}{', logarithmic' if axis.log else ''}"
 
 
 def draw_multiples(
     x: np.ndarray,
-    values: np.ndarray,
-    metric: str,
+    metrics: Mapping[str, np.ndarray],
     cells: Sequence[tuple[int, str]],
     name: str,
     base: int | None = 0,
 ) -> tuple[list[Drawing], str]:
     """Return one small panel per cell, all on one scale, and the title of that scale.
 
-    Each shows the cell in colour over the mean of the baseline, if there is one, dotted in grey.
+    Each shows the cell in colour, on training examples dashed, over the held-out mean of a baseline, dotted in grey.
 
     Args:
       x: [T] steps or epochs.
-      values: [cell, seed, T].
-      metric: `<split>.<name>`.
+      metrics: {metric: [cell, seed, T]}, held-out first and then the same on training examples where there is any.
       cells: index and title of the cells shown.
       name: prefix of the panels' ids.
       base: index of the baseline, None for none.
     """
-    look, ghost = Look(PALETTE[0], (), "o", ""), Look(SOFT, (1.0, 1.0), "o", "")
-    wanted = {*([] if base is None else [base]), *(index for index, _ in cells)}
-    curves = {c: summarize_curve(x, values[c], metric, MOST_POINTS_SMALL) for c in sorted(wanted)}
-    axis = make_axis(metric, list(curves.values()), "", None)
+    first, paired = next(iter(metrics)), len(metrics) > 1
+    ghost = Look(SOFT, (1.0, 1.0), "o", "")
+    looks = dict(zip(metrics, (Look(PALETTE[0], (), "o", ""), Look(PALETTE[1], TRAIN_DASHES, "s", "")), strict=False))
+    indices = list(dict.fromkeys([*([] if base is None else [base]), *(index for index, _ in cells)]))
+    curves = {
+        metric: {c: summarize_curve(x, values[c], metric, MOST_POINTS_SMALL) for c in indices}
+        for metric, values in metrics.items()
+    }
+    listed = [curve for metric in metrics for curve in curves[metric].values()]
+    axis = make_axis(first, listed, "", None, beside=len(indices) if paired else 0)
     drawings = []
     for index, title in cells:
-        shown = [(curves[index], look)]
+        lines = [Line(title, metric, curves[metric][index], looks[metric]) for metric in reversed(list(metrics))]
         if base is not None and index != base:
             # The baseline's own band would hide the cell's: its mean is enough to compare with.
-            mean = curves[base].mean
-            shown = [(curves[base]._replace(low=mean, high=mean), ghost), *shown]
-        drawings.append(draw_panel(axis, shown, f"{name}{index}", title, (190.0, 130.0)))
-    return drawings, panel_title(axis)
+            mean = curves[first][base].mean
+            lines.insert(0, Line("baseline", first, curves[first][base]._replace(low=mean, high=mean), ghost))
+        drawings.append(draw_panel(axis, lines, f"{name}{index}", title, (190.0, 130.0)))
+    return drawings, panel_title(axis, paired)

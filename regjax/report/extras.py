@@ -3,17 +3,39 @@
 from collections.abc import Callable
 
 from regjax.analysis.table import Table
-from regjax.report import aliases, appendix, bias_variance, dose, lost, ranges, seeds
+from regjax.report import (
+    aliases,
+    appendix,
+    bias_variance,
+    calibration,
+    dose,
+    gap,
+    levels,
+    lost,
+    matrix,
+    ranges,
+    seeds,
+    sources,
+    stopping,
+    weights,
+)
 from regjax.report.extra import Extra
 
 __all__ = ["MAKERS", "Extra", "make_extras"]
 
 MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
+    matrix.make_section,
+    levels.make_section,
     lost.make_section,
     dose.make_dose,
     ranges.make_section,
+    gap.make_section,
+    calibration.make_section,
+    weights.make_section,
+    stopping.make_section,
     seeds.make_section,
     bias_variance.make_section,
+    sources.make_section,
     aliases.make_section,
     appendix.make_section,
     dose.make_shapley,

@@ -21,6 +21,7 @@ from regjax.report.drawing import (
     set_ticks,
     wrap_label,
 )
+from regjax.report.rows import range_text
 from regjax.report.tables import effect_rows
 from regjax.report.words import (
     effect_digits,
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
 WIDTH = 360.0
 LINE = 12.5
 LABEL_CHARACTERS = 38
-GOOD, BAD = "#0072b2", "#d55e00"
-MARKER_COLOR = "#d55e00"
+BAD = "#d55e00"
+# More cells than this, and the lines of their pairs are too many.
+MOST_PAIRED_STRIPS = 8
 
 
 class Bar(NamedTuple):
@@ -106,7 +108,9 @@ def draw_effects(effects: pd.DataFrame, margin: float | None, note: str = "") ->
         axes.set_xlabel(f"difference in {metric_words(metric)}{f' ({unit})' if unit else ''}")
 
     alt = f"Effect plot of {metric_words(metric)}: " + "; ".join(f"{bar.label}: {bar.text}" for bar in bars)
-    return draw(WIDTH, total, paint, "effects", alt, f"{_effects_caption(bars, metric, margin)} {note}".strip())
+    columns = ["contrast", "metric", "at", "confirmatory", "n", "effect", "low", "high"]
+    data = effects[[name for name in columns if name in effects.columns]].reset_index(drop=True)
+    return draw(WIDTH, total, paint, "effects", alt, f"{_effects_caption(bars, metric, margin)} {note}".strip(), data)
 
 
 def _effect_range(bars: Sequence[Bar], edge: float | None) -> tuple[float, float]:
@@ -179,11 +183,21 @@ def make_strips(names: Sequence[str], values: np.ndarray, markers: Sequence[dict
     ]
 
 
-def draw_strips(strips: Sequence[Strip], metric: str, state: str) -> Drawing:
-    """Return the strip plot: runs as dots, means as bars, published numbers as diamonds; pairs joined for two cells."""
-    pairs = len(strips) == 2
+def draw_strips(strips: Sequence[Strip], metric: str, state: str, base: int | None = 0) -> Drawing:
+    """Return the strip plot: runs as dots, means as bars, published numbers as diamonds; pairs joined up to 8 cells.
+
+    Two cells are joined by a line per seed; of more, every dot has a line from where the baseline's run of its seed is.
+
+    Args:
+      strips: from `make_strips`.
+      metric, state: what is shown, and when.
+      base: index of the baseline's cell, None where there is none.
+    """
+    two = len(strips) == 2
+    reference = next((strip for strip in strips if strip.cell == base), None)
+    joined = 2 < len(strips) <= MOST_PAIRED_STRIPS and reference is not None
     labels = [wrap_label(strip.name, 48) for strip in strips]
-    band = 46.0 if pairs else 22.0
+    band = 46.0 if two else 34.0 if joined else 22.0
     heights = [LINE * (len(lines) + len(strip.markers)) + band for lines, strip in zip(labels, strips, strict=True)]
     tops = np.cumsum([0, *heights])
     foot = 34.0
@@ -195,12 +209,14 @@ def draw_strips(strips: Sequence[Strip], metric: str, state: str) -> Drawing:
         axes.set_xlim(low, high)
         axes.set_ylim(float(tops[-1]), 0)
         middles = [float(top + height - band / 2) for top, height in zip(tops, heights, strict=False)]
-        if pairs:
+        if two:
             _paint_pairs(axes, strips, middles, band)
         for strip, lines, top, middle in zip(strips, labels, tops, middles, strict=False):
             axes.axhline(float(top), color=GRID, linewidth=0.7)
             for i, line in enumerate(lines):
                 axes.text(low, float(top) + LINE * (i + 0.9), line, fontsize=FONT_SIZE - 0.5)
+            if joined and reference is not None and strip is not reference:
+                _paint_shifts(axes, reference, strip, middle, band)
             _paint_strip(axes, strip, middle, band, metric)
         set_ticks(axes, "x", *nice_ticks(low, high))
         axes.set_yticks([])
@@ -208,14 +224,23 @@ def draw_strips(strips: Sequence[Strip], metric: str, state: str) -> Drawing:
         unit = value_unit(metric)
         axes.set_xlabel(f"{metric_words(metric)}{f' ({unit})' if unit else ''}, {state}")
 
-    return draw(
-        WIDTH, total, paint, "strips", _strips_alt(strips, metric, state), _strips_caption(strips, metric, state)
-    )
+    caption = _strips_caption(strips, metric, state, joined)
+    data = _strips_data(strips, metric)
+    return draw(WIDTH, total, paint, "runs", _strips_alt(strips, metric, state), caption, data)
+
+
+def _strips_data(strips: Sequence[Strip], metric: str) -> pd.DataFrame:
+    """Return cell, kind ("run" or "published"), replicate (place among the seeds, -1 of a published one) and value."""
+    scale, rows = value_scale(metric), []
+    for strip in strips:
+        rows += [(strip.name, "run", place, value / scale) for place, value in enumerate(strip.values)]
+        rows += [(strip.name, "published", -1, value / scale) for _, value in strip.markers]
+    return pd.DataFrame(rows, columns=["cell", "kind", "replicate", metric])
 
 
 def _spread(num_seeds: int, band: float) -> np.ndarray:
     """Return a vertical offset per seed, the same in every cell: golden-ratio steps fill the band evenly."""
-    return (np.arange(num_seeds) * 0.618034 % 1 - 0.5) * (0.3 if band > 30 else 0.6) * band
+    return (np.arange(num_seeds) * 0.618034 % 1 - 0.5) * (0.3 if band > 40 else 0.6) * band
 
 
 def _paint_pairs(axes: "Axes", strips: Sequence[Strip], middles: Sequence[float], band: float) -> None:
@@ -223,11 +248,23 @@ def _paint_pairs(axes: "Axes", strips: Sequence[Strip], middles: Sequence[float]
     offsets = _spread(len(first.values), band)
     trend = np.nanmean(second.values - first.values) if _any_pair(first, second) else 0.0
     for a, b, offset in zip(first.values, second.values, offsets, strict=True):
-        if np.isfinite(a) and np.isfinite(b):
-            against = (b - a) * trend < 0
-            color, width = (BAD, 1.1) if against else (SOFT, 0.6)
-            ends = [middles[0] + offset, middles[1] + offset]
-            axes.plot([a, b], ends, color=color, linewidth=width, alpha=0.9 if against else 0.45)
+        _paint_pair(axes, (a, b), (middles[0] + offset, middles[1] + offset), trend)
+
+
+def _paint_shifts(axes: "Axes", base: Strip, strip: Strip, middle: float, band: float) -> None:
+    """Paint a level line from where the baseline's run of a seed is to the dot of the same seed in this strip."""
+    trend = np.nanmean(strip.values - base.values) if _any_pair(base, strip) else 0.0
+    heights = middle + _spread(len(strip.values), band)
+    for a, b, height in zip(base.values, strip.values, heights, strict=True):
+        _paint_pair(axes, (a, b), (height, height), trend)
+
+
+def _paint_pair(axes: "Axes", ends: tuple[float, float], heights: tuple[float, float], trend: float) -> None:
+    """Paint the line of one pair, thick and orange where it goes against the mean difference."""
+    if np.isfinite(ends).all():
+        against = (ends[1] - ends[0]) * trend < 0
+        color, width = (BAD, 1.1) if against else (SOFT, 0.6)
+        axes.plot(ends, heights, color=color, linewidth=width, alpha=0.9 if against else 0.45)
 
 
 def _any_pair(first: Strip, second: Strip) -> bool:
@@ -263,10 +300,19 @@ def _strips_alt(strips: Sequence[Strip], metric: str, state: str) -> str:
     return f"Strip plot of {metric_words(metric)}, {state}. " + "; ".join(parts)
 
 
-def _strips_caption(strips: Sequence[Strip], metric: str, state: str) -> str:
+def _strips_caption(strips: Sequence[Strip], metric: str, state: str, joined: bool) -> str:
     parts = [f"Every dot is one run: its {metric_words(metric)}, {state}. The bar is the mean of the cell."]
+    if len(strips) > 1:
+        here = [strip.values[np.isfinite(strip.values)] for strip in strips]
+        means = [float(some.mean()) / value_scale(metric) if some.size else np.nan for some in here]
+        parts.append(f"The means go {range_text(metric, [strip.name for strip in strips], means)}.")
     if any(strip.markers for strip in strips):
         parts.append("A diamond is a published single number.")
     if len(strips) == 2:
         parts.append("A line joins the runs of a seed, thick and orange where the seed goes against the mean effect.")
+    if joined:
+        parts.append(
+            "A line goes from where the baseline's run of the same seed is to the dot, thick and orange where the seed"
+            " goes against the mean effect of the cell."
+        )
     return " ".join(parts)

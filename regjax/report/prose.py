@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from regjax.analysis.level_sentences import level_sentence
+from regjax.analysis.levels import KINDS as LEVEL_TESTS
 from regjax.analysis.questions import compares_two_cells, mislead, verdict_sentence
 from regjax.analysis.sentences import INTERACTIONS
 from regjax.analysis.table import Table, at_label
@@ -30,20 +32,21 @@ def make_verdicts(table: Table, effects: pd.DataFrame) -> tuple[list[Verdict], s
     The circumstances (what varied, what was held fixed) are the same for all contrasts: said once, they can be read.
     """
     rows = effect_rows(effects[effects["confirmatory"]])
-    sentences = [clean(verdict_sentence(table, row)) for row in rows]
+    sentences = [
+        clean(level_sentence(table, row) if row["kind"] in LEVEL_TESTS else verdict_sentence(table, row))
+        for row in rows
+    ]
     shared = ""
     if len(sentences) > 1:
         sentences, shared = _split_shared(sentences)
-    tones = {None: "", True: "good", False: "bad"}
-    decided = ("raises", "lowers")
-    return [
-        Verdict(
-            sentence,
-            row["verdict"],
-            tones[row["better"]] if row["verdict"] in decided and row["kind"] not in INTERACTIONS else "",
-        )
-        for sentence, row in zip(sentences, rows, strict=True)
-    ], shared
+    return [Verdict(text, row["verdict"], verdict_tone(row)) for text, row in zip(sentences, rows, strict=True)], shared
+
+
+def verdict_tone(row: Mapping[str, Any]) -> str:
+    """Return whether the verdict of a row is good news ("good", "bad"); "" for neither and for interactions."""
+    if row["verdict"] not in ("raises", "lowers") or row["kind"] in INTERACTIONS:
+        return ""
+    return {None: "", True: "good", False: "bad"}[row["better"]]
 
 
 def _split_shared(sentences: Sequence[str]) -> tuple[list[str], str]:
@@ -121,7 +124,7 @@ def find_misled(table: Table, effects: pd.DataFrame) -> dict[str, dict[str, floa
     weights = {c["name"]: np.flatnonzero(c["weights"]) for c in table.plan["contrasts"]}
     state = at_label(table.plan["primary"]["at"])
     found = {}
-    for row in effect_rows(effects[effects["at"] == state]):
+    for row in effect_rows(effects[(effects["at"] == state) & ~effects["kind"].isin(LEVEL_TESTS)]):
         told = row["confirmatory"] or set(weights[row["contrast"]].tolist()) <= marked
         if told and compares_two_cells(table, row):
             found[row["contrast"]] = mislead(table, row)

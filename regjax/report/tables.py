@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from regjax.analysis.effects import all_effects
+from regjax.analysis.levels import KINDS as LEVEL_TESTS
 from regjax.analysis.sentences import INTERACTIONS
 from regjax.analysis.table import At, Table, at_label, reference_cell
 from regjax.report.words import (
@@ -66,7 +67,11 @@ def _primary_label(table: Table) -> str:
 
 
 def effects_grid(effects: pd.DataFrame) -> Grid:
-    """Return the table of effects; exploratory rows are marked and have no p-value."""
+    """Return the table of effects; exploratory rows are marked and have no p-value.
+
+    Slopes of best levels have another unit and a table of their own.
+    """
+    effects = effects[effects["kind"] != "trend"]
     units = {effect_unit(metric) for metric in effects["metric"]} - {""}
     unit = f" ({units.pop()})" if len(units) == 1 else ""
     columns = (
@@ -90,7 +95,7 @@ def _effect_row(row: Mapping[str, Any]) -> Row:
         format_effects(metric, row["low"], row["high"], digits),
         format_effects(metric, row.get("low_new", math.nan), row.get("high_new", math.nan)),
         format_p(row["p"]),
-        f"{row['seeds_positive']} of {row['n']}",
+        MISSING if row["kind"] in LEVEL_TESTS else f"{row['seeds_positive']} of {row['n']}",
         format_spread(metric, row["sd"]),
         str(row["diverged"]),
         f"{row['verdict']}{_goodness(row)}",

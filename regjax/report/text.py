@@ -81,7 +81,7 @@ def _single_runs(table: Table, effects: pd.DataFrame) -> str:
 
 
 def _rows_text(effects: pd.DataFrame) -> str:
-    shown = effects
+    effects = shown = effects[effects["kind"] != "trend"]  # its sentence says it all
     if len(effects) > MOST_ROWS and effects["confirmatory"].any():
         shown = effects[effects["confirmatory"]]
     left = len(effects) - len(shown)

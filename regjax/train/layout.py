@@ -95,7 +95,8 @@ def choose_layout(group: Group, member_bytes: int, devices: Sequence[jax.Device]
 
     Nested: the columns are the cells of a seed, as many as fit, which share draws and batches. Flat: one column, so
     that a slot is refilled whatever its mates do; always where every trajectory may stop early. Depends on the planned
-    runs, not on the missing ones: a continued group keeps its layout, and with it its bits.
+    runs, not on the missing ones: a continued group keeps its layout, and with it its bits. Runs that redraw a stream
+    do not count, so that they are trained by the program of the reported ones.
 
     Args:
       group: its planned runs.
@@ -103,6 +104,7 @@ def choose_layout(group: Group, member_bytes: int, devices: Sequence[jax.Device]
       devices: over which the rows are spread evenly.
       most: largest number of slots per device, by default what fits.
     """
+    group = group._replace(runs=tuple(run for run in group.runs if not run.stream))
     trajectories = make_trajectories(group.runs)
     observers = count_observers(group)
     room = most or find_room(member_bytes, devices)

@@ -34,12 +34,20 @@ def find_anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def find_code(text: str) -> list[str]:
+    """Return what stands in fenced blocks and between backticks.
+
+    >>> find_code("A `b` c\\n```\\nd\\n```")
+    ['d\\n', 'b']
+    """
+    return [*FENCE.findall(text), *re.findall(r"`([^`\n]+)`", FENCE.sub("", text))]
+
+
 def find_commands(text: str, program: str) -> Iterator[tuple[str, str]]:
     """Yield (sub-command, what follows on its line) of a program's commands in code.
 
     >>> list(find_commands("Say `make test`, or make haste.\\n```\\nmake docs now\\n```", "make"))
     [('docs', ' now'), ('test', '')]
     """
-    spans = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
-    for code in (*FENCE.findall(text), *spans):
+    for code in find_code(text):
         yield from re.findall(rf"(?<![\w./]){program} ([a-z]+)\b([^\n]*)", code)

@@ -3,11 +3,13 @@
 import argparse
 import inspect
 import re
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from documents import DOCUMENTS, find_anchors, find_commands, find_links
+from documents import DOCUMENTS, find_anchors, find_code, find_commands, find_links
 
 import regjax
 from regjax.catalogue import describe_kind, find_reference, make_catalogue
@@ -69,14 +71,15 @@ def test_the_docs_stand_alone() -> None:
         assert not re.search(r"/simple\b|--index-url|/work/|/root/|/tmp/", path.read_text()), path
 
 
-def find_options(parser: argparse.ArgumentParser) -> dict[str, set[str]]:
-    """Return {sub-command: its options}, those of sub-commands of its own included."""
+def find_options(parser: argparse.ArgumentParser) -> dict[str, dict[str, Any]]:
+    """Return {sub-command: {option: its choices, or None}}, options of sub-commands of its own included."""
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     found = {}
     for name, command in commands.choices.items():
         inner = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]
         nested = [choice for action in inner for choice in action.choices.values()]
-        found[name] = {option for each in (command, *nested) for option in each._option_string_actions}
+        actions = [action for each in (command, *nested) for action in each._actions]
+        found[name] = {option: action.choices for action in actions for option in action.option_strings}
     return found
 
 
@@ -96,14 +99,27 @@ def test_every_command_in_a_document_exists(path: Path) -> None:
     options = find_options(make_parser())
     for command, rest in find_commands(path.read_text(), "regjax"):
         assert command in options
-        assert set(re.findall(r"(?<!\S)\[?(--[a-z-]+)", rest)) <= options[command], f"{command}{rest}"
+        for option, value in re.findall(r"(?<![\w-])(--[a-z-]+)(?: ([\w|.]+))?", rest):
+            assert option in options[command], f"{command}{rest}"
+            choices = options[command][option]
+            assert choices is None or set(value.split("|")) <= set(choices), f"{command}{rest}"
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
     assert {target for target, _ in find_commands(path.read_text(), "make")} <= targets
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_python_name_in_a_document_exists(path: Path) -> None:
+    """Each `regjax.NAME` in code is public or a module, each `Results.NAME` or `results.NAME(` one of its methods."""
+    for code in find_code(path.read_text()):
+        for name in re.findall(r"(?<![\w./-])regjax\.(\w+)", code):
+            assert name in regjax.__all__ or find_spec(f"regjax.{name}") is not None, name
+        for name in re.findall(r"\b(?:results(?=\.\w+\()|Results)\.(\w+)", code):
+            assert hasattr(regjax.Results, name), name
+
+
 def test_every_public_name_is_in_the_reference() -> None:
     """docs/api.md shows what `import regjax` offers."""
-    shown = set(re.findall(r"^\.\. auto\w+:: regjax\.(\w+)$", (ROOT / "docs" / "api.md").read_text(), re.M))
+    shown = set(re.findall(r"^\.\. auto\w+:: regjax\.(\w+)(?:\(\))?$", (ROOT / "docs" / "api.md").read_text(), re.M))
 
     assert shown == set(regjax.__all__) - {"__version__"}
 

@@ -17,7 +17,7 @@ from regjax.config import ConfigError, Problem, Study, load_study, parse_study, 
 from regjax.data import Dataset, load_dataset
 from regjax.execute import train_plan
 from regjax.files import RegjaxError, StoreError, flatten_tables, lock_folder
-from regjax.metrics import METRICS
+from regjax.metrics import larger_is_better, tuning_metric
 from regjax.mirror import Mirror
 from regjax.models import Model, Settings
 from regjax.pilot import is_trained, judge_pilot
@@ -265,9 +265,8 @@ def choose_tuned(tuning: Plan, out: Path) -> dict[int, dict[str, Any]]:
     names = [{"name": f"{cell.name} {option}"} for cell in tuning.cells for option in options]
     plan = {"cells": names, "seeds": sorted({run.seed for run in tuning.runs})}
     table = make_table(out, plan, make_runs_table(tuning))
-    name = tuning.primary["metric"].rpartition(".")[2]
-    name = name if name in METRICS else str(tuning.study.training.monitor).rpartition(".")[2]
-    values = state_values(table, f"validation.{name}", tuning.primary["at"])
+    metric = tuning_metric(tuning.primary["metric"], str(tuning.study.training.monitor))
+    values = state_values(table, metric, tuning.primary["at"])
     scores = values.mean(axis=1).reshape(len(tuning.cells), len(options))
-    scores = np.where(np.isnan(scores), np.inf, -scores if METRICS[name] else scores)
+    scores = np.where(np.isnan(scores), np.inf, -scores if larger_is_better(metric) else scores)
     return {cell.index: options[int(row.argmin())] for cell, row in zip(tuning.cells, scores, strict=True)}

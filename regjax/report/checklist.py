@@ -12,9 +12,11 @@ from regjax.analysis.power import least_p
 from regjax.analysis.sentences import listed
 from regjax.analysis.table import Table, at_label
 from regjax.analysis.trend import smallest_p as level_p
+from regjax.metrics import tuning_metric
 from regjax.report.extra import Extra
 from regjax.report.methods import Done, margin_text, total_seconds, used_devices
 from regjax.report.prose import missing_sentence
+from regjax.report.selection import tuned_paths
 from regjax.report.tables import Column, Grid, Row, seed_ranges, settings_grid, state_words
 from regjax.report.words import (
     STREAM_WORDS,
@@ -102,10 +104,11 @@ def _own_items(table: Table) -> Iterator[Item]:
     again = "drawn anew by every seed" if "split" in plan["vary"] else "the same for all seeds"
     sizes = f"{data['num_train']:,} training, {data['num_validation']:,} validation, {data['num_test']:,} test"
     yield Item("Split and its sizes", f"{sizes}; {again}")
-    chooses = f"{monitor} chooses states, stops and tunes" if data["num_validation"] else ""
+    tuned = listed(tuned_paths(plan))
+    by = metric_words(tuning_metric(str(plan["primary"]["metric"]), str(plan["monitor"])))
+    chooses = f"{monitor} chooses states and stops{f'; {by} tunes' if tuned else ''}" if data["num_validation"] else ""
     yield Item("Selection without the test part", chooses, "there is no validation part; add one before selecting")
     yield Item("All hyperparameters, defaults included", f"{len(settings_grid(plan).rows)} settings in their table")
-    tuned = listed(sorted({path for values in (plan.get("tuned") or {}).values() for path in values}))
     advice = "nothing was tuned: a cell may do better with another learning rate; add [tune], or say so"
     yield Item("Other hyperparameters tuned alike in every cell", tuned and f"{tuned}, on other seeds", advice)
 

@@ -18,6 +18,7 @@ from regjax.analysis.trend import NUM_RESAMPLES
 from regjax.report.extra import Extra
 from regjax.report.prose import diverged_sentence
 from regjax.report.seeds import seeds_sentence
+from regjax.report.selection import selection_text, tuned_paths
 from regjax.report.tables import seed_ranges, state_words
 from regjax.report.words import (
     STREAM_WORDS,
@@ -27,7 +28,6 @@ from regjax.report.words import (
     effect_unit,
     format_seconds,
     format_setting,
-    metric_words,
     value_scale,
 )
 
@@ -106,9 +106,12 @@ def data_text(plan: Mapping[str, Any]) -> str:
 
 
 def training_text(plan: Mapping[str, Any]) -> str:
-    """Return model, optimizer and length of the training; what a factor sets is said by its name alone."""
+    """Return model, optimizer and length of the training; what a factor sets or tuning chose is left out."""
     study = plan["study"]
-    training, varied = study.get("training", {}), {factor["path"] for factor in plan["factors"]}
+    training, varied = (
+        study.get("training", {}),
+        {factor["path"] for factor in plan["factors"]} | set(tuned_paths(plan)),
+    )
     model = _settings(study.get("model", {}), "model", varied)
     optimizer = _settings(study.get("optimizer", {}), "optimizer", varied)
     per_epoch = plan.get("steps_per_epoch")
@@ -134,25 +137,6 @@ def _settings(table: Mapping[str, Any], group: str, varied: set[str]) -> str:
 def _setting(value: Any) -> str:
     """Return a setting as it is read in a sentence: of a schedule that is none, its name alone."""
     return "constant" if isinstance(value, Mapping) and value.get("name") == "constant" else format_setting(value)
-
-
-def selection_text(table: Table) -> str:
-    """Return which state of a run is judged, and what was selected on what."""
-    plan = table.plan
-    at, monitor = plan["primary"]["at"], metric_words(str(plan["monitor"]))
-    text = {
-        "best": f"Each run is judged at its evaluation with the best {monitor}; test examples select nothing.",
-        "last": f"Each run is judged at its end; runs that may stop early end in their best state by {monitor}."
-        if table.status.restores.any()
-        else "Each run is judged at its end; no state is selected.",
-    }.get(at["kind"], f"Each run is judged at {at_label(at)}, the same for all; no state is selected.")
-    tuned = sorted({path for values in (plan.get("tuned") or {}).values() for path in values})
-    if tuned:
-        seeds = ((plan["study"].get("tune") or {}).get("seeds")) or "other"
-        seeds = f"{seeds} seeds that are not reported" if isinstance(seeds, int) else "seeds that are not reported"
-        text += f" {listed(tuned)} {'was' if len(tuned) == 1 else 'were'} tuned per cell by {monitor}, on {seeds}."
-    stopped = int((table.status.stopped >= 0).sum())
-    return f"{text} {count(stopped, 'run')} stopped early by {monitor}." if stopped else text
 
 
 def outcome_text(plan: Mapping[str, Any], effects: pd.DataFrame) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from regjax.analysis.effects import make_effects
 from regjax.analysis.sentences import verdict_sentence
+from regjax.report.brief import brief_sentence
 from regjax.report.extras import make_extras
 from regjax.report.tables import design_grid
 
@@ -65,3 +66,51 @@ def test_report_shows_aliases(table):
     plain = table(RISE)
     assert not [extra for extra in make_extras(plain) if extra.anchor == "aliases"]
     assert [row.kind for row in design_grid(plain.plan).rows] == ["baseline", ""]
+
+
+GRID = [{"a": a, "b": b, "c": c} for a in (0.0, 1.0) for b in (0.0, 2.0) for c in ("x", "y")]
+
+
+def say_of_grid(table, kind, weights, **keys):
+    """Return the verdict on a contrast of the eight cells of three factors."""
+    cells = [{"index": i, "name": f"cell {i}", "levels": levels} for i, levels in enumerate(GRID)]
+    factors = [{"path": path, "levels": [GRID[0][path], GRID[-1][path]]} for path in "abc"]
+    values = 0.8 + 0.01 * np.arange(8)[:, None] + np.linspace(0, 0.01, 10)
+    whole = {"name": "q", "kind": kind, "weights": weights, "confirmatory": True, **keys}
+    made = table(values, contrasts=[whole], cells=cells, factors=factors, markers=[])
+    return verdict_sentence(made, make_effects(made).to_dict("records")[0])
+
+
+def test_a_simple_effect_names_the_levels_of_the_others(table):
+    """One cell less another says at which levels the factors stand that both have in common."""
+    weights = [0.0] * 8
+    weights[0], weights[4] = -1.0, 1.0
+    assert "; with b = 0, c = x;" in say_of_grid(table, "simple", weights)
+    assert "; with b = 0;" in say_of_grid(table, "simple", weights, stratum={"c": "x"})
+    assert "with" not in say_of_grid(table, "simple", weights, name="a alone vs all off")
+
+
+def test_a_declared_contrast_names_its_sides(table):
+    """Levels of each side, what is averaged over and what is held; nothing where sides share cells."""
+    both = [1.0 * (g["a"] > 0 and g["b"] > 0) - (g["a"] == 0 and g["b"] == 0) for g in GRID]
+    said = say_of_grid(table, "declared", [0.5 * weight for weight in both])
+    assert "; compared are a = 1, b = 2 with a = 0, b = 0, averaged over c;" in said
+    held = [weight * (g["c"] == "y") for weight, g in zip(both, GRID, strict=True)]
+    assert "; compared are a = 1, b = 2 with a = 0, b = 0, all with c = y;" in say_of_grid(table, "declared", held)
+    overlapping = [(g["a"] > 0) / 4 - 1 / 8 for g in GRID]
+    assert "compared" not in say_of_grid(table, "declared", overlapping)
+
+
+def test_contrasts_without_a_seed_read_well(table):
+    """Where all runs diverged the sentence has no comma before its colon, and nothing is promised for later."""
+    lost = {(1, seed): 10 for seed in range(10)}
+    made = table(
+        RISE,
+        diverged=lost,
+        contrasts=[{"name": "a: 1 vs 0", "kind": "main", "weights": [-1.0, 1.0], "confirmatory": True}],
+    )
+    row = make_effects(made).to_dict("records")[0]
+    assert verdict_sentence(made, row).startswith(
+        "a 1 vs 0, averaged over the levels of the other factors: no seed has"
+    )
+    assert brief_sentence(row, None) == "a 1 vs 0: no seed has a result."

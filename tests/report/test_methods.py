@@ -15,7 +15,8 @@ from regjax.analysis.signflip import sign_flip
 from regjax.analysis.table import Table, load_table
 from regjax.report.brief import brief_sentence, brief_verdicts
 from regjax.report.checklist import make_checklist
-from regjax.report.methods import make_methods
+from regjax.report.methods import make_methods, training_text
+from regjax.report.selection import selection_text
 from regjax.report.tables import ranked_effects
 from regjax.results import load_results
 from regjax.store import iter_done
@@ -248,3 +249,29 @@ def test_checklist_counts_the_seeds_that_are_left(tmp_path: Path) -> None:
     stages = {"pilot": 4, "max": 9, "halfwidth": 0.002, "needed": 6, "seeds": 6, "sd": {}}
     staged = checks_of(load_table(save_folder(tmp_path / "b", make_plan(DROPOUT, 6, stein=stages))))
     assert staged["Enough seeds for an interval"] == ("yes", "two-stage intervals from the pilot; no p-values")
+
+
+@pytest.mark.parametrize(
+    ("metric", "by"), [("test.accuracy", "accuracy"), ("gap.accuracy", "accuracy"), ("weight_norm", "NLL")]
+)
+def test_tuning_is_told_by_the_metric_that_chose(tmp_path: Path, metric: str, by: str) -> None:
+    """Candidates are chosen by the primary metric on validation; the value in the file is not told: no cell has it."""
+    plan = make_plan(DROPOUT, 6, tuned={"0": {"optimizer.learning_rate": 0.01}, "1": {"optimizer.learning_rate": 0.1}})
+    table = load_table(save_folder(tmp_path, plan))
+    table.plan["primary"] |= {"metric": metric}
+    assert f"tuned per cell by validation {by}," in selection_text(table)
+    assert "learning rate 0.001" not in training_text(table.plan)
+    if metric == "test.accuracy":
+        assert f"validation {by} tunes" in checks_of(table)["Selection without the test part"][1]
+
+
+def test_an_outcome_on_the_examples_that_select_is_told_as_such(tmp_path: Path) -> None:
+    """A validation metric at the best validation state is optimistic; at the end, or of the test part, it is not."""
+    table = load_table(save_folder(tmp_path, make_plan(DROPOUT, 6)))
+    primary = table.plan["primary"]
+    said = {}
+    for metric in ("validation.accuracy", "test.accuracy"):
+        for at in ({"kind": "best"}, {"kind": "last"}):
+            primary |= {"metric": metric, "at": at}
+            said[metric, at["kind"]] = "look too good" in selection_text(table)
+    assert [key for key, told in said.items() if told] == [("validation.accuracy", "best")]

@@ -167,6 +167,9 @@ def _design_text(table: Table, row: Mapping[str, Any]) -> str:
         part, sign = str(row["contrast"]).removeprefix(ALL_ON), good_sign(row["metric"])
         helps = f"; a {'positive' if sign > 0 else 'negative'} difference means that {part} helps the others"
         text += f"; the reference has every part on{helps if sign else ''}"
+    weighed = sum(weight != 0 for weight in found.get("weights", ()))
+    if weighed > {"two_way": 4, "three_way": 8}.get(row["kind"], math.inf):
+        text += "; averaged over the other factors"
     if row["kind"] == "declared" and (sides := sides_text(table.plan, found)):
         text += f"; compared are {sides}"
     if row["kind"] == "simple" and not any(word in str(row["contrast"]) for word in (ALL_ON, ALL_OFF)):

@@ -29,7 +29,11 @@ def _word(row: Mapping[str, Any]) -> str:
     """Return the verdict as a heading; an interaction raises and lowers nothing, it has a sign."""
     if row["kind"] not in INTERACTIONS:
         return str(row["verdict"])
-    signs = {"raises": "positive interaction", "lowers": "negative interaction", NO_DIFFERENCE: "no interaction"}
+    signs = {
+        "raises": "positive interaction",
+        "lowers": "negative interaction",
+        NO_DIFFERENCE: "no interaction beyond the margin",
+    }
     return signs.get(row["verdict"], row["verdict"])
 
 

@@ -114,3 +114,11 @@ def test_contrasts_without_a_seed_read_well(table):
         "a 1 vs 0, averaged over the levels of the other factors: no seed has"
     )
     assert brief_sentence(row, None) == "a 1 vs 0: no seed has a result."
+
+
+def test_an_interaction_says_that_it_is_averaged(table):
+    """A two-way contrast of eight cells is averaged over the third factor, one of four cells is not."""
+    signs = [(1 if g["a"] else -1) * (1 if g["b"] else -1) for g in GRID]
+    assert "; averaged over the other factors" in say_of_grid(table, "two_way", [sign / 2 for sign in signs])
+    one = [float(sign * (g["c"] == "x")) for sign, g in zip(signs, GRID, strict=True)]
+    assert "averaged" not in say_of_grid(table, "two_way", one)

@@ -244,7 +244,9 @@ def _new_examples(row: Mapping[str, Any]) -> str:
     """Return the interval about new examples, where there is one."""
     if not row.get("scope"):
         return ""
-    interval = effect_text({**row, "low": row["low_new"], "high": row["high_new"]}).partition("[")[2]
+    # As the effect beside it: what is lowered by an amount has that amount's sign.
+    sign = -1.0 if row["verdict"] == "lowers" and row["kind"] not in INTERACTIONS else 1.0
+    interval = effect_text({**row, "low": row["low_new"], "high": row["high_new"]}, sign).partition("[")[2]
     scale = _unit(row["metric"])[1]
     return f"; for new examples of the same source the 95% interval is [{interval}{scale} (exploratory)"
 

@@ -122,3 +122,19 @@ def test_an_interaction_says_that_it_is_averaged(table):
     assert "; averaged over the other factors" in say_of_grid(table, "two_way", [sign / 2 for sign in signs])
     one = [float(sign * (g["c"] == "x")) for sign, g in zip(signs, GRID, strict=True)]
     assert "averaged" not in say_of_grid(table, "two_way", one)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sign", "negative"), [("simple", 1, False), ("simple", -1, False), ("two_way", -1, True)]
+)
+def test_both_intervals_of_a_sentence_have_one_sign(table, kind, sign, negative):
+    """Lowered by an amount, the interval about new examples is of that amount too; an interaction keeps its sign."""
+    contrast = {"name": "x", "kind": kind, "weights": [-1.0, 1.0], "confirmatory": True}
+    data = {"num_train": 50, "num_validation": 0, "num_test": 10, "num_pool": 100, "pooled": True}
+    rising = 0.5 + sign * np.array([[0.0] * 10, [0.1] * 10]) + np.linspace(0, 0.01, 10) * np.array([[1], [2]])
+    primary = {"metric": "test.accuracy", "at": {"kind": "last"}}
+    made = table(rising, contrasts=[contrast], data=data, vary=["init", "split"], primary=primary)
+    sentence = verdict_sentence(made, make_effects(made).to_dict("records")[0])
+    tail = sentence.partition("for new examples")[2].partition("is [")[2]
+    assert tail
+    assert tail.startswith("-") == negative

@@ -8,9 +8,9 @@ from regjax.analysis.appendix import make_appendix
 from regjax.analysis.effects import all_effects, describe_cells
 from regjax.analysis.export import neutralise, tidy
 from regjax.analysis.table import Table
-from regjax.files import RegjaxError
+from regjax.files import RegjaxError, publish_text
 from regjax.report.latex import table_latex
-from regjax.store import publish, write_table
+from regjax.store import write_table
 
 WHAT = {"effects": all_effects, "cells": describe_cells, "appendix": make_appendix, "records": tidy}
 FORMS = (".csv", ".parquet", ".tex")
@@ -39,16 +39,25 @@ def export(table: Table, to: Path, what: str = "effects") -> Path:
     if to.suffix == ".tex" and what == "records":
         raise RegjaxError("records are too many for a LaTeX table; write them to a .csv or .parquet file")
     if to.suffix == ".tex":
-        page = table_latex(table, what)
-        publish(to, lambda temporary: _write(temporary, page))
+        publish_text(to, table_latex(table, what))
         return to
     frame = WHAT[what](table)
     if to.suffix == ".parquet":
         write_table(to, frame)
     else:
-        safe = protect(frame)
-        publish(to, lambda temporary: safe.to_csv(temporary, index=False, lineterminator="\n"))
+        publish_text(to, csv_text(frame))
     return to
+
+
+def csv_text(frame: pd.DataFrame, digits: int | None = None) -> str:
+    """Return a table as CSV none of whose texts is a formula to a spreadsheet.
+
+    Args:
+      frame: one row each.
+      digits: significant digits of numbers; as many as they have where None.
+    """
+    form = None if digits is None else f"%.{digits}g"
+    return str(protect(frame).to_csv(index=False, lineterminator="\n", float_format=form))
 
 
 def protect(frame: pd.DataFrame) -> pd.DataFrame:
@@ -56,7 +65,3 @@ def protect(frame: pd.DataFrame) -> pd.DataFrame:
     texts = frame.select_dtypes(exclude="number").columns
     safe = frame.assign(**{str(name): frame[name].map(neutralise) for name in texts})
     return safe.rename(columns=neutralise)
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,35 +49,56 @@ def shown(notebook: Any) -> Iterator[str]:
             yield f"{kind}\n{content}"
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every cell runs with three seeds and two epochs, in an empty folder, without network, and shows its answers."""
+@pytest.fixture
+def execute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Any]:
+    """Return a function that executes a notebook, tiny, in an empty folder and without network, and returns it."""
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
     monkeypatch.delenv("MPLBACKEND", raising=False)
-    notebook = nbformat.read(path, as_version=4)
-    place = next(i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ()))
-    notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(TINY + NO_NETWORK))
 
-    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    text = "\n".join(shown(notebook))
+    def run(path: Path) -> Any:
+        notebook = nbformat.read(path, as_version=4)
+        place = next(i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ()))
+        notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(TINY + NO_NETWORK))
+        nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+        return notebook
+
+    return run
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_and_shows_its_answers(path: Path, execute: Callable[[Path], Any]) -> None:
+    """Every cell runs with three seeds and two epochs; tables, figures and words that it is about are shown."""
+    text = "\n".join(shown(execute(path)))
 
     assert [words for words in SHOWN[path.stem] if words not in text] == []
 
 
+def test_run_all_ends_before_it_trains_on_the_wrong_device(
+    execute: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a GPU was chosen on Colab and jax has the CPU, notebook 05 stops with the warning, and trains nothing."""
+    monkeypatch.setenv("COLAB_GPU", "1")
+    failed = pytest.importorskip("nbclient.exceptions").CellExecutionError
+    with pytest.raises(failed, match="although this seems to be a GPU machine"):
+        execute(FOLDER / "05_colab_kaggle.ipynb")
+
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_stored_as_text_that_explains(path: Path) -> None:
-    """No outputs and counts are stored; one cell has the parameters; words stand before nearly every code cell."""
+    """No outputs and counts are stored; one cell has the parameters; words stand before every code cell."""
     cells = read(path)
     lone = [i for i, cell in enumerate(cells) if cell["cell_type"] == cells[i - 1]["cell_type"] == "code" and i]
 
     assert [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")] == []
     assert [cell["metadata"].get("tags") for cell in cells].count(["parameters"]) == 1
     assert sum("SEEDS, EPOCHS = " in source for source in code(path)) == 1
-    assert len(lone) <= 1
+    assert lone == []
     assert max(len(source.splitlines()) for source in code(path)) <= 45
 
 

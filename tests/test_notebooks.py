@@ -24,7 +24,7 @@ socket.getaddrinfo = socket.create_connection = refuse
 # What has to be among the outputs: tables of effects, figures, files, words.
 SHOWN: dict[str, tuple[str, ...]] = {
     "01_dropout_effect": ("0.5 vs 0", "seeds_positive", "image/png", "report.html", "regjax data prepare mnist"),
-    "02_own_ablation": ("drouput.hidden", "did you mean", "interaction", "0.1 vs 0", "12 already done"),
+    "02_own_ablation": ("drouput.hidden", "did you mean", "0.3 x label_smoothing", "0.1 vs 0", "12 already done"),
     "03_own_parts": ("fourth_powers.strength: 0.01 vs 0", "better", "array("),
     "04_read_results": ("l2.strength: 0.001 vs 0", "image/png", "taken for", "kernel", "array("),
     "05_colab_kaggle": ("jaxlib", "jax trains on: cpu", "input_noise.scale: 0.1 vs 0", "48 already done", "True"),

@@ -248,7 +248,8 @@ def _new_examples(row: Mapping[str, Any]) -> str:
     sign = -1.0 if row["verdict"] == "lowers" and row["kind"] not in INTERACTIONS else 1.0
     interval = effect_text({**row, "low": row["low_new"], "high": row["high_new"]}, sign).partition("[")[2]
     scale = _unit(row["metric"])[1]
-    return f"; for new examples of the same source the 95% interval is [{interval}{scale} (exploratory)"
+    alone = "(exploratory, of this contrast alone)"
+    return f"; for new examples of the same source the 95% interval is [{interval}{scale} {alone}"
 
 
 def _worst_case(row: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from regjax.files import RegjaxError
+from regjax.files import RegjaxError, printable
 
 SHOWN = 60  # characters of a value that a message repeats
 
@@ -59,11 +59,6 @@ def show(value: Any) -> str:
     text = _write(value)
     text = text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
     return printable(text)
-
-
-def printable(text: str) -> str:
-    """Return `text` with unprintable characters escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _write(value: Any) -> str:

@@ -82,7 +82,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise StoreError where a folder, or any below it, is a symbolic link: what is written there would land elsewhere."""
+    """Raise StoreError where a folder, or any below it, is a symbolic link: writing there would write elsewhere."""
     parents = [Path(parent) / name for parent, names, _ in os.walk(folder) for name in names]
     links = [path for path in (folder, *parents) if path.is_symlink()]
     if links:

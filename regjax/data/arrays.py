@@ -1,6 +1,7 @@
 """A user's own arrays from an .npz file, checked before anything trains on them."""
 
 import math
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,7 +12,7 @@ from regjax.data.base import Dataset, make_dataset, make_parts
 from regjax.data.checks import DataError, as_inputs, as_targets, number_targets
 from regjax.data.memory import check_size
 
-READ_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+READ_ERRORS = (OSError, ValueError, EOFError, OverflowError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
 # What np.savez and np.savez_compressed use; the others may ask for gigabytes before a byte is read.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 0x1  # bit of a member's flags

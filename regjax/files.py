@@ -82,9 +82,9 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise StoreError where a folder, or any below it, is a symbolic link: writing there would write elsewhere."""
-    parents = [Path(parent) / name for parent, names, _ in os.walk(folder) for name in names]
-    links = [path for path in (folder, *parents) if path.is_symlink()]
+    """Raise StoreError where a folder, or anything below it, is a symbolic link: writing there would write elsewhere."""
+    below = (Path(parent) / name for parent, folders, files in os.walk(folder) for name in (*folders, *files))
+    links = [path for path in (folder, *below) if path.is_symlink()]
     if links:
         raise StoreError(f"{links[0]} is a link to {links[0].readlink()}; remove it, or choose another --out")
 

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from regjax.analysis.appendix import make_appendix
 from regjax.analysis.effects import all_effects, describe_cells
-from regjax.analysis.export import neutralise, tidy
+from regjax.analysis.export import tidy, write_csv
 from regjax.analysis.table import Table
 from regjax.files import RegjaxError
 from regjax.report.latex import table_latex
@@ -46,16 +44,8 @@ def export(table: Table, to: Path, what: str = "effects") -> Path:
     if to.suffix == ".parquet":
         write_table(to, frame)
     else:
-        safe = protect(frame)
-        publish(to, lambda temporary: safe.to_csv(temporary, index=False, lineterminator="\n"))
+        write_csv(to, frame)
     return to
-
-
-def protect(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table none of whose texts, column names included, is a formula to a spreadsheet."""
-    texts = frame.select_dtypes(exclude="number").columns
-    safe = frame.assign(**{str(name): frame[name].map(neutralise) for name in texts})
-    return safe.rename(columns=neutralise)
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ MEANING = (
 
 def make_section(table: Table) -> Extra | None:
     """Return how many test examples occur in training or validation too, None where none does or nothing is known."""
-    data = table.plan["data"]
+    data = table.plan.get("data", {})  # numbers from elsewhere have none
     if not data.get("repeated"):
         return None
     return Extra("repeated", "Repeated examples", (repeated_sentence(data["repeated"], data["num_test"]), MEANING))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from regjax.files import RegjaxError, printable
 
 SHOWN = 60  # characters of a value that a message repeats
+MOST_PROBLEMS = 50  # lines of a message
 
 
 class Problem(NamedTuple):
@@ -34,11 +35,13 @@ class Problem(NamedTuple):
 
 
 class ConfigError(RegjaxError, ValueError):
-    """A study that cannot be run; `problems` lists all that was found, `str` has one line for each."""
+    """A study that cannot be run; `problems` lists all that was found, `str` has one line for each, at most 50."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(dict.fromkeys(problems))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        lines = [str(problem) for problem in self.problems[:MOST_PROBLEMS]]
+        left = len(self.problems) - len(lines)
+        super().__init__("\n".join([*lines, *([f"... and {left} problems more"] if left else [])]))
 
 
 class UnfitError(ValueError):

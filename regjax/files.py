@@ -82,7 +82,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise StoreError where a folder, or anything below it, is a symbolic link: writing there would write elsewhere."""
+    """Raise StoreError where a folder, or what lies below it, is a link: writing there would write elsewhere."""
     below = (Path(parent) / name for parent, folders, files in os.walk(folder) for name in (*folders, *files))
     links = [path for path in (folder, *below) if path.is_symlink()]
     if links:

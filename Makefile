@@ -12,13 +12,14 @@ CREATE = $(PYTHON) -m venv --clear $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 endif
 
-.PHONY: quickstart test lint catalogue clean help
+.PHONY: quickstart test lint catalogue reference clean help
 
 help:
 	@echo "make quickstart   install into $(VENV) and run the digits study: effects and a report"
 	@echo "make test         the test suite, in two processes"
 	@echo "make lint         ruff and mypy"
 	@echo "make catalogue    the table of docs/regularizers.md, from the code"
+	@echo "make reference    docs/commands.md and configs/study.schema.json, from the code"
 	@echo "make clean        remove $(VENV) and out/quickstart"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -44,7 +45,13 @@ lint: $(VENV)/.dev
 
 catalogue: $(VENV)/.installed
 	sed -i '/^### Regularizers/,$$d' docs/regularizers.md
-	$(BIN)/regjax catalogue >> docs/regularizers.md
+	$(BIN)/regjax explain >> docs/regularizers.md
+
+reference: $(VENV)/.installed
+	sed -i '/^### Exit codes/,$$d' docs/commands.md
+	$(BIN)/python -c "from regjax.cli import EXIT_CODES as codes, make_parser as parser; \
+	from regjax.commands.reference import make_reference; print(make_reference(parser(), codes), end='')" >> docs/commands.md
+	$(BIN)/regjax schema > configs/study.schema.json
 
 clean:
 	rm -rf $(VENV) out/quickstart

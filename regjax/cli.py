@@ -8,8 +8,14 @@ from regjax.commands import COMMANDS
 
 EXIT_OK, EXIT_WRONG = 0, 2
 
-EPILOG = """exit codes: 0 done; 1 a file of a run directory is missing or damaged; 2 the study, its data or the command
-line is wrong, and nothing was written; 130 interrupted, run the same command again to go on"""
+EXIT_CODES = {
+    0: "done",
+    1: "a file of a run directory is missing or damaged, or cannot be written",
+    2: "the study, its data or the command line is wrong, and nothing was written",
+    3: "a tracker failed",
+    130: "interrupted; the same command goes on from the last segment",
+}
+EPILOG = f"exit codes: {'; '.join(f'{code} {text}' for code, text in EXIT_CODES.items())}"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -22,7 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, module in COMMANDS.items():
-        module.add(commands.add_parser(name, help=module.HELP))
+        module.add(commands.add_parser(name, help=module.HELP, description=module.HELP))
     return parser
 
 
@@ -38,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command is None:
         parser.print_help()
         return EXIT_WRONG
+    chosen.parser = parser
     return guard(chosen)
 
 

@@ -1,5 +1,6 @@
 """The conductor: study -> data -> plan -> train -> store -> report."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -7,36 +8,30 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 
 from regjax import __version__, runtime, store
-from regjax.analysis.power import promise_text
-from regjax.analysis.table import at_label, make_table, state_values
-from regjax.analysis.trend import smallest_p
+from regjax.analysis.table import make_table, state_values
 from regjax.config import ConfigError, Problem, Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
 from regjax.data.duplicates import count_repeated
-from regjax.design import describe_design, design_lines, make_level_contrasts
 from regjax.execute import train_plan
-from regjax.files import lock_folder, refuse_links
-from regjax.labels import count_targets
+from regjax.files import RegjaxError, StoreError, flatten_tables, lock_folder, refuse_links
 from regjax.metrics import METRICS
+from regjax.mirror import Mirror
 from regjax.models import Model, Settings
 from regjax.pilot import is_trained, judge_pilot
 from regjax.plan import Plan, candidates, find_rows, find_twins, make_plan, make_runs_table, make_tuning_plan, plan_json
-from regjax.progress import Progress, format_seconds
+from regjax.progress import Progress
 from regjax.regularizers import REGULARIZERS, Regularizer
 from regjax.report.repeated import repeated_sentence
 from regjax.report.seeds import seeds_sentence
-from regjax.report.words import count_labels
 from regjax.results import Results
 from regjax.sources import add_sources, sources_json
 from regjax.train.inputs import seed_of
 from regjax.train.layout import data_shapes, member_shapes
-from regjax.train.program import count_params, make_program
-from regjax.train.timing import Estimate, estimate_group
+from regjax.train.program import count_params
 
 # What may change without a study becoming another one: how many seeds there are, and what is measured beside them.
 GROWS = ("seeds.count", "seeds.max", "measure.sources")
@@ -51,6 +46,7 @@ def run(
     report: bool = True,
     profile: str | Path | None = None,
     stream: bool | None = None,
+    mirror: str | Path | None = None,
     model: Model | type[Settings] | None = None,
     data: Dataset | None = None,
     regularizers: Mapping[str, type[Regularizer]] | None = None,
@@ -68,6 +64,8 @@ def run(
       report: whether report.html is made.
       profile: folder for a trace of a few updates, as `jax.profiler` writes it (for TensorBoard or Perfetto).
       stream: whether the examples stay on the host and reach the devices in blocks; by default where they are large.
+      mirror: folder, such as one of a mounted drive or bucket, that every saved segment is copied to; where it holds
+        more of this study than `out` does, `out` is restored from there first.
       model: your own network, where the study says model.name = "custom": a `regjax.Model`, or a class made by
         `regjax.part` from `regjax.ModelSettings`, whose fields are then keys of the study's [model] and may be varied.
       data: your own examples, from `regjax.make_dataset`, where the study says data.name = "custom".
@@ -90,13 +88,14 @@ def run(
             progress.say(f"note: {notice}")
     with lock_folder(out):
         refuse_links(store.chunk_folder(out, ""))
+        copy = None if mirror is None else open_mirror(Path(mirror), out, plan, dataset, progress)
         for notice in compare_plans(out, plan, dataset):
             progress.say(f"note: {notice}")
         waves, tuned = [], None
         if study.tune is not None:
             waves.append(make_tuning_plan(study, dataset))
             save_waves(out, plan, waves, dataset, found)
-            train_plan(waves[0], dataset, out, progress, "tuning", trace, stream)
+            train_plan(waves[0], dataset, out, progress, "tuning", trace, stream, copy)
             trace = None
             tuned = choose_tuned(waves[0], out)
             plan = make_plan(study, dataset, tuned)
@@ -105,16 +104,42 @@ def run(
         if study.seeds.pilot is not None:
             if not is_trained(plan, out):
                 save_waves(out, plan, waves, dataset, found)
-                train_plan(plan, dataset, out, progress, "pilot", trace, stream)
+                train_plan(plan, dataset, out, progress, "pilot", trace, stream, copy)
                 trace = None
             plan = make_plan(study, dataset, tuned, judge_pilot(plan, out))
             progress.say(f"seeds: {seeds_sentence({'primary': plan.primary, 'stein': plan.stein})}")
         save_waves(out, plan, waves, dataset, found)
-        train_plan(add_sources(plan), dataset, out, progress, "training", trace, stream)
+        train_plan(add_sources(plan), dataset, out, progress, "training", trace, stream, copy)
         results = Results(out, model, regularizers)
         if report:
             results.report()
+        if copy is not None:
+            copy.close()
     return results
+
+
+def open_mirror(folder: Path, out: Path, plan: Plan, dataset: Dataset, progress: Progress) -> Mirror:
+    """Return the mirror of a run directory, which is restored from it where the mirror holds more.
+
+    Raises:
+      RegjaxError: the mirror holds another study than this one and than the run directory.
+    """
+    mirror = Mirror(folder, out, progress.say)
+    try:
+        changed = find_changes(folder, plan, dataset)
+        strange = bool(changed) and not (
+            (out / "plan.json").exists() and store.load_plan(out)["study"] == store.load_plan(folder)["study"]
+        )
+    except StoreError as error:
+        # Half a plan says nothing; the runs themselves tell whether they are of this study.
+        progress.say(f"note: {error}")
+        strange = False
+    if strange:
+        raise RegjaxError(
+            f"{folder} mirrors a study that differs in {', '.join(changed)}; choose another --mirror, or an empty one"
+        )
+    mirror.restore()
+    return mirror
 
 
 def find_notices(plan: Plan, dataset: Dataset) -> list[str]:
@@ -138,14 +163,7 @@ def find_repeated(plan: Plan, dataset: Dataset) -> int:
 
 def compare_plans(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
     """Return in which keys the study that a run directory holds differs from this one; those of GROWS do not count."""
-    if not (out / "plan.json").exists():
-        return []
-    old = store.load_plan(out)
-    before, after = (flatten_tables(tables) for tables in (old["study"], study_json(plan.study)))
-    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key) and not key.startswith(GROWS))
-    if old["data"]["digest"] != dataset.digest:
-        keys.append("the data itself")
-    if not keys:
+    if not (keys := find_changes(out, plan, dataset)):
         return []
     return [
         f"{out} holds a study that differs in {', '.join(keys)}; plan and report become those of this study, runs that "
@@ -153,18 +171,18 @@ def compare_plans(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
     ]
 
 
-def flatten_tables(tables: Any, *place: str) -> dict[str, Any]:
-    """Return {dotted path: value} of nested tables.
+def find_changes(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
+    """Return the keys of the stored study that differ from this one but those of GROWS; none where nothing is stored.
 
-    >>> flatten_tables({"a": {"b": 1}, "c": [2]})
-    {'a.b': 1, 'c': [2]}
+    Raises:
+      StoreError: the stored plan cannot be read.
     """
-    if not isinstance(tables, Mapping):
-        return {".".join(place): tables}
-    found: dict[str, Any] = {}
-    for key, value in tables.items():
-        found |= flatten_tables(value, *place, key)
-    return found
+    if not (out / "plan.json").exists():
+        return []
+    old = store.load_plan(out)
+    before, after = (flatten_tables(tables) for tables in (old["study"], study_json(plan.study)))
+    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key) and not key.startswith(GROWS))
+    return keys if old["data"]["digest"] == dataset.digest else [*keys, "the data itself"]
 
 
 def save_waves(out: Path, plan: Plan, before: Sequence[Plan], dataset: Dataset, found: runtime.Runtime) -> None:
@@ -227,7 +245,7 @@ def describe_plan(plan: Plan, dataset: Dataset, found: runtime.Runtime) -> dict[
         },
         "devices": [found.devices],
         "commit": find_commit(),
-        "command": " ".join(["regjax", *sys.argv[1:]]) if called else "",
+        "command": shlex.join(["regjax", *sys.argv[1:]]) if called else "",
     }
 
 
@@ -265,99 +283,3 @@ def choose_tuned(tuning: Plan, out: Path) -> dict[int, dict[str, Any]]:
     scores = values.mean(axis=1).reshape(len(tuning.cells), len(options))
     scores = np.where(np.isnan(scores), np.inf, -scores if METRICS[name] else scores)
     return {cell.index: options[int(row.argmin())] for cell, row in zip(tuning.cells, scores, strict=True)}
-
-
-def preview(
-    study: Study | Mapping[str, Any] | str | Path,
-    overrides: Sequence[str] = (),
-    stream: bool | None = None,
-    model: Model | type[Settings] | None = None,
-    data: Dataset | None = None,
-    regularizers: Mapping[str, type[Regularizer]] | None = None,
-) -> str:
-    """Return what `run` would do, as text: cells, contrasts, groups, with their memory and time.
-
-    The programs are compiled (a later `run` takes them from the cache) and a few updates of each are timed. Arguments
-    are those of `run`.
-
-    Raises:
-      ConfigError, DataError: as `run`.
-    """
-    study = read_study(study, overrides, model, regularizers)
-    dataset = find_dataset(study, data)
-    found = runtime.configure()
-    plan = make_plan(study, dataset)
-    plans = [("training", add_sources(plan))]
-    if study.tune is not None:
-        plans.insert(0, ("tuning", make_tuning_plan(study, dataset)))
-    extra, sources = len(plans[-1][1].runs) - len(plan.runs), study.measure.sources
-    waves = [(what, wave, _estimate(wave, dataset, stream)) for what, wave in plans]
-    costs = [
-        f"{what}, group {index}: {len(group.runs)} runs of {group.steps.steps} updates, {cost.slots} at once on "
-        f"{found.devices}{', data streamed from the host' if cost.streamed else ''}; "
-        f"{cost.bytes_per_device / 2**20:.0f} MiB per device, compiled in "
-        f"{format_seconds(cost.compile_seconds)}, about {format_seconds(cost.seconds)} of training"
-        for what, wave, estimates in waves
-        for index, (group, cost) in enumerate(zip(wave.groups, estimates, strict=True))
-    ]
-    seconds = sum(cost.seconds for _, _, estimates in waves for cost in estimates)
-    confirmatory = sum(contrast["confirmatory"] for contrast in plan.contrasts)
-    asked, seeds = level_lines(plan), study.seeds
-    number, alone = (seeds.count, "") if seeds.count else (f"{seeds.pilot} to {seeds.max}", " for the pilot seeds")
-    margin = "no margin" if study.primary.margin is None else f"margin {study.primary.margin}"
-    return "\n".join(
-        [
-            study.question,
-            f"primary: {study.primary.metric} at {at_label(plan.primary['at'])}, {margin}",
-            f"data: {dataset.name}, {', '.join(f'{count} {name}' for name, count in plan.groups[0].counts.items())}, "
-            f"{count_labels(dataset.num_classes, count_targets(dataset))}, "
-            f"inputs {list(dataset.x.shape[1:])} {dataset.x.dtype}, scale {study.data.scale}",
-            f"{len(plan.cells)} cells x {number} seeds; each seed varies {', '.join(study.seeds.vary)}",
-            *shorten(design_lines(describe_design(study, plan.cells))),
-            *shorten([f"  {cell.index:3d}  {cell.name}" for cell in plan.cells]),
-            f"{len(plan.contrasts)} contrasts, {confirmatory} confirmatory"
-            + ("" if asked else f"; {promise_text(seeds.count, confirmatory)}"),
-            *shorten([f"  {contrast['name']}" for contrast in plan.contrasts if contrast["confirmatory"]]),
-            *asked,
-            *(f"note: {notice}" for notice in find_notices(plan, dataset)),
-            *(
-                [f"sources of variance: {extra} of the runs redraw one of {', '.join(sources.streams)}"]
-                if sources
-                else []
-            ),
-            *costs,
-            f"in all about {format_seconds(seconds)}{alone}, if nothing stops early "
-            "(some updates of each program were timed)",
-        ]
-    )
-
-
-def level_lines(plan: Plan) -> list[str]:
-    """Return what a plan declares of best levels, and what its seeds can show of it; no line where it declares none."""
-    asked = make_level_contrasts(plan.study)
-    tests = [name for one in asked for name in one["tests"]]
-    if not tests:
-        return []
-    least = len(tests) * smallest_p(plan.study.seeds.fewest)
-    adjusted = f", each at 0.05 / {len(tests)}" if len(tests) > 1 else ""
-    return [
-        f"{len(tests)} confirmatory test{'s' if len(tests) > 1 else ''} of best levels{adjusted}; "
-        f"smallest {'adjusted ' if adjusted else ''}p these seeds allow: {min(least, 1.0):.2g}",
-        *shorten([f"  {name}" for name in tests]),
-        *(f"  chosen by {metric}" for metric in dict.fromkeys(one["choose_on"] for one in asked)),
-    ]
-
-
-def shorten(lines: list[str], most: int = 40) -> list[str]:
-    """Return the first lines, and how many more there are.
-
-    >>> shorten(["a", "b", "c"], 2)
-    ['a', 'b', '  ... and 1 more']
-    """
-    return lines if len(lines) <= most else [*lines[:most], f"  ... and {len(lines) - most} more"]
-
-
-def _estimate(plan: Plan, dataset: Dataset, stream: bool | None) -> list[Estimate]:
-    """Return the cost of each group of a plan."""
-    programs = [make_program(plan.study, dataset, group, jax.devices(), streamed=stream) for group in plan.groups]
-    return [estimate_group(program) for program in programs]

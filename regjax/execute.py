@@ -16,9 +16,12 @@ from regjax import runtime, store
 from regjax.data import Dataset
 from regjax.files import StoreError, canonical, digest
 from regjax.harvest import Harvest, gather
+from regjax.mirror import Mirror
 from regjax.plan import Group, Plan, Run
 from regjax.progress import Progress
 from regjax.queue import checkpoint_path, describe_queue, find_checkpoints, flat_ids, read_queue
+from regjax.standing import Standing
+from regjax.telling import count_trained, describe_groups, tell
 from regjax.train import checkpoint
 from regjax.train.layout import Layout, Row, halve, make_rows
 from regjax.train.program import Program, Trainer, argument_shapes, make_program, place_data
@@ -70,6 +73,7 @@ class Work:
     progress: Progress
     spent: Spent
     evaluation: float  # seconds of one evaluation of all slots
+    mirror: Mirror | None
 
 
 def train_plan(
@@ -80,6 +84,7 @@ def train_plan(
     what: str,
     profile: Path | None = None,
     stream: bool | None = None,
+    mirror: Mirror | None = None,
 ) -> None:
     """Train every run of a plan that is not done yet, group by group.
 
@@ -93,23 +98,31 @@ def train_plan(
       what: name of the wave, for people.
       profile: folder for a trace of a few updates of the first group.
       stream: whether the examples stay on the host; None where they are large for the devices.
+      mirror: where every saved segment is copied to.
     """
+    if mirror is not None:
+        mirror.sync()
     done = store.done_runs(out)
     missing = [unique(run for run in group.runs if run.id not in done) for group in plan.groups]
     epochs = [len(r) * g.steps.steps / g.steps.steps_per_epoch for r, g in zip(missing, plan.groups, strict=True)]
     finished = sum(run.id in done for run in plan.runs)
     progress.say(f"{what}: {len(plan.runs)} runs in {len(plan.groups)} group(s), {finished} already done")
-    progress.begin(sum(map(len, missing)), sum(epochs))
+    judge = Standing(plan).add if what != "tuning" and any(missing) else None
+    progress.begin(sum(map(len, missing)), sum(epochs), describe_groups(plan, done), what, judge)
+    if finished:
+        progress.judge(lambda: store.load_records(out, [run.id for run in plan.runs]))
     pool = ThreadPoolExecutor(max_workers=runtime.count_cores(), thread_name_prefix="compile")
     try:
         queued = [
-            (group, runs, program, pool.submit(compile_program, program))
-            for group, runs in zip(plan.groups, missing, strict=True)
+            (index, runs, program, pool.submit(compile_program, program))
+            for index, (group, runs) in enumerate(zip(plan.groups, missing, strict=True))
             if runs
             for program in [choose_program(plan, dataset, group, out, stream)]
         ]
-        for group, runs, program, compiling in queued:
-            train_group(plan, group, runs, program, compiling, pool, out, progress, profile)
+        for index, runs, program, compiling in queued:
+            progress.enter(index)
+            train_group(plan, plan.groups[index], runs, program, compiling, pool, out, progress, profile, mirror)
+            progress.leave()
             profile = None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -146,6 +159,7 @@ def train_group(
     out: Path,
     progress: Progress,
     profile: Path | None,
+    mirror: Mirror | None = None,
 ) -> None:
     """Train these runs of a group; with half the slots where memory runs out, as often as that helps.
 
@@ -154,7 +168,7 @@ def train_group(
     """
     while True:
         try:
-            train_runs(plan, runs, program, compiling.result(), out, progress, profile)
+            train_runs(plan, runs, program, compiling.result(), out, progress, profile, mirror)
             return
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             # A CPU device shares its memory with NumPy, which may be the first to find none.
@@ -181,15 +195,17 @@ def train_runs(
     out: Path,
     progress: Progress,
     profile: Path | None,
+    mirror: Mirror | None = None,
 ) -> None:
     """Train these runs of a group: first the queues that were left unfinished, then a new one of all other runs."""
     data = place_data(program)
+    progress.train(program.layout.slots)
     spent = Spent(compile=compiled.seconds, compiled=int(not compiled.cached), cached=int(compiled.cached))
     rows = make_rows(runs, program.layout.columns)
     if profile is not None:
         trace_steps(program, compiled, data, rows, profile)
     evaluation = time_interval(program, compiled, data, updates=0)
-    work = Work(plan, program, compiled, data, out, progress, spent, evaluation)
+    work = Work(plan, program, compiled, data, out, progress, spent, evaluation, mirror)
     left = {run.id: run for run in runs}
     for name, queue in store.iter_queues(out):
         if rows := read_queue(queue, program, left):
@@ -229,9 +245,12 @@ def train_queue(work: Work, name: str, rows: Sequence[Row]) -> None:
         if over or live.seats.since_save >= program.segment:
             live = save(work, name, live, pd.concat(tables, ignore_index=True), harvest)
             harvest, tables = Harvest(), []
+            if over:
+                shutil.rmtree(checkpoint_path(work.out, name, 0).parent, ignore_errors=True)
+            if work.mirror is not None:
+                work.mirror.sync()
         if over:
             break
-    shutil.rmtree(checkpoint_path(work.out, name, 0).parent, ignore_errors=True)
 
 
 def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harvest) -> Live:
@@ -245,18 +264,21 @@ def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harves
         harvest.publish(work.out, part)
         records = store.read_chunk(work.out, name)
         assert records is not None
+        over = records[records["run"].isin(harvest.runs)]
+        work.progress.judge(lambda: over)
         began = work.spent.store_since(began)
         described = {
             "chunk": name,
             "segment": part.segment,
             "runs": harvest.runs,
-            "digest": store.digest_records(records[records["run"].isin(harvest.runs)]),
+            "digest": store.digest_records(over),
             "state": digest("".join(harvest.states)),
             "devices": work.program.devices,
             "data": "streamed" if work.program.streamed else "resident",
             "slots": work.program.layout.slots,
             "bytes_per_device": work.compiled.memory(),
             **work.spent.take(),
+            **({"predictions": work.plan.primary["at"]} if harvest.predictions else {}),
         }
         store.write_json(part.done(work.out), described)
     zero = np.zeros((), np.int64)
@@ -322,34 +344,3 @@ def look_table(
         batch_size=recipe.batch_size,
         task=recipe.task,
     )
-
-
-def tell(
-    progress: Progress, program: Program, live: Live, before: Seats, ended: np.ndarray, arrays: Mapping[str, Any],
-    intervals: int,
-) -> None:  # fmt: skip
-    """Tell how far a queue is: epochs trained, epochs that early ends have spared, runs that are done or diverged."""
-    steps = program.group.steps
-    epochs = steps.evaluate_steps / steps.steps_per_epoch
-    runs = np.zeros(before.ended.shape)
-    for row in np.flatnonzero(before.living):
-        for column, trajectory in enumerate(live.queue[before.row[row]]):
-            runs[row, column] = len(trajectory.runs)
-    diverged = arrays["diverged"][:, :, intervals - 1, 0] >= 0
-    left = (program.intervals - live.seats.step // steps.evaluate_steps)[:, None]
-    progress.skip(float((runs * ended * left).sum()) * epochs)
-    progress.finish(int((runs * ended).sum()), int((runs * ended * diverged).sum()))
-    active = runs * ~before.ended
-    at = int(live.seats.step[before.living].max()) / steps.steps_per_epoch
-    progress.advance(float(active.sum()) * intervals * epochs, at)
-
-
-def count_trained(program: Program, live: Live) -> float:
-    """Return the epochs that a resumed queue needs no more: of runs that are over, and of those in their slots."""
-    steps, seats = program.group.steps, live.seats
-    whole = sum(len(t.runs) for row in live.queue[: int(seats.taken)] for t in row) * steps.steps
-    for row in np.flatnonzero(seats.living):
-        for column, trajectory in enumerate(live.queue[seats.row[row]]):
-            if not seats.ended[row, column]:
-                whole -= len(trajectory.runs) * (steps.steps - int(seats.step[row]))
-    return whole / steps.steps_per_epoch

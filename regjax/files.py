@@ -5,7 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,19 @@ def publish(path: Path, write: Callable[[Path], None]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def publish_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8 with the line ends that it has, as `publish` does.
+
+    Raises:
+      StoreError: the disk is full or the folder cannot be written; names the path.
+    """
+    publish(path, lambda temporary: _write(temporary, text.encode("utf-8")))
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 @contextlib.contextmanager
@@ -114,3 +127,17 @@ def digest(text: str | bytes) -> str:
     '4e8a64228637f331'
     """
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()[:16]
+
+
+def flatten_tables(tables: Any, *place: str) -> dict[str, Any]:
+    """Return {dotted path: value} of nested tables.
+
+    >>> flatten_tables({"a": {"b": 1}, "c": [2]})
+    {'a.b': 1, 'c': [2]}
+    """
+    if not isinstance(tables, Mapping):
+        return {".".join(place): tables}
+    found: dict[str, Any] = {}
+    for key, value in tables.items():
+        found |= flatten_tables(value, *place, key)
+    return found

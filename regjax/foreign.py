@@ -6,35 +6,21 @@ from typing import Any
 
 import pandas as pd
 
-from regjax.analysis.appendix import make_appendix
-from regjax.analysis.effects import describe_cells, make_effects
 from regjax.analysis.foreign import make_foreign_table
 from regjax.analysis.table import Table
+from regjax.answers import Answers
 
 
-class Foreign:
-    """What numbers from elsewhere answer: `table` as `regjax.analysis` takes it, and its statistics."""
+class Foreign(Answers):
+    """What numbers from elsewhere answer."""
 
     def __init__(self, table: Table) -> None:
-        self.table = table
+        self._table = table
 
-    def effects(self) -> pd.DataFrame:
-        """Return one row per contrast: paired effect over seeds, interval, and p where it is confirmatory."""
-        return make_effects(self.table)
-
-    def cells(self) -> pd.DataFrame:
-        """Return one row per cell: mean, SD, n, t interval."""
-        return describe_cells(self.table)
-
-    def appendix(self) -> pd.DataFrame:
-        """Return other statistics of the same effects, exploratory."""
-        return make_appendix(self.table)
-
-    def summary(self) -> str:
-        """Return the verdicts and tables as text for a terminal."""
-        from regjax.report.text import effects_text
-
-        return effects_text(self.table)
+    @property
+    def table(self) -> Table:
+        """The numbers, as `regjax.analysis` takes them."""
+        return self._table
 
     def save(self, out: str | Path) -> Path:
         """Write `effects.csv` and `report.html` into a folder and return the path of the report.

@@ -67,7 +67,7 @@ def gather(
         harvest.params.append({**kept, **own_scales(program, live, index[0])})
     if moments:
         harvest.weights.append(gather_weights(plan, program, live, [run[3] for run in runs], index, kept))
-    if plan.study.measure.predictions:
+    if plan.predictions:
         moment = moments.index(primary_moment(plan, moments))
         values = np.array(trainer.finish(live.recipe, live.seed, data, live.state, moment))[index]
         values[find_lost(live, index, moments[moment])] = np.nan

@@ -67,7 +67,8 @@ def describe_run(
                 "precision": training.precision,
                 "keep": training.keep,
             },
-            "predictions": study.primary.at if study.measure.predictions else None,
+            # Kept of themselves ("auto") they change nothing of a run: old runs that have none stay as they are.
+            "predictions": study.primary.at if study.measure.predictions == "test" else None,
             "data": {
                 "digest": dataset.digest,
                 "peak": dataset.peak,

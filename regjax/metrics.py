@@ -21,6 +21,23 @@ GAP = "gap"
 # What is called otherwise in sentences than in tables.
 WORDS = {"nll": "NLL", "brier": "Brier score", "ece": "ECE", "mse": "MSE", "mae": "MAE", "r2": "R²"}
 
+# What they are; docs/study-file.md holds the same words.
+ABOUT = {
+    "nll": "mean negative log likelihood of the label, in nats",
+    "accuracy": "share that is right; a tie goes to the lower class",
+    "balanced_accuracy": "mean over the classes that occur of the share of each that is right",
+    "brier": "mean of sum_k (p_k - y_k)^2; of a binary task (p - y)^2, half of it",
+    "ece": "expected calibration error: 15 bins of confidence (0, 1/15], ..., sum of |confidence - accuracy| by their "
+    "shares",
+    "mse": "mean squared error in the units of y, mean over outputs",
+    "mae": "mean absolute error in the units of y, mean over outputs",
+    "r2": "1 - SSE / SST about the mean of the same split, mean over outputs",
+    "gap": "train less test of accuracies and r2, test less train of all else: positive is worse on test",
+    "weight_norm": "Euclidean norm of the weights that model.decay_on selects",
+    "zero_fraction": "share of the weights that model.decay_on selects that is 0",
+    "near_zero_fraction": "share of the weights that model.decay_on selects that is below 0.001 in size",
+}
+
 
 def metric_names(metrics: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names under which a study may ask for these metrics.

@@ -32,6 +32,7 @@ from regjax.design import (
 from regjax.files import canonical, digest
 from regjax.grouping import Setting, make_recipes
 from regjax.identity import describe_run
+from regjax.keeping import keeps_predictions
 from regjax.keys import STREAMS
 from regjax.labels import count_targets, resolve_task
 from regjax.observers import OBSERVERS
@@ -89,6 +90,7 @@ class Plan(NamedTuple):
       groups: the runs.
       primary: {"metric", "at", "margin", "also_at"}, states resolved to steps.
       tuned: {cell index: {path: value}} where nuisance hypers were chosen.
+      predictions: whether the runs keep what they predict for every test example.
       stein: what the pilot says about the number of seeds, where they are taken in two stages and it is done.
     """
 
@@ -97,6 +99,7 @@ class Plan(NamedTuple):
     contrasts: list[dict[str, Any]]
     groups: tuple[Group, ...]
     primary: dict[str, Any]
+    predictions: bool
     tuned: dict[int, dict[str, Any]]
     stein: dict[str, Any] | None = None
 
@@ -129,13 +132,15 @@ def make_plan(
     chosen = {cell.index: dict((tuned or {}).get(cell.index, {})) for cell in cells}
     levels = [{**cell.levels, **chosen[cell.index]} for cell in cells]
     num_seeds = stein["seeds"] if stein else study.seeds.fewest
-    runs, steps = _make_runs(study, dataset, task, "main", levels, study.seeds.numbers[:num_seeds])
+    keeps = keeps_predictions(study, dataset, len(cells), count_rows(study, dataset, None)["test"], task)
+    runs, steps = _make_runs(study, dataset, task, "main", levels, study.seeds.numbers[:num_seeds], keeps)
     return Plan(
         study=study,
         cells=cells,
         contrasts=make_contrasts(study, cells),
         groups=_make_groups(runs, steps, study, dataset),
         primary=resolve_primary(study, steps),
+        predictions=keeps,
         tuned={index: values for index, values in chosen.items() if values},
         stein=dict(stein) if stein else None,
     )
@@ -150,8 +155,9 @@ def make_tuning_plan(study: Study, dataset: Dataset) -> Plan:
     plan = make_plan(study, dataset)
     assert study.tune is not None
     levels = [{**cell.levels, **candidate} for cell in plan.cells for candidate in candidates(study)]
-    runs, steps = _make_runs(study, dataset, task, "tune", levels, study.tune.seeds)
-    return plan._replace(groups=_make_groups(runs, steps, study, dataset))
+    keeps = study.measure.predictions == "test"
+    runs, steps = _make_runs(study, dataset, task, "tune", levels, study.tune.seeds, keeps)
+    return plan._replace(groups=_make_groups(runs, steps, study, dataset), predictions=keeps)
 
 
 def candidates(study: Study) -> list[dict[str, Any]]:
@@ -189,13 +195,19 @@ def resolve_primary(study: Study, steps: Sequence[Steps]) -> dict[str, Any]:
 
 
 def _make_runs(
-    study: Study, dataset: Dataset, task: Task, wave: str, levels: Sequence[dict[str, Any]], seeds: Iterable[int]
+    study: Study,
+    dataset: Dataset,
+    task: Task,
+    wave: str,
+    levels: Sequence[dict[str, Any]],
+    seeds: Iterable[int],
+    keeps: bool,
 ) -> tuple[list[Run], list[Steps]]:
     cells = [resolve_cell(study, level) for level in levels]
     check_inputs(cells, dataset)
     sizes = {cell.data["train_size"]: count_rows(study, dataset, cell.data["train_size"]) for cell in cells}
     steps = [resolve_steps(c.training, sizes[c.data["train_size"]]["train"] // c.training.batch_size) for c in cells]
-    moments = choose_moments(cells, resolve_primary(study, steps)["at"] if study.measure.predictions else None, steps)
+    moments = choose_moments(cells, resolve_primary(study, steps)["at"] if keeps else None, steps)
     check_warmup(cells, steps)
     setting = Setting(study.parts.regularizers, task, dataset.x.shape[1:])
     check_needs(cells, setting)
@@ -283,12 +295,17 @@ def find_twins(plan: Plan) -> list[tuple[str, str]]:
     return [(plan.cells[a].name, plan.cells[b].name) for a, b in pairs]
 
 
+def restores(run: Run) -> bool:
+    """Return whether a run ends in its best state instead of the one it stopped at."""
+    observer = run.recipe.observer
+    return bool(observer.can_stop and observer.stop.restore > 0)
+
+
 def make_runs_table(plan: Plan) -> pd.DataFrame:
     """Return one row per run: identity, wave, cell, seed, redrawn stream, group, restores; as JSON hypers, settings."""
     rows = []
     for index, group in enumerate(plan.groups):
         for run in group.runs:
-            observer = run.recipe.observer
             rows.append(
                 {
                     "run": run.id,
@@ -297,7 +314,7 @@ def make_runs_table(plan: Plan) -> pd.DataFrame:
                     "seed": run.seed,
                     "stream": run.stream,
                     "group": index,
-                    "restores": bool(observer.can_stop and observer.stop.restore > 0),
+                    "restores": restores(run),
                     "hypers": canonical({**dict(run.settings["active"]), "optimizer": run.settings["optimizer"]}),
                     "settings": canonical(run.settings),
                 }
@@ -339,6 +356,7 @@ def plan_json(plan: Plan, dataset: Dataset, study_json: Mapping[str, Any]) -> di
             "num_targets": count_targets(dataset),
             "input_shape": list(dataset.x.shape[1:]),
             "pooled": study.data.split is not None or not dataset.parts,
+            "num_pool": len(dataset.y),
             **{f"num_{name}": count for name, count in first.counts.items()},
         },
         "tuned": {str(index): plain(values) for index, values in plan.tuned.items()},

@@ -11,7 +11,12 @@ from regjax.train.program import Program
 
 
 def describe_queue(program: Program, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return what `queue.json` says: the runs in order, and all that their bits depend on besides."""
+    """Return what `queue.json` says: the runs in order, and all that their bits depend on besides.
+
+    `moments` are the states that their checkpoints hold beside the one of `training.keep`, where there are any.
+    """
+    first = program.group.runs[0]
+    moments = first.recipe.moments[first.settings["training"]["keep"] != "none" :]
     return {
         "rows": [[[run.id for run in trajectory.runs] for trajectory in row] for row in rows],
         "layout": list(program.layout),
@@ -20,6 +25,7 @@ def describe_queue(program: Program, rows: Sequence[Row]) -> dict[str, Any]:
         "room": program.room,
         "segment": program.segment,
         "data": "streamed" if program.streamed else "resident",
+        **({"moments": list(moments)} if moments else {}),
     }
 
 

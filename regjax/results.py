@@ -12,24 +12,18 @@ import numpy as np
 import pandas as pd
 
 from regjax import store
-from regjax.analysis.appendix import make_appendix
 from regjax.analysis.bias_variance import make_bias_variance, make_variances
-from regjax.analysis.dose import best_level, dose_response
-from regjax.analysis.effects import declared_effects, describe_cells, make_effects
-from regjax.analysis.lost import lost_effects
-from regjax.analysis.power import make_power
 from regjax.analysis.predictions import read_predictions
-from regjax.analysis.sentences import INTERACTIONS
-from regjax.analysis.shapley import shapley_values
 from regjax.analysis.sources import make_sources
 from regjax.analysis.table import Table, load_table
+from regjax.answers import Answers
 from regjax.keys import STREAMS
 
 # Models whose first layer has weights for each input.
 DENSE_FIRST = ("mlp", "linear")
 
 
-class Results:
+class Results(Answers):
     """What a run directory answers. Reading needs no jax, except for `predict`, `params` and `stats`.
 
     Args:
@@ -48,45 +42,6 @@ class Results:
     def table(self) -> Table:
         """Plan and records of the finished runs, as `regjax.analysis` takes them."""
         return load_table(self.out)
-
-    def effects(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
-        """Return one row per contrast: paired effect over seeds, interval, and p where it is confirmatory.
-
-        Args:
-          at: another state than the primary: {"kind": "best"}, {"kind": "last"} or {"kind": "step", "step": n}.
-          metric: another metric than the primary, e.g. "test.nll".
-
-        Without either, declared contrasts of the best level stand below the others (kinds "best_level" and "trend"; the
-        effect of a trend is a slope, and `metric` says of what).
-        """
-        if at is None and metric is None:
-            return declared_effects(self.table)
-        return make_effects(self.table, at, metric)
-
-    def cells(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
-        """Return one row per cell: mean, SD, n, t interval; arguments as for `effects`."""
-        return describe_cells(self.table, at, metric)
-
-    def dose(self, factor: str) -> pd.DataFrame:
-        """Return the effect of each level of a factor against its first: level, stratum, effect, low, high, n."""
-        return dose_response(self.table, factor)
-
-    def best_level(self, factor: str) -> pd.DataFrame:
-        """Return the effect of the best level of a factor, chosen on validation and on other seeds than judge it."""
-        return best_level(self.table, factor)
-
-    def shapley(self) -> pd.DataFrame:
-        """Return the Shapley value of each factor of a full factorial of two-level factors, with a t interval."""
-        return shapley_values(self.table)
-
-    def power(self, effect: float, power: float = 0.9) -> pd.DataFrame:
-        """Return one row per confirmatory contrast: the seeds that an effect needs, taking these runs as a pilot.
-
-        Args:
-          effect: smallest effect that is to be found, unit of the metric (0.001 is 0.1 percentage points).
-          power: probability to find it.
-        """
-        return make_power(self.table, effect, power)
 
     def bias_variance(self, loss: str = "squared", margin: float | None = None) -> pd.DataFrame:
         """Return one row per cell: risk, bias, variance, intervals and change to the baseline, from kept predictions.
@@ -108,21 +63,6 @@ class Results:
         SD of runs that differ in that stream alone, in the unit of the metric.
         """
         return make_sources(self.table, at, metric)
-
-    def interactions(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
-        """Return the rows of `effects` that ask whether parts together do more or less than apart."""
-        effects = self.effects(at, metric)
-        return effects[effects["kind"].isin(INTERACTIONS)].reset_index(drop=True)
-
-    def appendix(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
-        """Return other statistics of the same effects, exploratory: see `regjax.analysis.appendix.make_appendix`."""
-        return make_appendix(self.table, at, metric)
-
-    def lost(self, at: Mapping[str, Any] | None = None, metric: str | None = None) -> pd.DataFrame:
-        """Return what effects would be if lost runs (diverged, not finished) counted: three rows per contrast that has
-        any, "without", "with" and "worst case"; arguments as for `effects`.
-        """
-        return lost_effects(self.table, at, metric)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return every record of every finished run: cell, level of each factor, seed, step, metrics."""
@@ -243,12 +183,6 @@ class Results:
         from regjax.report import make_report
 
         return make_report(self.out)
-
-    def summary(self) -> str:
-        """Return the verdicts and tables as text for a terminal."""
-        from regjax.report.text import effects_text
-
-        return effects_text(self.table)
 
     def _runs(self) -> pd.DataFrame:
         runs = store.load_runs(self.out)

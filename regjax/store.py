@@ -25,7 +25,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from regjax.files import StoreError, canonical, digest, publish
+from regjax.files import StoreError, canonical, digest, publish, publish_text
 
 SCHEMA = 1
 # Wall time differs between two identical runs, so it is no part of a digest of results.
@@ -36,12 +36,7 @@ MOST_LOOKS, WAIT = 100, 0.05
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Publish `value` as an indented JSON file."""
-    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
-    publish(path, lambda temporary: _write_text(temporary, text))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    publish_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

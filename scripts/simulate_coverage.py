@@ -4,7 +4,7 @@
 
 Contrasts share the noise of a baseline, as contrasts against one cell do (correlation 1/2). "single" is the share of
 contrasts whose own interval holds the truth, "joint" that of studies in which all simultaneous ones do, "false" that of
-studies without any effect in which something is found.
+studies without any effect in which something is found. A second table is of the BCa bootstrap of the appendix.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from regjax.analysis.appendix import LEAST_BOOTSTRAP, bca
 from regjax.analysis.signflip import sign_flip
 
 Noise = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
@@ -46,6 +47,13 @@ def simulate(noise: Noise, num_seeds: int, family: int, repeats: int, flips: int
     return single / repeats, joint / repeats, false / repeats
 
 
+def simulate_bootstrap(noise: Noise, num_seeds: int, repeats: int) -> float:
+    """Return the share of BCa intervals that hold the mean, which is 0."""
+    rng = np.random.default_rng(num_seeds)
+    ends = [bca(noise(rng, (1, num_seeds))[0]) for _ in range(repeats)]
+    return float(np.mean([low <= 0 <= high for low, high in ends]))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Print the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -53,6 +61,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--flips", type=int, default=999, help="drawn beyond 16 seeds (default 999)")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     chosen = parser.parse_args(arguments)
+    print_engine(chosen)
+    print_bootstrap([n for n in chosen.seeds if n >= LEAST_BOOTSTRAP], chosen.repeats)
+
+
+def print_engine(chosen: argparse.Namespace) -> None:
+    """Print the coverage of the sign-flip intervals."""
     print("| noise | contrasts | |" + "".join(f" n = {n} |" for n in chosen.seeds))
     print("|---|---|---|" + "---|" * len(chosen.seeds))
     for name, noise in NOISES.items():
@@ -61,6 +75,14 @@ def main(arguments: list[str] | None = None) -> None:
             for i, word in enumerate(("single", "joint", "false")):
                 cells = "".join(f" {100 * row[i]:.1f} |" for row in found)
                 print(f"| {name} | {family} | {word} |{cells}", flush=True)
+
+
+def print_bootstrap(seeds: list[int], repeats: int) -> None:
+    """Print the coverage of the BCa intervals."""
+    print("\n| noise |" + "".join(f" n = {n} |" for n in seeds) + "\n|---|" + "---|" * len(seeds))
+    for name, noise in NOISES.items():
+        cells = "".join(f" {100 * simulate_bootstrap(noise, n, repeats):.1f} |" for n in seeds)
+        print(f"| {name} |{cells}", flush=True)
 
 
 if __name__ == "__main__":

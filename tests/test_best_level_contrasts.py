@@ -4,11 +4,11 @@ import pytest
 from studies import tiny
 
 from regjax import ConfigError, cli, load_results, load_study, run
-from regjax.conductor import level_lines
 from regjax.config import parse_study
 from regjax.config.study import LevelContrast, study_json
 from regjax.data import load_dataset
 from regjax.plan import make_plan
+from regjax.preview import describe_levels, level_lines
 
 TREND = {"name": "moves", "of": "best_level(l2.strength)", "by": "data.train_size", "test": "trend"}
 EFFECT = {"name": "helps", "of": "best_level(l2.strength)", "test": "effect"}
@@ -111,7 +111,7 @@ def test_a_run_answers_what_was_declared(tmp_path, capsys):
     """From the plan over the run to effects, status, report, exports and the other commands."""
     study = dose(TREND, EFFECT, seeds__count=7)
     plan = make_plan(parse_study(study), load_dataset("digits"))
-    text = level_lines(plan)[0]
+    text = level_lines(describe_levels(plan.study))[0]
     assert "2 confirmatory tests of best levels, each at 0.05 / 2; smallest adjusted p these seeds allow: 0.031" in text
 
     results = run(study, tmp_path / "out")

@@ -47,7 +47,7 @@ def test_status_tells_how_far(out: Path, capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["status", str(out)]) == 0
     printed = capsys.readouterr().out
 
-    assert printed.startswith("4 of 4 runs done, 0 diverged")
+    assert printed.startswith("4 of 4 runs done, 0 stopped early, 0 diverged; ")
     assert "dropout.hidden: 0.5 vs 0" in printed
 
 

@@ -64,7 +64,9 @@ def test_the_store_is_what_the_design_says(done: regjax.Results) -> None:
     assert sum(summary["programs"].values()) == 1
     assert summary["seconds"].keys() == {"compile", "train", "evaluate", "store"}
     assert min(summary["seconds"].values()) >= 0
-    assert min(summary["seconds"][kind] for kind in ("compile", "train", "store")) > 0
+    # Evaluations are timed apart: on a busy machine they may seem to take all the time of a segment.
+    assert summary["seconds"]["train"] + summary["seconds"]["evaluate"] > 0
+    assert min(summary["seconds"]["compile"], summary["seconds"]["store"]) > 0
     assert {p.name for p in done.out.iterdir()} == {"plan.json", "runs.parquet", "chunks", ".lock"}
 
 

@@ -149,7 +149,7 @@ REFUSED = [
                      "against": {"dropout.hidden": 0, "l2.strength": 0}}],
       "factors": {"dropout.hidden": [0, 0.5], "l2.strength": [0, 1]}, "design": {"kind": "one_at_a_time"}},
      "levels of a cell of the one_at_a_time design"),
-    ({"measure": {"predictions": "train"}}, 'measure.predictions: got "train", expected "test"'),
+    ({"measure": {"predictions": "train"}}, 'measure.predictions: got "train", expected "auto", "test" or "none"'),
     ({"report": {"markers": [{"label": "x", "when": {"dropout.hidden": 0.5}, "value": "1"}]}}, "markers[0].value"),
     ({"report": {"markers": [{"label": "x", "when": {"dropout.hidden": 0.5}, "value": 1}]},
       "factors": {"dropout.hidden": [0, 0.5], "l2.strength": [0, 1]}}, "which 2 cells match"),

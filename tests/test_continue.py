@@ -2,23 +2,20 @@
 
 import dataclasses
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
-import pandas as pd
 import pytest
+from continued import LAYOUT, STUDY, Killed, assert_same_numbers, go_on, plan_of, progress, published
 from populations import compiled, digits
-from studies import tiny
 
 from regjax import execute, store
-from regjax.config import parse_study
-from regjax.execute import choose_program, train_group, train_runs, unique
+from regjax.execute import choose_program, train_group, unique
 from regjax.files import StoreError
-from regjax.plan import Plan, make_plan
+from regjax.plan import Plan
 from regjax.progress import Progress
 from regjax.queue import flat_ids
 from regjax.train import checkpoint
@@ -26,36 +23,8 @@ from regjax.train import program as engine_program
 from regjax.train.layout import Layout, Row
 from regjax.train.program import Compiled, Program, make_program
 
-# Twelve trajectories, each watched by two runs, in two rows of two slots: three rounds, in segments of four looks.
-LAYOUT = Layout(2, 2, 2)
-STUDY = {
-    "factors": {"early_stopping.patience": [1, 2], "dropout.hidden": [0.0, 0.5],
-                "optimizer.learning_rate": [0.1, 0.4]},
-    "training": {"steps": 24, "batch_size": 32, "evaluate_every": {"steps": 2}, "save_every": {"steps": 8}},
-    "measure": {"predictions": "test"},
-}  # fmt: skip
 # What a segment in which runs end is published with, in order.
 WRITES = ("seg", "params", "predictions", "done", "checkpoint")
-
-
-def plan_of(**changes: Any) -> Plan:
-    """Return the plan of the study, `changes` replacing what it says."""
-    return make_plan(parse_study(tiny(**{**STUDY, **changes})), digits())
-
-
-def progress() -> Progress:
-    """Return a progress that nobody reads."""
-    quiet = Progress(io.StringIO(), live=False)
-    quiet.begin(1, 1.0)
-    return quiet
-
-
-def go_on(out: Path, plan: Plan, program: Program, functions: Compiled) -> None:
-    """Train what a folder lacks, as a process that was started again would."""
-    done = store.done_runs(out)
-    missing = [run for run in unique(program.group.runs) if run.id not in done]
-    if missing:
-        train_runs(plan, missing, program, functions, out, progress(), None)
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +39,6 @@ def whole(engine: tuple[Plan, Program, Compiled], tmp_path_factory: pytest.TempP
     out = tmp_path_factory.mktemp("whole")
     go_on(out, *engine)
     return out
-
-
-class Killed(BaseException):
-    """What ends a process in the middle of things."""
 
 
 @pytest.fixture
@@ -93,43 +58,6 @@ def die(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     for module, name in ((store, "write_table"), (store, "write_json"), (checkpoint, "save")):
         monkeypatch.setattr(module, name, dying(getattr(module, name)))
     return lambda writes: left.__setitem__(0, writes)
-
-
-def published(out: Path) -> dict[tuple, dict[str, Any]]:
-    """Return what is said of every part, without what it cost."""
-    parts = {}
-    for done in store.iter_done(out):
-        told = {key: value for key, value in done.items() if key not in ("seconds", "programs")}
-        parts[store.Part(done["chunk"], done["segment"])] = told
-    return parts
-
-
-def records(out: Path) -> pd.DataFrame:
-    """Return all records in one order, without wall time."""
-    return store.load_records(out).drop(columns="seconds").sort_values(["run", "step"], ignore_index=True)
-
-
-def kept(out: Path) -> Iterator[tuple[str, dict[str, np.ndarray], np.ndarray]]:
-    """Yield (run, kept arrays, predictions) of every run, in the order of their names."""
-    for run, part in sorted(store.done_runs(out).items()):
-        leaves = checkpoint.load_leaves(part.params(out))
-        place = store.read_json(part.done(out))["runs"].index(run)
-        table = store.read_table(part.predictions(out)).to_pandas()
-        yield run, {k: leaf[place] for k, leaf in leaves.items()}, table[table["run"] == run].drop(columns="run")
-
-
-def assert_same_numbers(out: Path, whole: Path) -> None:
-    """Assert that two folders hold equal records, parameters and predictions of the runs of the second, bit for bit."""
-    ours = records(out)
-    expected = records(whole)
-    mine = ours[ours["run"].isin(set(expected["run"]))].reset_index(drop=True)
-    pd.testing.assert_frame_equal(mine, expected, check_exact=True)
-    found = {run: rest for run, *rest in kept(out)}
-    for run, leaves, predictions in kept(whole):
-        assert leaves.keys() == found[run][0].keys()
-        for name, leaf in leaves.items():
-            np.testing.assert_array_equal(leaf, found[run][0][name])
-        np.testing.assert_array_equal(predictions, found[run][1])
 
 
 def test_the_study_is_one_that_refills(engine: tuple[Plan, Program, Compiled], whole: Path) -> None:

@@ -27,7 +27,7 @@ def test_every_key_of_a_study_is_documented() -> None:
 
 
 def test_the_catalogue_in_the_docs_is_that_of_the_code() -> None:
-    """docs/regularizers.md ends with what `regjax catalogue` prints."""
+    """docs/regularizers.md ends with what `regjax explain` prints."""
     text = (ROOT / "docs" / "regularizers.md").read_text()
 
     assert text.endswith(make_catalogue()), "run: make catalogue"

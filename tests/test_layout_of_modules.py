@@ -18,16 +18,19 @@ STAGES = [
     ["design"],
     ["config"],
     ["data"],
-    ["identity", "grouping", "labels", "catalogue", "demands"],
+    ["identity", "grouping", "labels", "catalogue", "demands", "keeping", "schema", "draft"],
     ["plan", "sources"],
     ["train"],
     ["store"],
     ["analysis"],
     ["report"],
-    ["results", "pilot", "foreign"],
-    ["harvest", "queue"],
+    ["answers"],
+    ["results", "pilot", "foreign", "trackers", "explain"],
+    ["harvest", "queue", "standing", "telling"],
+    ["mirror"],
     ["execute"],
     ["conductor"],
+    ["preview"],
     ["commands"],
     ["cli"],
     ["__init__", "__main__"],
@@ -118,6 +121,8 @@ def test_reading_and_reporting_need_no_jax(tmp_path: Path) -> None:
         "import regjax\nfrom regjax import cli\n"
         f"out = {str(tmp_path / 'out')!r}\n"
         "assert cli.main(['report', out]) == 0 and cli.main(['status', out]) == 0\n"
+        "assert cli.main(['status', out, '--json']) == cli.main(['across', out, '--json']) == 0\n"
+        "assert cli.main(['power', out, '--effect', '0.01', '--json']) == 0\n"
         "assert cli.main(['report', out + '/nothing']) == 1\n"
         "assert len(regjax.load_results(out).effects()) == 1\n"
     )

@@ -164,6 +164,11 @@ def test_moments_follow_what_is_kept() -> None:
     assert moments(training__keep="last") == (12,)
     assert moments(training__keep="last", factors=patience) == (12, "best")
     assert moments(training__keep="none", primary__at={"epoch": 2}, measure={"predictions": "test"}) == (6,)
+    own_tests = moments(training__keep="none", primary__at={"epoch": 2})
+    assert own_tests == ()
+    one_test_set = {"seeds__vary": ["init"], "training__keep": "none", "primary__at": {"epoch": 2}}
+    assert moments(**one_test_set) == (6,)
+    assert moments(**one_test_set, measure={"predictions": "none"}) == ()
 
 
 def test_code_counts_and_comments_do_not() -> None:

@@ -12,31 +12,31 @@ def test_plain_lines_are_few_and_complete() -> None:
     progress = Progress(stream, live=False)
     progress.begin(4, 40.0)
     progress.advance(10.0, 2.5)
-    line = progress.line(2.5)
+    line = progress.line()
     progress.last -= 11
     progress.advance(10.0, 5.0)
     progress.finish(4, 1)
-    ended = progress.line(5.0)
+    ended = progress.line()
     progress.end()
 
-    assert line.startswith("0/4 runs done, epoch 2.5, ")
-    assert "models x epochs/s" in line
-    assert line.endswith("0 diverged")
-    assert ended.startswith("4/4 runs done")
-    assert ended.endswith("1 diverged")
+    assert line.startswith("training: 0/4 runs done, 0 stopped early, 0 diverged, epoch 2.5, ")
+    assert "model-epochs/s" in line
+    assert line.endswith(" left")
+    assert ended.startswith("training: 4/4 runs done, 0 stopped early, 1 diverged, epoch 5, ")
     assert len(stream.getvalue().splitlines()) == 1
 
 
-def test_a_terminal_gets_one_line_that_goes_away() -> None:
-    """On a terminal the line is redrawn in place; words that stay are printed above it."""
+def test_a_terminal_gets_a_panel_that_goes_away() -> None:
+    """On a terminal the panel is redrawn in place; words that stay are printed above it."""
     stream = io.StringIO()
     progress = Progress(stream, live=True)
     progress.begin(2, 2.0)
+    progress.last -= 1
     progress.advance(1.0, 1.0)
     progress.say("a notice")
     progress.end()
 
-    assert "models x epochs/s" in stream.getvalue()
+    assert "model-epochs/s" in stream.getvalue()
     assert "a notice" in stream.getvalue()
     assert "\x1b[2K" in stream.getvalue()
 

@@ -92,7 +92,7 @@ def test_replicates_are_part_of_the_identity_and_of_the_plan() -> None:
         ({"seeds": {"count": 4, "replicates": {"kind": "disjoint", "part": 2}}}, 'did you mean "parts"?'),
         ({"seeds": {"count": 4, "replicates": DISJOINT, "vary": ["init"]}}, '"subset" among them'),
         ({"seeds": {"count": 4, "replicates": DISJOINT, "vary": ["subset", "split"]}}, "compared on one test set"),
-        ({"measure": {}}, 'measure.predictions: got nothing, expected "test" beside seeds.replicates'),
+        ({"measure": {}}, 'measure.predictions: got "auto", expected "test" beside seeds.replicates'),
     ],
 )
 def test_replicates_that_cannot_be_used_are_refused(changes: dict[str, Any], said: str) -> None:

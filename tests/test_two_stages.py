@@ -10,8 +10,8 @@ import pytest
 from studies import tiny
 
 import regjax
-from regjax.conductor import preview
 from regjax.config import ConfigError, parse_study, study_json
+from regjax.preview import preview
 from regjax.progress import Progress
 
 STAGES = {"pilot": 3, "max": 5, "halfwidth": 0.4}

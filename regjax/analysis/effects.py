@@ -12,15 +12,14 @@ from regjax.analysis.inference import (
     SEED,
     contrast_values,
     contrast_weights,
-    infer,
+    infer_study,
     judge,
     rounding,
     seed_effects,
 )
 from regjax.analysis.levels import level_effects
-from regjax.analysis.lost import WORST, lost_effects
+from regjax.analysis.lost import WORST, find_lost, lost_effects
 from regjax.analysis.newdata import new_intervals
-from regjax.analysis.stein import stein_intervals
 from regjax.analysis.table import At, Table, at_label, same_at, state_values
 from regjax.metrics import larger_is_better
 
@@ -83,13 +82,8 @@ def make_effects(table: Table, at: At | None = None, metric: str | None = None) 
     weights = contrast_weights(contrasts, len(table.cells))
     values = state_values(table, metric, at)
     effects = seed_effects(weights, values, share_total(table.plan, metric))
-    found = infer(effects, confirmatory)
+    found = infer_study(table.plan, effects, confirmatory)
     runs = (table.status.diverged >= 0).sum(axis=1)
-    if table.plan.get("stein"):
-        level = np.where(confirmatory, ALPHA / max(confirmatory.sum(), 1), ALPHA)
-        ends = stein_intervals(effects.values, table.plan["stein"]["pilot"], level, effects.resolution)
-        # The number of seeds hangs on the pilot, where sign flips are not exchangeable: no p-value.
-        found |= {"low": ends[0], "high": ends[1], "p": np.full(len(weights), np.nan)}
     margin = primary.get("margin") if metric == primary["metric"] else None
     heads = pd.DataFrame({"contrast": [c["name"] for c in contrasts], "kind": [c["kind"] for c in contrasts]})
     frame = heads.assign(metric=metric, at=at_label(at), confirmatory=confirmatory, **found)
@@ -98,10 +92,8 @@ def make_effects(table: Table, at: At | None = None, metric: str | None = None) 
     new = new_intervals(table, weights, effects.values, metric, at)
     frame = frame.assign(low_new=new.low, high_new=new.high, scope=new.scope)
     lost, frame["worst_case"] = lost_effects(table, at, metric), ""
-    lacking = (weights != 0) @ np.isnan(values).sum(axis=1) > 0
-    # Intervals of two stages are of another kind than those of lost runs: their verdicts do not compare.
-    if not table.plan.get("stein"):
-        frame.loc[lacking, "worst_case"] = lost.loc[lost["way"] == WORST, "verdict"].to_numpy()
+    lacking = (weights != 0) @ find_lost(table, values).sum(axis=1) > 0
+    frame.loc[lacking, "worst_case"] = lost.loc[lost["way"] == WORST, "verdict"].to_numpy()
     signs = [good_sign(metric) * effect for effect in found["effect"]]
     frame["better"] = pd.Series([bool(s > 0) if s != 0 and not np.isnan(s) else None for s in signs], dtype=object)
     return frame

@@ -10,7 +10,8 @@ import pandas as pd
 
 from regjax.analysis.effects import all_effects
 from regjax.analysis.table import Table
-from regjax.store import publish, write_table
+from regjax.files import publish_text
+from regjax.store import write_table
 
 # A spreadsheet takes a cell that begins so for a formula; the wide ones are typed in East Asia.
 FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
@@ -23,23 +24,23 @@ def save_effects(table: Table, out: Path) -> tuple[Path, Path]:
       StoreError: the folder cannot be written.
     """
     effects, results = Path(out) / "effects.csv", Path(out) / "results.parquet"
-    write_csv(effects, all_effects(table))
+    publish_text(effects, csv_text(all_effects(table)))
     write_table(results, tidy(table))
     return effects, results
 
 
-def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Publish a table as CSV none of whose texts, names of columns included, is a formula to a spreadsheet.
+def csv_text(frame: pd.DataFrame, digits: int | None = None) -> str:
+    """Return a table as CSV none of whose texts, names of columns included, is a formula to a spreadsheet.
 
     Texts are quoted, so that one with a semicolon or a tab stays one cell where these divide cells; a text that begins
     like a formula gets a leading apostrophe. Numbers are left alone.
 
-    Raises:
-      StoreError: the file cannot be written.
+    Args:
+      frame: one row each.
+      digits: significant digits of numbers; as many as they have where None.
     """
-    safe = protect(frame)
-    form: dict[str, Any] = {"index": False, "lineterminator": "\n", "quoting": csv.QUOTE_NONNUMERIC}
-    publish(path, lambda temporary: safe.to_csv(temporary, **form))
+    form: dict[str, Any] = {"float_format": None if digits is None else f"%.{digits}g", "lineterminator": "\n"}
+    return str(protect(frame).to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, **form))
 
 
 def protect(frame: pd.DataFrame) -> pd.DataFrame:

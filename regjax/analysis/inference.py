@@ -7,6 +7,7 @@ import numpy as np
 
 from regjax.analysis.convolution import Counts, count_effects, fits, flip_counts
 from regjax.analysis.signflip import EXACT_SEEDS, SignFlip, sign_flip
+from regjax.analysis.stein import stein_intervals
 
 ALPHA = 0.05
 # One constant, so that a table computed twice has the same numbers.
@@ -92,19 +93,50 @@ def infer(effects: Effects, confirmatory: np.ndarray) -> dict[str, np.ndarray]:
     return {**columns, "n": columns["n"].astype(np.int64), **counts}
 
 
+def infer_study(plan: Mapping[str, Any], effects: Effects, confirmatory: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what `infer` does, with two-stage (Stein) intervals and no p where a pilot gave the number of seeds."""
+    found = infer(effects, confirmatory)
+    if not plan.get("stein"):
+        return found
+    level = np.where(confirmatory, ALPHA / max(confirmatory.sum(), 1), ALPHA)
+    low, high = stein_intervals(effects.values, plan["stein"]["pilot"], level, effects.resolution)
+    # The number of seeds hangs on the pilot, where sign flips are not exchangeable: no p-value.
+    return found | {"low": low, "high": high, "p": np.full(len(confirmatory), np.nan)}
+
+
 def _flip(effects: Effects, which: np.ndarray, joint: bool) -> SignFlip:
     """Return the inference for some contrasts: from all flips where they can be counted, else from drawn ones.
 
     Flips are counted for contrasts one by one, so a family of several beyond `EXACT_SEEDS` seeds has drawn flips.
     """
-    values = effects.values[which]
-    num_seeds = int((~np.isnan(values)).any(axis=0).sum())
-    if effects.counts is not None and num_seeds > EXACT_SEEDS and not (joint and len(values) > 1):
-        counts = Counts(effects.counts.counts[which], effects.counts.step[which])
-        if fits(counts.counts):
-            return flip_counts(counts, ALPHA)
+    counts = _countable(effects, which, joint)
+    if counts is not None:
+        return flip_counts(counts, ALPHA)
     rng = np.random.default_rng(SEED)
-    return sign_flip(values, rng, joint=joint, alpha=ALPHA, resolution=effects.resolution[which])
+    return sign_flip(effects.values[which], rng, joint=joint, alpha=ALPHA, resolution=effects.resolution[which])
+
+
+def _countable(effects: Effects, which: np.ndarray, joint: bool) -> Counts | None:
+    """Return the counts whose flips are counted instead of drawn; None where they are not."""
+    alone = not (joint and which.sum() > 1)
+    if effects.counts is None or _num_seeds(effects, which) <= EXACT_SEEDS or not alone:
+        return None
+    counts = Counts(effects.counts.counts[which], effects.counts.step[which])
+    return counts if fits(counts.counts) else None
+
+
+def _num_seeds(effects: Effects, which: np.ndarray) -> int:
+    return int((~np.isnan(effects.values[which])).any(axis=0).sum())
+
+
+def takes_all_flips(effects: Effects, which: np.ndarray) -> bool:
+    """Return whether the inference for a family takes all sign flips; else `NUM_FLIPS` drawn ones.
+
+    Args:
+      effects: of every seed.
+      which: [contrast], which form the family.
+    """
+    return _num_seeds(effects, which) <= EXACT_SEEDS or _countable(effects, which, joint=True) is not None
 
 
 def judge(low: float, high: float, margin: float | None) -> str:

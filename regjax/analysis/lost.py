@@ -1,10 +1,18 @@
-"""Lost runs, those that diverged or are not finished: what the effects would be, had they counted."""
+"""Lost runs, those that ended without a result: what the effects would be, had they counted."""
 
 import numpy as np
 import pandas as pd
 
 from regjax.analysis.convolution import share_total
-from regjax.analysis.inference import NO_DIFFERENCE, contrast_weights, infer, join_effects, judge, seed_effects
+from regjax.analysis.inference import (
+    NO_DIFFERENCE,
+    Effects,
+    contrast_weights,
+    infer_study,
+    join_effects,
+    judge,
+    seed_effects,
+)
 from regjax.analysis.table import At, Table, at_label, curves, same_at, state_values
 
 # Metrics that lie in [0, 1] whatever the network does.
@@ -14,13 +22,14 @@ WITHOUT, WITH, WORST = "without", "with", "worst case"
 
 
 def lost_effects(table: Table, at: At | None = None, metric: str | None = None) -> pd.DataFrame:
-    """Return three effects of every contrast that weighs a cell with a lost run.
+    """Return three effects of every contrast that weighs a cell with a lost run, see `find_lost`.
 
     "without": seeds with such a run are left out, as in `make_effects`. "with": a diverged run counts with its last
-    record before it diverged; one that is not finished is left out. "worst case": every lost run has the worst or the
-    best possible value, whichever is against the effect: 0 or 1 for shares, else the extremes that any run of the
-    study has recorded. Against "no difference" is what makes the effect larger. Intervals are simultaneous for the
-    contrasts declared confirmatory, as in `make_effects`; all three are exploratory and have no p-value.
+    record before it diverged. "worst case": every lost run has the worst or the best possible value, whichever is
+    against the effect: 0 or 1 for shares, else the extremes that any run of the study has recorded. Against "no
+    difference" is what makes the effect larger. Seeds with a run that is still to come are left out of all three.
+    Intervals are made as in `make_effects`, simultaneous for the contrasts declared confirmatory and two-stage (Stein)
+    where a pilot gave the number of seeds; all three are exploratory and have no p-value.
 
     Args:
       table: loaded run directory.
@@ -37,23 +46,36 @@ def lost_effects(table: Table, at: At | None = None, metric: str | None = None) 
     margin = primary.get("margin") if metric == primary["metric"] else None
     weights = contrast_weights(contrasts, len(table.cells))
     values, total = state_values(table, metric, at), share_total(table.plan, metric)
-    count = ((weights != 0) @ np.isnan(values).sum(axis=1)).astype(np.int64)
+    lost = find_lost(table, values)
+    count = ((weights != 0) @ lost.sum(axis=1)).astype(np.int64)
     heads = [{"contrast": c["name"], "kind": c["kind"], "metric": metric, "at": at_label(at)} for c in contrasts]
     if not count.any():
         return pd.DataFrame(columns=[*HEADS, *NUMBERS])
-    without = _judged(infer(seed_effects(weights, values, total), confirmatory), margin)
-    ways = {WITHOUT: without}
-    ways[WITH] = _judged(infer(seed_effects(weights, last_sound(table, metric, values), total), confirmatory), margin)
+
+    def judged(effects: Effects) -> dict[str, np.ndarray]:
+        return _judged(infer_study(table.plan, effects, confirmatory), margin)
+
+    without = judged(seed_effects(weights, values, total))
+    ways = {WITHOUT: without, WITH: judged(seed_effects(weights, last_sound(table, metric, values), total))}
+    ends = extremes(table, metric)
     worst = [
-        seed_effects(row[None], _against(row, values, extremes(table, metric), effect, verdict), total)
+        seed_effects(row[None], np.where(lost, _against(row, ends, effect, verdict), values), total)
         for row, effect, verdict in zip(weights, without["effect"], without["verdict"], strict=True)
     ]
-    ways[WORST] = _judged(infer(join_effects(worst), confirmatory), margin)
+    ways[WORST] = judged(join_effects(worst))
     return pd.DataFrame(
         {**heads[i], "lost": count[i], "way": way, **{name: found[name][i] for name in NUMBERS}}
         for i in np.flatnonzero(count)
         for way, found in ways.items()
     )
+
+
+def find_lost(table: Table, values: np.ndarray) -> np.ndarray:
+    """Return a mask [cell, seed] of the runs that ended without a value: diverged by then, or never recorded.
+
+    A run of a run directory that is not done is still to come. Of numbers from elsewhere every missing one is lost.
+    """
+    return np.isnan(values) & (table.status.done if table.out is not None else True)
 
 
 def _judged(found: dict[str, np.ndarray], margin: float | None) -> dict[str, np.ndarray]:
@@ -81,11 +103,7 @@ def extremes(table: Table, metric: str) -> tuple[float, float]:
     return (float(recorded.min()), float(recorded.max())) if len(recorded) else (np.nan, np.nan)
 
 
-def _against(
-    weights: np.ndarray, values: np.ndarray, ends: tuple[float, float], effect: float, verdict: str
-) -> np.ndarray:
-    """Return values in which lost runs stand against what a contrast seems to show."""
+def _against(weights: np.ndarray, ends: tuple[float, float], effect: float, verdict: str) -> np.ndarray:
+    """Return which of the ends stands against what a contrast seems to show, [cell, 1]."""
     lower = (effect < 0) == (verdict == NO_DIFFERENCE)
-    gains = (weights > 0)[:, None]
-    worst = np.where(gains == lower, *ends)
-    return np.where(np.isnan(values) & (weights != 0)[:, None], worst, values)
+    return np.where((weights > 0)[:, None] == lower, *ends)

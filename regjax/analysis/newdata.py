@@ -10,14 +10,18 @@ d[s, i] = mean + seed + example + rest have the mean squares MS_s, MS_i, MS_r of
 
 with Satterthwaite's degrees of freedom. Resampled: each of J seeds draws its own split of one pool; the splits overlap,
 
-    var(mean) = s^2 (1 / J + num_test / num_train),  J - 1 degrees of freedom.
+    var(mean) = s^2 (1 / J + rho / (1 - rho)),  rho = num_test / num_pool,  J - 1 degrees of freedom,
+
+where rho, the correlation of the effects of two splits, is taken as the share of test examples that they share.
 
 Reference: Searle, Casella, McCulloch, "Variance components" (1992); Satterthwaite, "An approximate distribution of
 estimates of variance components" (1946); Nadeau, Bengio, "Inference for the generalization error" (2003). Departure:
-none; both intervals rest on normal theory and are approximate.
+their rho is num_test / (num_test + num_train), the same where a split takes every example; here a validation part and
+unused examples are in the pool too. Both intervals rest on normal theory and are approximate.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -69,7 +73,7 @@ def crossed_interval(differences: np.ndarray, alpha: float = ALPHA) -> tuple[flo
 
 
 def resampled_interval(effects: np.ndarray, ratio: float, alpha: float = ALPHA) -> tuple[float, float]:
-    """Return the corrected t interval of effects of seeds that drew splits; `ratio` is num_test / num_train.
+    """Return the corrected t interval of effects of seeds that drew splits; `ratio` is rho / (1 - rho).
 
     NaN below two seeds; a point where all effects are equal.
 
@@ -99,7 +103,7 @@ def new_intervals(table: Table, weights: np.ndarray, effects: np.ndarray, metric
     low, high = (np.full(len(weights), np.nan) for _ in range(2))
     scope = SAME_TEST if "split" in table.plan["vary"] else FIXED
     if metric.startswith("test.") and _is_resampled(table):
-        ratio, scope = table.plan["data"]["num_test"] / table.plan["data"]["num_train"], RESAMPLED
+        ratio, scope = overlap_ratio(table.plan["data"]), RESAMPLED
         for i, row in enumerate(effects):
             low[i], high[i] = resampled_interval(row[~np.isnan(row)], ratio)
     elif metric.startswith("test.") and same_at(at, table.plan["primary"]["at"]):
@@ -109,6 +113,20 @@ def new_intervals(table: Table, weights: np.ndarray, effects: np.ndarray, metric
             for i, row in enumerate(weights):
                 low[i], high[i] = _crossed(row, losses, effects[i])
     return NewData(low, high, np.where(np.isnan(low), "", scope).astype(object))
+
+
+def overlap_ratio(data: Mapping[str, Any]) -> float:
+    """Return rho / (1 - rho), rho the share of test examples that two splits of one pool have in common on average.
+
+    Plans of old do not say how large the pool is: it holds the three parts at least.
+
+    >>> overlap_ratio({"num_train": 6, "num_validation": 2, "num_test": 2, "num_pool": 12})
+    0.2
+    >>> overlap_ratio({"num_train": 6, "num_validation": 2, "num_test": 2})
+    0.25
+    """
+    parts = sum(data.get(f"num_{part}", 0) for part in ("train", "validation", "test"))
+    return float(data["num_test"] / (data.get("num_pool", parts) - data["num_test"]))
 
 
 def _is_resampled(table: Table) -> bool:

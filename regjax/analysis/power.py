@@ -22,12 +22,17 @@ import pandas as pd
 
 from regjax.analysis.effects import ALPHA, contrast_values, rounding
 from regjax.analysis.inference import contrast_weights
-from regjax.analysis.signflip import smallest_p
+from regjax.analysis.signflip import EXACT_SEEDS, NUM_FLIPS, smallest_p
 from regjax.analysis.table import Table, state_values
+from regjax.files import RegjaxError
 
 MOST_SEEDS = 1_000_000
 # The pilot's SD lies below its upper limit in this share of pilots.
 CONFIDENCE = 0.8
+
+
+class PowerError(RegjaxError, ValueError):
+    """An effect or a power that no number of seeds belongs to."""
 
 
 def t_power(effect: float, sd: float, num_seeds: int, level: float, df: float) -> float:
@@ -128,20 +133,36 @@ def upper_sd(sd: float, num_seeds: int, confidence: float = CONFIDENCE) -> float
     return sd * math.sqrt((num_seeds - 1) / chi2.ppf(1 - confidence, num_seeds - 1)) if num_seeds > 1 else math.nan
 
 
-def promise_text(num_seeds: int | None, num_confirmatory: int) -> str:
+def least_p(num_seeds: int, num_confirmatory: int, metric: str = "") -> float:
+    """Return the smallest adjusted p-value that seeds allow; arguments as for `promise_text`.
+
+    >>> least_p(6, 3), least_p(20, 1, "test.accuracy") == 2**-19
+    (0.03125, True)
+    """
+    counted = num_confirmatory == 1 and metric.endswith(".accuracy")
+    return 2.0 ** (1 - num_seeds) if counted and num_seeds > EXACT_SEEDS else smallest_p(num_seeds)
+
+
+def promise_text(num_seeds: int | None, num_confirmatory: int, metric: str = "") -> str:
     """Return the smallest adjusted p-value that seeds allow, and whether that is enough.
 
     A flip changes the signs of all contrasts of a seed at once, so that the number of flips, and with it the smallest
-    p, hangs on the seeds alone and not on how many contrasts are tested together.
+    p, hangs on the seeds alone and not on how many contrasts are tested together. Beyond `EXACT_SEEDS` seeds flips are
+    drawn, except for one contrast of accuracies, whose flips can be counted.
 
     Args:
       num_seeds: seeds of every cell; None where a pilot decides.
       num_confirmatory: contrasts that are tested together.
+      metric: the primary one.
 
     >>> promise_text(6, 3)
     'smallest adjusted p these seeds allow: 0.031'
     >>> promise_text(5, 3)
     'smallest adjusted p these seeds allow: 0.062 - nothing can be shown at 0.05; take at least 6 seeds'
+    >>> promise_text(20, 3)
+    'smallest adjusted p these seeds allow: 5e-05 (1 / 20001: 20000 of the 2^20 flips are drawn)'
+    >>> promise_text(20, 1, "test.accuracy")
+    'smallest adjusted p these seeds allow: 1.9e-06'
     >>> promise_text(None, 3), promise_text(6, 0)
     ('two-stage (Stein) intervals, no p-values', 'nothing is tested: no p-values')
     """
@@ -149,10 +170,12 @@ def promise_text(num_seeds: int | None, num_confirmatory: int) -> str:
         return "nothing is tested: no p-values"
     if num_seeds is None:
         return "two-stage (Stein) intervals, no p-values"
-    least = smallest_p(num_seeds)
+    least = least_p(num_seeds, num_confirmatory, metric)
+    exact = least == 2.0 ** (1 - num_seeds)
+    drawn = "" if exact else f" (1 / {NUM_FLIPS + 1}: {NUM_FLIPS} of the 2^{num_seeds} flips are drawn)"
     few = next(n for n in range(1, 64) if smallest_p(n) <= ALPHA)
     refusal = f" - nothing can be shown at {ALPHA:g}; take at least {few} seeds" if least > ALPHA else ""
-    return f"smallest adjusted p these seeds allow: {least:.2g}{refusal}"
+    return f"smallest adjusted p these seeds allow: {least:.2g}{drawn}{refusal}"
 
 
 def make_power(table: Table, effect: float, power: float = 0.9) -> pd.DataFrame:
@@ -170,13 +193,13 @@ def make_power(table: Table, effect: float, power: float = 0.9) -> pd.DataFrame:
       SD, infinity where no number up to 1,000,000 is enough.
 
     Raises:
-      ValueError: effect or power are out of range.
+      PowerError: effect or power are out of range.
     """
     if not 0 < effect < math.inf:
-        raise ValueError(f"got effect {effect!r}, expected a number > 0 in the unit of the metric (0.001 is 0.1 pp)")
+        raise PowerError(f"got effect {effect!r}, expected a number > 0 in the unit of the metric (0.001 is 0.1 pp)")
     # Below the level even no effect is found as often.
     if not ALPHA < power < 1:
-        raise ValueError(f"got power {power!r}, expected a number between {ALPHA} and 1, such as 0.9")
+        raise PowerError(f"got power {power!r}, expected a number between {ALPHA} and 1, such as 0.9")
     primary = table.plan["primary"]
     contrasts = [contrast for contrast in table.plan["contrasts"] if contrast["confirmatory"]]
     values = state_values(table, primary["metric"], primary["at"])

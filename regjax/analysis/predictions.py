@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from regjax import store
-from regjax.analysis.table import Table
+from regjax.analysis.table import Table, same_at
 
 
 class Predictions(NamedTuple):
@@ -27,24 +27,38 @@ class Predictions(NamedTuple):
 
 
 def has_predictions(out: Path) -> bool:
-    """Return whether a run directory holds predictions of any run."""
-    return any(part.predictions(Path(out)).exists() for part in set(store.done_runs(out).values()))
+    """Return whether a run directory holds predictions of any run at the primary state."""
+    return bool(_find_parts(Path(out), set(store.done_runs(out).values())))
+
+
+def _find_parts(out: Path, parts: set[store.Part]) -> list[store.Part]:
+    """Return those parts, in order, whose predictions are kept and of the primary state.
+
+    Runs that keep them of themselves are the same runs without them, and with another primary state. Where the study
+    demands them (or where parts of old do not say of which state they are) they are of the primary one.
+    """
+    at = store.load_plan(out)["primary"]["at"]
+    states = {store.Part(done["chunk"], done["segment"]): done.get("predictions", at) for done in store.iter_done(out)}
+    return sorted(part for part in parts if part.predictions(out).exists() and same_at(states[part], at))
 
 
 def read_predictions(out: Path) -> pd.DataFrame:
     """Return the predictions of the reported runs: run, cell, seed, row, label (or labels), one column per output.
 
     Raises:
-      StoreError: the study does not keep them (`[measure] predictions = "test"`).
+      StoreError: there are none (`[measure] predictions = "test"` keeps them), or some of a study that demands them
+        are missing.
     """
     out = Path(out)
     owner, runs = store.done_runs(out), store.load_runs(out)
     runs = runs[runs["wave"] == "main"]
-    parts = sorted({owner[run] for run in runs["run"] if run in owner})
-    paths = [part.predictions(out) for part in parts]
-    if not any(path.exists() for path in paths):
+    wanted = {owner[run] for run in runs["run"] if run in owner}
+    parts = _find_parts(out, wanted)
+    if not parts:
         raise store.StoreError(f'{out} holds no predictions; set [measure] predictions = "test" and run again')
-    tables = [store.read_table(path).to_pandas() for path in paths]
+    if store.load_plan(out)["study"].get("measure", {}).get("predictions") == "test":
+        parts = sorted(wanted)
+    tables = [store.read_table(part.predictions(out)).to_pandas() for part in parts]
     # A run that two parts hold counts once.
     kept = [table[table["run"].map(owner) == part] for part, table in zip(parts, tables, strict=True)]
     return runs[["run", "cell", "seed"]].merge(pd.concat(kept, ignore_index=True), on="run")

@@ -38,15 +38,17 @@ def verdict_sentence(table: Table, row: Mapping[str, Any]) -> str:
       table: loaded run directory that the row was made from.
       row: row of `all_effects` or `make_effects`.
     """
-    name = _subject(row)
+    name = _subject(table, row)
     where = f"{metric_text(row['metric'])} {state_text(table, row)}"
     if math.isnan(row["effect"]):
         yet = "" if table.status.done.all() else " yet"
         return f"{name}: no seed has a result for {where}{yet}{_seeds(table, row)}."
     margin = table.plan["primary"].get("margin") if row["metric"] == table.plan["primary"]["metric"] else None
     split = "" if "split" in table.plan["vary"] or table.out is None else ", on this split"
-    claim = f"{_claim(row, name, where)}{split}{_meaning(row)}{margin_text(row, margin)}{_design_text(table, row)}"
-    return f"{claim}{_new_examples(row)}{_seeds(table, row)}{_worst_case(table, row)}{circumstances(table)}."
+    stages = bool(table.plan.get("stein"))
+    claim = f"{_claim(row, name, where)} {_statistics(row, stages)}{split}{_meaning(row)}"
+    claim += f"{margin_text(row, margin, stages)}{_design_text(table, row)}"
+    return f"{claim}{_new_examples(row)}{_seeds(table, row)}{_worst_case(row)}{circumstances(table)}."
 
 
 def metric_text(metric: str) -> str:
@@ -107,13 +109,15 @@ def _number(value: float, digits: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
-def _subject(row: Mapping[str, Any]) -> str:
+def _subject(table: Table, row: Mapping[str, Any]) -> str:
     name = str(row["contrast"])
     if row["kind"] == "slope":
         over = ", averaged over the drawn levels of the other factors,"
         return f"{name.replace(': ', ' ' if ' vs ' in name else ' from ', 1)}{over}"
     if row["kind"] == "main":
-        return f"{name.replace(': ', ' ', 1)}, averaged over the levels of the other factors,"
+        whole = not table.plan["study"].get("design", {}).get("exclude")
+        others = "levels of the other factors" if whole else "combinations of the other factors that have both sides"
+        return f"{name.replace(': ', ' ', 1)}, averaged over the {others},"
     if row["kind"] == "interaction_gap":
         return f"dependence on the other parts, {name.replace(': ', ', ', 1)}"
     if row["kind"] in INTERACTIONS:
@@ -129,17 +133,17 @@ def state_text(table: Table, row: Mapping[str, Any]) -> str:
 
 
 def _claim(row: Mapping[str, Any], name: str, where: str) -> str:
-    """Return the sentence up to the statistics, which stand in parentheses at its end."""
-    verdict, statistics = row["verdict"], _statistics(row)
+    """Return the sentence up to the statistics."""
+    verdict = row["verdict"]
     if verdict == "undecided":
-        return f"{name.rstrip(',')}: undecided for {where}, effect {effect_text(row)} {statistics}"
+        return f"{name.rstrip(',')}: undecided for {where}, effect {effect_text(row)}"
     if row["kind"] in INTERACTIONS and verdict != NO_DIFFERENCE:
         side = "positive" if verdict == "raises" else "negative"
-        return f"{name} is {side} for {where}: {effect_text(row)} {statistics}"
+        return f"{name} is {side} for {where}: {effect_text(row)}"
     if verdict == NO_DIFFERENCE:
-        return f"{name} makes no difference to {where} beyond the margin: effect {effect_text(row)} {statistics}"
+        return f"{name} makes no difference to {where} beyond the margin: effect {effect_text(row)}"
     verb, sign = ("raised", 1.0) if verdict == "raises" else ("lowered", -1.0)
-    return f"{name} {verb} {where} by {effect_text(row, sign)} {statistics}"
+    return f"{name} {verb} {where} by {effect_text(row, sign)}"
 
 
 def _meaning(row: Mapping[str, Any]) -> str:
@@ -176,23 +180,27 @@ def _count_drawn(table: Table) -> int:
     return int(table.plan["design"]["points"])
 
 
-def _statistics(row: Mapping[str, Any]) -> str:
-    """Return interval kind, p-value and agreeing seeds in parentheses."""
+def _statistics(row: Mapping[str, Any], stages: bool) -> str:
+    """Return interval kind, p-value and agreeing seeds in parentheses; `stages` for two-stage intervals."""
     upward = row["effect"] >= 0
     word = ("positive" if upward else "negative") if row["kind"] in INTERACTIONS else "higher" if upward else "lower"
     agree = f"{word} in {row['seeds_positive'] if upward else row['seeds_negative']} of {row['n']} seeds"
     finite = math.isfinite(row["low"]) and math.isfinite(row["high"])
-    if row["confirmatory"] and math.isnan(row["p"]):
-        return f"({'simultaneous 95% ' if finite else ''}two-stage (Stein) interval; no p-value; {agree})"
+    if stages:
+        level = ("simultaneous 95% " if row["confirmatory"] else "95% ") if finite else ""
+        kind = f"{level}two-stage (Stein) interval"
+        return (
+            f"({kind if row['confirmatory'] else f'exploratory: {kind} of this contrast alone'}; no p-value; {agree})"
+        )
     if row["confirmatory"]:
         return f"({'simultaneous 95% interval, ' if finite else ''}adjusted {p_text(row['p'])}, {agree})"
     return f"(exploratory: {'95% interval of this contrast alone, ' if finite else ''}no p-value; {agree})"
 
 
-def margin_text(row: Mapping[str, Any], margin: float | None) -> str:
+def margin_text(row: Mapping[str, Any], margin: float | None, stages: bool = False) -> str:
     """Return what the interval says about the smallest difference that matters."""
     if not (math.isfinite(row["low"]) and math.isfinite(row["high"])):
-        if row["confirmatory"] and math.isnan(row["p"]):
+        if stages:
             return "; no effect can be excluded, as the pilot seeds leave no SD"
         least = smallest_p(int(row["n"]))
         reason = f", as {row['n']} seeds cannot give a p-value below {least:g}" if least > ALPHA else ""
@@ -232,13 +240,10 @@ def _new_examples(row: Mapping[str, Any]) -> str:
     return f"; for new examples of the same source the 95% interval is [{interval}{scale} (exploratory)"
 
 
-def _worst_case(table: Table, row: Mapping[str, Any]) -> str:
-    """Return what the decision would be if lost runs stood against it, where that is another one.
-
-    Runs that are still to come are not lost: as long as none has diverged, an unfinished study is provisional anyway.
-    """
-    worst, waiting = row.get("worst_case"), table.out is not None and not row["diverged"]
-    if not worst or waiting or worst == row["verdict"]:
+def _worst_case(row: Mapping[str, Any]) -> str:
+    """Return what the decision would be if lost runs stood against it, where that is another one."""
+    worst = row.get("worst_case")
+    if not worst or worst == row["verdict"]:
         return ""
     return f"; in the worst case for the lost runs the decision changes to: {worst}"
 

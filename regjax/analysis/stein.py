@@ -99,8 +99,11 @@ def stein_intervals(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the two-stage intervals, [contrast] each.
 
-    Infinite where the pilot leaves no SD: fewer than two seeds with an effect, or effects that do not differ (as coarse
-    metrics can give), from which nothing follows about their spread. NaN where no seed has an effect.
+    Effects that are equal in all seeds, pilot and others, give the point where 2 / 2^n0 <= level, n0 the pilot seeds
+    with an effect: if effects are symmetric about another value than that point, all n0 lie on one side of it with this
+    probability at most, whatever N is. Infinite where the pilot leaves no SD otherwise: fewer than two seeds with an
+    effect, or effects that do not differ in the pilot (as coarse metrics can give) and do beyond it, or too few equal
+    ones. NaN where no seed has an effect.
 
     Args:
       effects: of all seeds, the pilot first, [contrast, seed].
@@ -111,10 +114,14 @@ def stein_intervals(
     >>> low, high = stein_intervals(np.array([[1.0, 2.0, 3.0, 2.0]]), 3, np.array([0.05]))
     >>> round(float(low[0]), 3), round(float(high[0]), 3)
     (-0.151, 4.151)
+    >>> stein_intervals(np.full((1, 7), 2.0), 6, np.array([0.05]))
+    (array([2.]), array([2.]))
     """
     sd, n = pilot_sd(effects[:, :pilot], resolution)
     present = ~np.isnan(effects)
     count = present.sum(axis=1)
     mean = np.where(count > 0, np.where(present, effects, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
     half = np.where(sd > 0, quantile(n, level) * sd / np.sqrt(np.maximum(count, 1)), np.inf)
+    spread = np.where(present, effects, -np.inf).max(axis=1) - np.where(present, effects, np.inf).min(axis=1)
+    half = np.where((spread <= resolution) & (2.0 ** (1 - n) <= level), 0.0, half)
     return mean - half, mean + half

@@ -79,7 +79,21 @@ def make_table(out: Path, plan: dict[str, Any], runs: pd.DataFrame) -> Table:
     planned = runs["cell"].between(0, len(cells) - 1) & runs["seed"].isin(seeds)
     runs = runs.loc[planned, ["run", "cell", "seed", "restores"]]
     done = runs[runs["run"].isin(list(done_runs(out)))]
-    records = load_records(out, done["run"]).merge(done[["run", "cell", "seed"]], on="run", how="inner")
+    return arrange_table(plan, runs, load_records(out, done["run"]), out)
+
+
+def arrange_table(plan: dict[str, Any], runs: pd.DataFrame, records: pd.DataFrame, out: Path | None = None) -> Table:
+    """Return records as a table of cells and seeds.
+
+    Args:
+      plan: what `cells` and `seeds` are read from.
+      runs: run, cell, seed and restores of every run of these cells and seeds.
+      records: all records of the runs that are done, as `store.load_records` gives them.
+      out: run directory they are from.
+    """
+    cells = tuple(str(cell["name"]) for cell in plan["cells"])
+    seeds = tuple(int(seed) for seed in plan["seeds"])
+    records = records.merge(runs[["run", "cell", "seed"]], on="run", how="inner")
     if len(records):
         records = records.sort_values(["cell", "seed", "step"], ignore_index=True)
     return Table(plan, records, cells, seeds, _make_status(runs, records, (len(cells), len(seeds)), seeds), out)

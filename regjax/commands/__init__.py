@@ -2,9 +2,25 @@
 
 from types import ModuleType
 
-from regjax.commands import across, analyze, catalogue, data, export, plan, power, report, run, status
+from regjax.commands import (
+    across,
+    analyze,
+    compare,
+    completion,
+    data,
+    explain,
+    export,
+    new,
+    plan,
+    power,
+    report,
+    run,
+    schema,
+    status,
+)
 
 COMMANDS: dict[str, ModuleType] = {
+    "new": new,
     "plan": plan,
     "run": run,
     "status": status,
@@ -13,6 +29,9 @@ COMMANDS: dict[str, ModuleType] = {
     "export": export,
     "analyze": analyze,
     "across": across,
-    "catalogue": catalogue,
+    "compare": compare,
+    "explain": explain,
     "data": data,
+    "schema": schema,
+    "completion": completion,
 }

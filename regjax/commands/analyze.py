@@ -4,8 +4,16 @@ import argparse
 from pathlib import Path
 
 from regjax.commands.arguments import read_folder
+from regjax.commands.output import CELL, EFFECT, add_json, print_json
 
 HELP = "effects of numbers that other programs made: factors, seed, metric"
+KEYS = {
+    "file": "what was read",
+    "metric": "the column",
+    "effects": f"the effect table: {', '.join(EFFECT)}",
+    "cells": f"the cells: {', '.join(CELL)}",
+    "report": "path of the report, or null",
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baseline", help='levels to compare with, e.g. "dropout=0, l2=0" (default: lowest, first)')
     parser.add_argument("--margin", type=float, help="smallest effect that matters, in the unit of the metric")
     parser.add_argument("--out", type=read_folder, metavar="DIR", help="also write effects.csv and report.html there")
+    add_json(parser)
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -28,9 +37,14 @@ def run(chosen: argparse.Namespace) -> int:
     found = analyze(
         chosen.file, chosen.metric, factors=factors, seed=chosen.seed, baseline=baseline, margin=chosen.margin
     )
+    report = None if chosen.out is None else found.save(chosen.out)
+    if chosen.json:
+        print_json({"file": chosen.file, "metric": chosen.metric, "effects": found.effects(), "cells": found.cells(),
+                    "report": report})  # fmt: skip
+        return 0
     print(found.summary())
-    if chosen.out is not None:
-        print(f"report: {found.save(chosen.out)}")
+    if report is not None:
+        print(f"report: {report}")
     return 0
 
 

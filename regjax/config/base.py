@@ -1,6 +1,6 @@
 """What every table of a study file shares: strictness, and pydantic's errors turned into problems."""
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
@@ -31,7 +31,7 @@ def choice(*names: str) -> BeforeValidator:
             raise fail(words(names), nearest(value, names) if isinstance(value, str) else "")
         return value
 
-    return BeforeValidator(check)
+    return BeforeValidator(check, json_schema_input_type=Literal[names])
 
 
 def one_of(table: Any, *names: str) -> None:

@@ -136,8 +136,8 @@ def check_replicates(seeds: Seeds, measure: Measure) -> Problems:
     if "split" in seeds.vary:
         yield Problem("seeds.vary", '"split"', "a split that is the same for all seeds",
                       "replicates are compared on one test set")  # fmt: skip
-    if measure.predictions is None:
-        yield Problem("measure.predictions", "nothing", '"test" beside seeds.replicates',
+    if measure.predictions != "test":
+        yield Problem("measure.predictions", show(measure.predictions), '"test" beside seeds.replicates',
                       "bias and variance are computed from predictions")  # fmt: skip
 
 

@@ -54,7 +54,8 @@ def _check_share(value: Any) -> Any:
     raise fail(SHARE)
 
 
-Share = Annotated[int | float | str, BeforeValidator(_check_share)]
+Part = Annotated[int, Field(ge=1, le=LARGEST_INT)] | Annotated[float, Field(gt=0, lt=1)] | Literal["rest"]
+Share = Annotated[int | float | str, BeforeValidator(_check_share, json_schema_input_type=Part)]
 
 
 class Validation(Table):
@@ -97,13 +98,17 @@ def _check_nested(value: Any) -> Any:
 class Subset(Table):
     """How `train_size` takes training rows. Subsets are nested in any case; the table says so in the study file."""
 
-    nested: Annotated[bool, BeforeValidator(_check_nested)] = Field(description="true")
+    nested: Annotated[Literal[True], BeforeValidator(_check_nested)] = Field(description="true")
+
+
+Name = Literal[DATASETS]  # type: ignore[valid-type]
+Written = Name | Annotated[str, Field(pattern=f"^{TFDS}", max_length=200)]
 
 
 class Data(Table):
     """The examples and their parts. Paths are relative to the study file. A data set knows some of the keys only."""
 
-    name: Annotated[str, BeforeValidator(_check_dataset)] = Field(description=NAMES)
+    name: Annotated[str, BeforeValidator(_check_dataset, json_schema_input_type=Written)] = Field(description=NAMES)
     path: Text | None = Field(default=None, description="the path of an .npz file")
     x: Text | None = Field(default=None, description="the key of the inputs in the .npz file, or a feature")
     y: Text | None = Field(default=None, description="the key of the targets in the .npz file, or a feature")

@@ -11,6 +11,7 @@ from regjax.design import (
     FRACTIONS,
     SPACE_FILLING,
     count_cells,
+    count_contrasts,
     find_missing,
     make_axes,
     make_levels,
@@ -197,3 +198,17 @@ def find_family_problems(design: Design, factors: Factors) -> Problems:
                 got = f"no two cells that differ in {name} alone"
                 hint = "exclude less, or leave main out of design.family"
                 yield Problem("design.exclude", got, "a pair for each main effect", hint)
+    yield from _find_empty_family(design, factors)
+
+
+def _find_empty_family(design: Design, factors: Factors) -> Problems:
+    """Find a family of interactions of which the excluded cells leave none."""
+    cells = count_cells(design, factors)
+    orders = {"two_way": 2, "three_way": 3}
+    fits = design.kind == "full_factorial" and cells <= MOST_CELLS and count_free(design, factors) >= 2
+    if not design.exclude or not fits or not design.family or set(design.family) - set(orders):
+        return
+    if all(len(find_missing(k, design, factors)) == count_contrasts(k, design, factors, cells) for k in design.family):
+        sides = " or ".join({"two_way": "four", "three_way": "eight"}[kind] for kind in design.family)
+        got = f"no {' or '.join(design.family)} contrast with all its {sides} cells"
+        yield Problem("design.exclude", got, "some contrast of design.family", "exclude less, or name another kind")

@@ -120,5 +120,5 @@ def unknown(path: str, kind: str, name: str, known: Sequence[str], owner: str) -
     listed = list(known)
     if len(listed) > MOST_LISTED:
         near = difflib.get_close_matches(name[:100].lower(), sorted(known), n=5, cutoff=0.3)
-        listed = [*near, f"... ({len(listed)} in all; `regjax catalogue` lists regularizers)"]
+        listed = [*near, f"... ({len(listed)} in all; `regjax explain` lists regularizers)"]
     return Problem(path, f"unknown {kind}", f"{owner}: {', '.join(listed)}", nearest(name, known))

@@ -284,7 +284,7 @@ def study_json(study: Study) -> dict[str, Any]:
     tables["factors"] = {
         path: levels.span.table() if isinstance(levels, Drawn) else levels for path, levels in study.factors.items()
     }
-    tables |= {"design": study.design.tables(), "measure": study.measure}
+    tables |= {"design": study.design.tables(), "measure": study.measure.tables()}
     tables["contrasts"] = [contrast._asdict() for contrast in study.contrasts]
     tables["report"] = {"markers": [marker._asdict() for marker in study.markers]}
     if task := study.task.model_dump(exclude_defaults=True):

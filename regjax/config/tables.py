@@ -64,15 +64,24 @@ def _check_metric(value: Any) -> Any:
     return value
 
 
-Count = Annotated[int, BeforeValidator(_check_count)]
+# The types beside the validators are for the JSON Schema alone.
+Positive = Annotated[int, Field(ge=1, le=LARGEST_INT)]
+Count = Annotated[int, BeforeValidator(_check_count, json_schema_input_type=Positive)]
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
-At = Annotated[str | dict[str, int], BeforeValidator(_check_at)]
+State = dict[Literal["epoch", "step"], Positive]
+WrittenState = Literal["best", "last"] | Annotated[State, Field(min_length=1, max_length=1)]
+At = Annotated[str | dict[str, int], BeforeValidator(_check_at, json_schema_input_type=WrittenState)]
+
+
+Weights = Literal["none", "balanced"] | Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=2)]
+ClassWeights = Annotated[str | tuple[float, ...], BeforeValidator(_check_weights, json_schema_input_type=Weights)]
+Metric = Annotated[str, BeforeValidator(_check_metric, json_schema_input_type=Literal[METRIC_NAMES])]
 
 
 class Primary(Table):
     """The number that is confirmatory; everything else in the report is exploratory."""
 
-    metric: Annotated[str, BeforeValidator(_check_metric)] = Field(description=METRIC)
+    metric: Metric = Field(description=METRIC)
     at: At = "last"
     margin: float | None = Field(default=None, gt=0, description="a number > 0, the smallest effect that matters")
     also_at: Annotated[tuple[At, ...], Strict(False)] = Field(default=(), description="a list of states as in at")
@@ -92,7 +101,9 @@ class Task(Table):
     """What the network is trained for. Without a name it follows from the labels."""
 
     name: Annotated[str, choice(*TASK_METRICS)] | None = Field(default=None, description=words(tuple(TASK_METRICS)))
-    class_weights: Annotated[str | tuple[float, ...], BeforeValidator(_check_weights)] = "none"
+    class_weights: Annotated[
+        str | tuple[float, ...], BeforeValidator(_check_weights, json_schema_input_type=Weights)
+    ] = "none"
     scale_targets: bool = Field(default=True, description="true or false")
 
 
@@ -238,7 +249,9 @@ class Design(Table):
         default=(), description='a list of generators such as "D=ABC"'
     )
     resolution: int | None = Field(default=None, ge=3, le=11, description="an integer in [3, 11]")
-    runs: int | None = Field(default=None, description=f"one of {', '.join(map(str, CYCLES))}")
+    runs: int | None = Field(
+        default=None, description=f"one of {', '.join(map(str, CYCLES))}", json_schema_extra={"enum": list(CYCLES)}
+    )
     points: int | None = Field(
         default=None, ge=2, le=MOST_POINTS, description=f"an integer in [2, {MOST_POINTS}], the number of drawn cells"
     )
@@ -284,7 +297,11 @@ def _check_sources(value: Any) -> Any:
 class Measure(Table):
     """What is kept beyond the records."""
 
-    predictions: Literal["test"] | None = Field(default=None, description='"test"')
-    sources: Annotated[Sources | None, BeforeValidator(_check_sources)] = Field(
+    predictions: Literal["auto", "test", "none"] = Field(default="auto", description='"auto", "test" or "none"')
+    sources: Annotated[Sources | None, BeforeValidator(_check_sources, json_schema_input_type=bool | Sources)] = Field(
         default=None, description='true, or a table with streams, seeds and cells ("all" or "baseline")'
     )
+
+    def tables(self) -> dict[str, Any]:
+        """Return the keys that say something: predictions that are kept of themselves are not mentioned."""
+        return {key: value for key, value in vars(self).items() if (key, value) != ("predictions", "auto")}

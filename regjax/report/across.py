@@ -1,21 +1,20 @@
 """Several studies as text for a terminal, and their critical-difference diagram as an SVG file."""
 
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regjax.analysis.across import LEAST_SETS, Ranks, pool_p, rank_cells
 from regjax.analysis.table import Table
-from regjax.files import RegjaxError
+from regjax.files import RegjaxError, publish_text
 from regjax.report.drawing import FONT_SIZE, INK, SOFT, Drawing, draw, wrap_label
+from regjax.report.paper import svg_file
 from regjax.report.tables import Column, Grid, Row, effect_rows
 from regjax.report.text import grid_text
 from regjax.report.words import MISSING, clean, count, format_effect, format_p, metric_words
-from regjax.store import publish
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,6 +37,25 @@ def across_text(tables: Mapping[str, Table]) -> str:
     if ranks is not None:
         parts += [grid_text(ranks_grid(ranks)), _ranks_sentence(ranks)]
     return "\n\n".join(parts)
+
+
+def across_json(tables: Mapping[str, Table]) -> dict[str, Any]:
+    """Return the numbers of `across_text`: studies, effects and ranks (None where cells are not ranked)."""
+    columns = ["study", "contrast", "metric", "n", "effect", "p", "p_holm", "p_bh"]
+    try:
+        ranks = rank_cells(tables) if len(tables) > 1 else None
+    except RegjaxError:
+        ranks = None
+    ranked = ranks and {
+        "metric": ranks.metric,
+        "cells": [
+            {"cell": cell, "rank": ranks.ranks[c], "p": ranks.p[c], "p_holm": ranks.p_holm[c]}
+            for c, cell in enumerate(ranks.cells)
+        ],
+        "friedman_p": ranks.friedman_p,
+        "distance": ranks.distance,
+    }
+    return {"studies": list(tables), "effects": pool_p(tables)[columns], "ranks": ranked}
 
 
 def pooled_grid(tables: Mapping[str, Table]) -> Grid:
@@ -92,17 +110,8 @@ def save_diagram(tables: Mapping[str, Table], path: Path) -> Path:
     ranks = rank_cells(tables)
     if math.isnan(ranks.distance):
         raise RegjaxError(f"a critical-difference diagram needs {LEAST_SETS} data sets, got {len(ranks.sets)}")
-    svg = draw_diagram(ranks).svg
-    # Outside the page there are no variables: every colour becomes the one it falls back to.
-    svg = re.sub(r"var\(--[\w-]+, (#[0-9a-f]+)\)", r"\1", svg)
-    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" font-family="sans-serif"'
-    page = f'<?xml version="1.0" encoding="UTF-8"?>\n{svg.replace("<svg", f"<svg {spaces}", 1)}\n'
-    publish(path, lambda temporary: _write(temporary, page))
+    publish_text(path, svg_file(draw_diagram(ranks)))
     return path
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def draw_diagram(ranks: Ranks) -> Drawing:

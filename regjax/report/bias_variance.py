@@ -180,7 +180,7 @@ def draw_split(table: Table, frame: pd.DataFrame) -> Drawing:
         f"{row['cell']}: " + ", ".join(f"{name} {_number(row[name])}" for name, _ in SHOWN)
         for row in some.to_dict("records")
     )
-    return draw(WIDTH, height, paint, "bias-variance", f"Bias and variance of {loss}: {said}", caption)
+    return draw(WIDTH, height, paint, "bias-variance", f"Bias and variance of {loss}: {said}", caption, data=frame)
 
 
 def _paint_parts(axes: "Axes", frame: pd.DataFrame, bias: str, *, upright: bool) -> None:

@@ -18,6 +18,7 @@ from regjax.report.drawing import (
     nice_ticks,
     padded,
     set_ticks,
+    slug,
 )
 from regjax.report.words import format_value, is_share, metric_words, value_scale, value_unit
 
@@ -202,15 +203,16 @@ def draw_together(
       primary_x: where the primary state is, on the x axis; None where it is not a step.
     """
     drawings = []
-    for i, metrics in enumerate(panels):
+    for metrics in panels:
         lines = [
             Line(name, metric, summarize_curve(x, values[cell], metric, MOST_POINTS), _look(cell, metrics, metric))
             for metric, values in metrics.items()
             for cell, name in enumerate(cells)
         ]
         beside = len(cells) * (len(metrics) - 1)
-        axis = make_axis(next(iter(metrics)), [line.curve for line in lines], x_label, primary_x, beside)
-        drawings.append(draw_panel(axis, lines, f"curve{i}", panel_title(axis, len(metrics) > 1)))
+        first = next(iter(metrics))
+        axis = make_axis(first, [line.curve for line in lines], x_label, primary_x, beside)
+        drawings.append(draw_panel(axis, lines, f"curve-{slug(first)}", panel_title(axis, len(metrics) > 1)))
     return drawings
 
 

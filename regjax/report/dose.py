@@ -12,7 +12,7 @@ from regjax.analysis.effects import good_sign
 from regjax.analysis.levels import as_number
 from regjax.analysis.shapley import find_lattice, shapley_values
 from regjax.analysis.table import Table
-from regjax.report.drawing import BAND, INK, SOFT, Drawing, cell_look, draw, nice_ticks, padded, set_ticks
+from regjax.report.drawing import BAND, INK, SOFT, Drawing, cell_look, draw, nice_ticks, padded, set_ticks, slug
 from regjax.report.extra import Extra
 from regjax.report.tables import Column, Grid, Row
 from regjax.report.words import (
@@ -46,7 +46,7 @@ def make_dose(table: Table) -> Extra | None:
         f"{' and stratum' if strata else ''} the 95% intervals hold for all levels at once."
     ]
     frames = {path: dose_response(table, path) for path in paths}
-    drawings = tuple(draw_dose(frames[path], path, plan, f"dose{i}") for i, path in enumerate(paths))
+    drawings = tuple(draw_dose(frames[path], path, plan, f"dose{i}-{slug(path)}") for i, path in enumerate(paths))
     grids: tuple[Grid, ...] = ()
     if _can_choose(table):
         sentences.append(
@@ -157,7 +157,10 @@ def draw_dose(frame: pd.DataFrame, path: str, plan: dict[str, Any], name: str) -
         for row in frame.to_dict("records")
     ]
     alt = f"Effect of {path} on {metric_words(metric)} by level. {'; '.join(words)}"
-    return draw(WIDTH, HEIGHT, paint, name, alt, _caption(path, metric, levels, strata, logarithmic, margin))
+    caption, data = _caption(path, metric, levels, strata, logarithmic, margin), frame.copy()
+    data.insert(0, "factor", path)
+    data.insert(1, "metric", metric)
+    return draw(WIDTH, HEIGHT, paint, name, alt, caption, data=data)
 
 
 def _paint_stratum(axes: Any, places: list[float], numbers: np.ndarray, index: int, room: float) -> None:

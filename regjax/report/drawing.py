@@ -37,6 +37,7 @@ FONT_SIZE = 10.0
 THEME = {
     "svg.fonttype": "none",
     "svg.hashsalt": "regjax",
+    "pdf.fonttype": 42,
     "path.simplify": False,
     "font.size": FONT_SIZE,
     "text.color": INK,
@@ -56,14 +57,25 @@ THEME = {
 }
 
 
+class Sheet(NamedTuple):
+    """What a figure is made from: width and height in points, and what paints it."""
+
+    width: float
+    height: float
+    paint: "Callable[[Figure], None]"
+
+
 class Drawing(NamedTuple):
-    """A figure of the page: its SVG (safe markup), what it shows in words, the caption, and the numbers drawn."""
+    """A figure of the page: its SVG (safe markup), what it shows in words, the caption, its name, the numbers drawn,
+    and the sheet to paint it again for a file.
+    """
 
     svg: str
     alt: str
-    caption: str = ""
-    name: str = ""
-    data: "pd.DataFrame | None" = None
+    caption: str
+    name: str
+    data: "pd.DataFrame | None"
+    sheet: Sheet
 
 
 class Look(NamedTuple):
@@ -118,17 +130,34 @@ def draw(
       caption: sentence under the figure.
       data: the numbers that are drawn, one row each, columns named in words of the field.
     """
+    sheet = Sheet(width, height, paint)
+    buffer = io.StringIO()
+    with painted(sheet) as figure:
+        none = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(buffer, format="svg", metadata=none, transparent=True)
+    return Drawing(_inline(buffer.getvalue(), name, width), clean(alt), clean(caption), name, data, sheet)
+
+
+@contextmanager
+def painted(sheet: Sheet) -> "Iterator[Figure]":
+    """Give the figure of a sheet, in the theme and whatever the caller's settings of matplotlib are."""
     with _quiet():
         import matplotlib.style
         from matplotlib.figure import Figure
 
         with matplotlib.style.context(["default", THEME]):
-            figure = Figure(figsize=(width / 72, height / 72))
-            paint(figure)
-            buffer = io.StringIO()
-            none = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-            figure.savefig(buffer, format="svg", metadata=none, transparent=True)
-    return Drawing(_inline(buffer.getvalue(), name, width), clean(alt), clean(caption), name, data)
+            figure = Figure(figsize=(sheet.width / 72, sheet.height / 72))
+            sheet.paint(figure)
+            yield figure
+
+
+def slug(text: str) -> str:
+    """Return text as part of a file name or an id: lower-case letters, digits and hyphens.
+
+    >>> slug("validation.nll"), slug("../l2 strength")
+    ('validation-nll', 'l2-strength')
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _inline(svg: str, name: str, width: float) -> str:

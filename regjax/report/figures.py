@@ -226,7 +226,7 @@ def draw_strips(strips: Sequence[Strip], metric: str, state: str, base: int | No
 
     caption = _strips_caption(strips, metric, state, joined)
     data = _strips_data(strips, metric)
-    return draw(WIDTH, total, paint, "strips", _strips_alt(strips, metric, state), caption, data)
+    return draw(WIDTH, total, paint, "runs", _strips_alt(strips, metric, state), caption, data)
 
 
 def _strips_data(strips: Sequence[Strip], metric: str) -> pd.DataFrame:

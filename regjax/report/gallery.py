@@ -10,7 +10,7 @@ from regjax.analysis.effects import describe_cells, good_sign
 from regjax.analysis.table import Table, at_label, curves, reference_cell, state_values
 from regjax.metrics import SPLITS
 from regjax.report.curves import MOST_PAIRED, MOST_TOGETHER, draw_multiples, draw_together
-from regjax.report.drawing import Drawing, cell_look
+from regjax.report.drawing import Drawing, cell_look, slug
 from regjax.report.figures import draw_effects, draw_strips, make_strips
 from regjax.report.tables import state_words
 from regjax.report.words import clean, count, format_setting, format_value, metric_words
@@ -206,7 +206,7 @@ def _small_groups(table: Table, pairs: Sequence[Sequence[str]], per_epoch: int, 
     for i, pair in enumerate(pairs):
         x = curves(table, pair[0])[0] / per_epoch
         values = {metric: held_curves(table, metric)[1] for metric in pair}
-        panels, title = draw_multiples(x, values, shown, f"small{i}c", base)
+        panels, title = draw_multiples(x, values, shown, f"curve-{slug(pair[0])}-cell", base)
         groups.append(Group(title, panels, f"The same for {title}." if i else caption))
     return groups
 

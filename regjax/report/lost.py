@@ -1,4 +1,4 @@
-"""The section on lost runs: what the effects would be, had they counted. Only where there are such runs."""
+"""The section on lost runs, those that ended without a result: what the effects would be, had they counted."""
 
 from regjax.analysis.lost import lost_effects
 from regjax.analysis.table import Table
@@ -7,10 +7,12 @@ from regjax.report.tables import Column, Grid, Row
 from regjax.report.words import clean, effect_unit, format_effect, format_effects
 
 MEANING = (
-    "Runs that have no result may lack it for a reason that has to do with the effect. Without: seeds with such a run "
-    "are left out. With: a diverged run counts with its last record before that. Worst case: every lost run has the "
-    "possible value that is most against the effect."
+    "Runs that ended without a result may lack it for a reason that has to do with the effect. Without: seeds with "
+    "such a run are left out. With: a diverged run counts with its last record before that. Worst case: every lost run "
+    "has the possible value that is most against the effect."
 )
+WAITING = " Seeds with runs that are still to come are in none of the three."
+TWO_STAGE = " Intervals are two-stage (Stein) ones, with the SD of the pilot seeds that each way leaves."
 
 
 def make_section(table: Table) -> Extra | None:
@@ -39,4 +41,6 @@ def make_section(table: Table) -> Extra | None:
         for row in found.to_dict("records")
     ]
     grid = Grid("Effects with and without lost runs", columns, tuple(rows))
-    return Extra("lost", "Lost runs", (MEANING,), grids=(grid,))
+    waiting = WAITING if table.out is not None and not table.status.done.all() else ""
+    text = f"{MEANING}{waiting}{TWO_STAGE if table.plan.get('stein') else ''}"
+    return Extra("lost", "Lost runs", (text,), grids=(grid,))

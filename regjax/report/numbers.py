@@ -4,11 +4,11 @@ from pathlib import Path
 
 from regjax.analysis.appendix import make_appendix
 from regjax.analysis.effects import all_effects, describe_cells
-from regjax.analysis.export import tidy, write_csv
+from regjax.analysis.export import csv_text, tidy
 from regjax.analysis.table import Table
-from regjax.files import RegjaxError
+from regjax.files import RegjaxError, publish_text
 from regjax.report.latex import table_latex
-from regjax.store import publish, write_table
+from regjax.store import write_table
 
 WHAT = {"effects": all_effects, "cells": describe_cells, "appendix": make_appendix, "records": tidy}
 FORMS = (".csv", ".parquet", ".tex")
@@ -37,16 +37,11 @@ def export(table: Table, to: Path, what: str = "effects") -> Path:
     if to.suffix == ".tex" and what == "records":
         raise RegjaxError("records are too many for a LaTeX table; write them to a .csv or .parquet file")
     if to.suffix == ".tex":
-        page = table_latex(table, what)
-        publish(to, lambda temporary: _write(temporary, page))
+        publish_text(to, table_latex(table, what))
         return to
     frame = WHAT[what](table)
     if to.suffix == ".parquet":
         write_table(to, frame)
     else:
-        write_csv(to, frame)
+        publish_text(to, csv_text(frame))
     return to
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

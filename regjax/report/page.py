@@ -1,19 +1,37 @@
 """The report: everything a study found, on one page that needs no network, no script and no other file."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from regjax.analysis.effects import describe_cells
-from regjax.analysis.export import save_effects
+from regjax.analysis.export import csv_text, save_effects
 from regjax.analysis.questions import place_markers
 from regjax.analysis.table import Table, at_label, load_table, reference_cell
+from regjax.files import publish_text
 from regjax.report import prose, tables
+from regjax.report.brief import brief_verdicts
+from regjax.report.checklist import make_checklist
+from regjax.report.drawing import Drawing
 from regjax.report.extras import make_extras
-from regjax.report.gallery import make_curves, make_effect_plot, make_legend, make_strip_plot
+from regjax.report.gallery import Group, make_curves, make_effect_plot, make_legend, make_strip_plot
+from regjax.report.methods import make_methods
+from regjax.report.paper import DIGITS, save_figures
 from regjax.report.words import clean, count, metric_words
-from regjax.store import iter_done, publish
+from regjax.store import iter_done
+
+# More verdicts than this, and the first screen names the others' place only.
+MOST_BRIEF = 8
+# Characters of one figure's numbers that the page holds; a dozen figures then fit into 3 MB.
+MOST_DATA = 180_000
+# Tables with more rows than this are closed at first.
+MOST_ROWS = 40
+# Further sections that few readers open: they are closed at first, and open in print.
+FOLDED = ("appendix",)
 
 
 def make_report(out: Path) -> Path:
@@ -34,6 +52,32 @@ def make_report(out: Path) -> Path:
     return _publish(page, out)
 
 
+def save_figures_of(out: Path, folder: Path) -> list[Path]:
+    """Write every figure of the report of a run directory as SVG, PDF and CSV files and return their paths.
+
+    Args:
+      out: run directory.
+      folder: made where missing.
+
+    Raises:
+      StoreError: there is no plan, a file is damaged, or the folder cannot be written.
+    """
+    return save_figures(make_figures(load_table(Path(out))), Path(folder))
+
+
+def make_figures(table: Table) -> list[Drawing]:
+    """Return every figure of the report, panels of learning curves one by one."""
+    effects = tables.ranked_effects(table)
+    first = [make_effect_plot(effects, table.plan), make_strip_plot(table)]
+    panels = [panel for group in _curve_groups(table) for panel in group.panels]
+    more = [drawing for extra in make_extras(table) for drawing in extra.drawings]
+    return [drawing for drawing in [*first, *panels, *more] if drawing is not None]
+
+
+def _curve_groups(table: Table) -> list[Group]:
+    return make_curves(table) if table.out is not None else []
+
+
 def save_page(table: Table, done: Sequence[Mapping[str, Any]], out: Path) -> Path:
     """Write `report.html` of a table into a folder and return its path.
 
@@ -50,7 +94,7 @@ def save_page(table: Table, done: Sequence[Mapping[str, Any]], out: Path) -> Pat
 
 def _publish(page: str, out: Path) -> Path:
     path = out / "report.html"
-    publish(path, lambda temporary: _write(temporary, page))
+    publish_text(path, page)
     return path
 
 
@@ -65,6 +109,7 @@ def render_page(table: Table, done: Sequence[Mapping[str, Any]]) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     source = files("regjax.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    environment.filters["data_uri"] = data_uri
     return environment.from_string(source).render(make_context(table, done))
 
 
@@ -77,6 +122,8 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
     return {
         "question": clean(plan["question"]),
         "facts": _headline_facts(table, done),
+        "brief": brief_verdicts(effects, plan["primary"].get("margin")),
+        "most_brief": MOST_BRIEF,
         "verdicts": verdicts,
         "shared": shared,
         "missing_sentence": prose.missing_sentence(table),
@@ -87,10 +134,14 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
         "strips": make_strip_plot(table),
         "legend": make_legend(table),
         "own": own,
-        "curve_groups": make_curves(table) if own else [],
+        "curve_groups": _curve_groups(table),
         "cells": [tables.cells_grid(describe_cells(table, at), reference_cell(plan)) for at in tables.state_of(plan)],
         "effects": tables.effects_grid(effects) if len(effects) else None,
         "extras": make_extras(table),
+        "folded": FOLDED,
+        "most_rows": MOST_ROWS,
+        "methods": make_methods(table, effects, done),
+        "checklist": make_checklist(table, effects, done),
         "diverged_sentence": prose.diverged_sentence(table),
         "diverged": tables.diverged_grid(table),
         "missing": tables.missing_grid(table),
@@ -121,5 +172,17 @@ def _headline_facts(table: Table, done: Sequence[Mapping[str, Any]]) -> list[str
     return [clean(fact) for fact in facts]
 
 
-def _write(path: Path, page: str) -> None:
-    path.write_text(page, encoding="utf-8")
+def data_uri(panels: Drawing | Sequence[Drawing]) -> str | None:
+    """Return the numbers of a figure, or of panels together, as the address of a CSV file; None where there are none.
+
+    It is base64, so that no text of a study can end it. Empty where they are so many that the page would grow too
+    large.
+    """
+    drawings = [panels] if isinstance(panels, Drawing) else panels
+    frames = [drawing.data for drawing in drawings if drawing.data is not None]
+    if not frames:
+        return None
+    text = csv_text(frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True), DIGITS)
+    if len(text) > MOST_DATA:
+        return ""
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode('utf-8')).decode('ascii')}"

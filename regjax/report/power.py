@@ -14,7 +14,7 @@ def power_text(table: Table, effect: float, power: float) -> str:
     """Return the table of `make_power` with what it takes for granted.
 
     Raises:
-      ValueError: effect or power are out of range.
+      PowerError: effect or power are out of range.
     """
     frame, primary = make_power(table, effect, power), table.plan["primary"]
     metric = primary["metric"]

@@ -39,16 +39,14 @@ def make_verdicts(table: Table, effects: pd.DataFrame) -> tuple[list[Verdict], s
     shared = ""
     if len(sentences) > 1:
         sentences, shared = _split_shared(sentences)
-    tones = {None: "", True: "good", False: "bad"}
-    decided = ("raises", "lowers")
-    return [
-        Verdict(
-            sentence,
-            row["verdict"],
-            tones[row["better"]] if row["verdict"] in decided and row["kind"] not in INTERACTIONS else "",
-        )
-        for sentence, row in zip(sentences, rows, strict=True)
-    ], shared
+    return [Verdict(text, row["verdict"], verdict_tone(row)) for text, row in zip(sentences, rows, strict=True)], shared
+
+
+def verdict_tone(row: Mapping[str, Any]) -> str:
+    """Return whether the verdict of a row is good news ("good", "bad"); "" for neither and for interactions."""
+    if row["verdict"] not in ("raises", "lowers") or row["kind"] in INTERACTIONS:
+        return ""
+    return {None: "", True: "good", False: "bad"}[row["better"]]
 
 
 def _split_shared(sentences: Sequence[str]) -> tuple[list[str], str]:

@@ -33,5 +33,5 @@ def seeds_sentence(plan: Mapping[str, Any]) -> str:
     if lost := [clean(name) for name, sd in stein["sd"].items() if sd is None]:
         text += f" Fewer than two pilot seeds have a value, so that there is no interval: {', '.join(lost)}."
     if flat := [clean(name) for name, sd in known.items() if sd == 0]:
-        text += f" Pilot seeds do not differ, so that there is no interval: {', '.join(flat)}."
+        text += f" Pilot seeds do not differ, so that there is an interval only where no seed does: {', '.join(flat)}."
     return text

@@ -1,11 +1,14 @@
 """Lost runs: what effects would be had they counted, against numbers by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from regjax.analysis.effects import make_effects
 from regjax.analysis.lost import lost_effects
 from regjax.analysis.sentences import verdict_sentence
+from regjax.analysis.stein import stein_intervals
 from regjax.report.lost import make_section
 
 BASE = np.array([0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 0.92, 0.93])
@@ -36,12 +39,58 @@ def test_three_ways_by_hand(table):
 
 
 def test_a_lost_baseline_counts_with_the_best_value(table):
-    """A lost run of the cell that is taken away stands against a positive effect with accuracy 1, one not done too."""
-    found = lost_effects(table(VALUES, absent={(0, 2)}))
+    """A lost run of the cell that is taken away stands against a positive effect with accuracy 1."""
+    found = lost_effects(table(VALUES, diverged={(0, 2): 5}))
     d = np.delete(VALUES[1] - VALUES[0], 2)
 
     assert by_way(found, "effect")["worst case"] == pytest.approx((d.sum() + VALUES[1, 2] - 1.0) / 8)
+    assert by_way(found, "n") == {"without": 7, "with": 8, "worst case": 8}
+
+
+def test_runs_to_come_are_not_lost(table):
+    """A run that is not done leaves its seed out of all three ways and is not counted."""
+    both = table(VALUES, absent={(0, 2)}, diverged={(1, 3): 5})
+    found, row = lost_effects(both), make_effects(both).iloc[0]
+    d = np.delete(VALUES[1] - VALUES[0], [2, 3])
+
+    assert found["lost"].tolist() == [1, 1, 1]
+    assert by_way(found, "n") == {"without": 6, "with": 7, "worst case": 7}
+    assert by_way(found, "effect")["worst case"] == pytest.approx((d.sum() - VALUES[0, 3]) / 7)
+    assert row["worst_case"] == by_way(found, "verdict")["worst case"]
+    assert "still to come" in make_section(both).sentences[0]
+
+
+def test_a_study_that_is_not_done_has_lost_nothing(table):
+    """Runs that are still to come alone make no row, no section and no worst case."""
+    waiting = table(VALUES, absent={(0, 2)})
+
+    assert lost_effects(waiting).empty
+    assert make_section(waiting) is None
+    assert make_effects(waiting)["worst_case"].tolist() == [""]
+
+
+def test_missing_numbers_from_elsewhere_are_lost(table):
+    """Without a run directory nothing is to come: a missing number counts in the worst case."""
+    found = lost_effects(dataclasses.replace(table(VALUES, absent={(0, 2)}), out=None))
+
     assert by_way(found, "n") == {"without": 7, "with": 7, "worst case": 8}
+
+
+def test_two_stages_have_their_intervals_here_too(table):
+    """Where a pilot gave the number of seeds, all three ways have the two-stage interval and the section says so."""
+    stein = {"pilot": 5, "max": 8, "halfwidth": 0.01}
+    loaded = table(VALUES, diverged={(1, 3): 5}, stein=stein)
+    found, row = lost_effects(loaded), make_effects(loaded).iloc[0]
+    d = VALUES[1] - VALUES[0]
+    d[3] = -VALUES[0, 3]
+    low, high = stein_intervals(d[None], 5, np.array([0.05]))
+
+    without = found.iloc[0]
+    assert without[["effect", "low", "high"]].tolist() == row[["effect", "low", "high"]].tolist()
+    assert by_way(found, "low")["worst case"] == pytest.approx(low[0])
+    assert by_way(found, "high")["worst case"] == pytest.approx(high[0])
+    assert row["worst_case"] == "undecided"
+    assert "two-stage (Stein)" in make_section(loaded).sentences[0]
 
 
 def test_other_metrics_take_the_extremes_on_record(table):

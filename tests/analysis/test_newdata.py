@@ -9,7 +9,7 @@ from scipy import stats
 
 from regjax import store
 from regjax.analysis.effects import make_effects
-from regjax.analysis.newdata import crossed_interval, example_losses, new_intervals, resampled_interval
+from regjax.analysis.newdata import crossed_interval, example_losses, new_intervals, overlap_ratio, resampled_interval
 from regjax.analysis.predictions import Predictions
 from regjax.analysis.sentences import verdict_sentence
 from regjax.analysis.table import load_table
@@ -73,6 +73,19 @@ def test_resampled_interval_by_hand():
     assert found[1] - found[0] == pytest.approx((high - low) * np.sqrt(1 + 10 * 0.25))
 
 
+def test_the_overlap_of_test_parts():
+    """Two splits share num_test / num_pool of their test examples on average, by drawing; all rows used is the ratio of
+    Nadeau and Bengio.
+    """
+    rng = np.random.default_rng(10)
+    tests = [set(rng.permutation(40)[:15]) for _ in range(2000)]
+    shared = np.mean([len(one & two) / 15 for one, two in zip(tests[::2], tests[1::2], strict=True)])
+    data = {"num_train": 10, "num_validation": 5, "num_test": 15, "num_pool": 40}
+
+    assert overlap_ratio(data) == pytest.approx(shared / (1 - shared), rel=0.02)
+    assert overlap_ratio({"num_train": 30, "num_validation": 0, "num_test": 10, "num_pool": 40}) == 10 / 30
+
+
 def test_losses_of_examples():
     """Losses of every example by hand, for classes, for a binary task and for values; other metrics have none."""
     p = np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])[None, None]
@@ -95,12 +108,12 @@ def test_losses_of_examples():
 def test_resampled_splits_have_a_second_interval(table):
     """Where every seed splits one pool the row has the corrected interval and says what the other one is about."""
     values = 0.9 + 0.01 * np.random.default_rng(4).normal(size=(2, 8))
-    data = {"num_train": 100, "num_test": 50, "pooled": True}
+    data = {"num_train": 100, "num_validation": 25, "num_test": 50, "num_pool": 250, "pooled": True}
     loaded = table(values, vary=["init", "split"], data=data)
     row = make_effects(loaded).iloc[0]
 
     assert row["scope"] == "over splits of these examples"
-    assert (row["low_new"], row["high_new"]) == pytest.approx(resampled_interval(values[1] - values[0], 0.5))
+    assert (row["low_new"], row["high_new"]) == pytest.approx(resampled_interval(values[1] - values[0], 0.25))
     assert "for new examples of the same source the 95% interval is [" in verdict_sentence(loaded, row)
 
 

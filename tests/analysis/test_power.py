@@ -109,7 +109,8 @@ def test_the_smallest_p_of_drawn_flips():
     rng = np.random.default_rng(3)
 
     assert smallest_p(20) <= sign_flip(np.ones((2, 20)) + rng.normal(size=(2, 20)) / 50, rng).p.min() < 0.001
-    assert promise_text(20, 2) == "smallest adjusted p these seeds allow: 5e-05"
+    drawn = "smallest adjusted p these seeds allow: 5e-05 (1 / 20001: 20000 of the 2^20 flips are drawn)"
+    assert promise_text(20, 2) == drawn
     assert "nothing can be shown" in promise_text(4, 1)
 
 

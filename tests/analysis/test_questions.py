@@ -128,6 +128,11 @@ def test_a_sentence_names_everything(table):
         (HIGHER, {"vary": ["order"]}, ["; example order varies by seed"]),
         (HIGHER, {"tuned": {"0": {"l2.strength": 1}, "1": {"l2.strength": 2}}}, ["tuned per cell: l2.strength;"]),
         (BOTH, {"contrasts": MAIN}, ["a 1 vs 0, averaged over the levels of the other factors, raised"]),
+        (
+            BOTH,
+            {"contrasts": MAIN, "study": {"design": {"exclude": [{"a": 1, "b": 1}]}}},
+            ["averaged over the combinations of the other factors that have both sides, raised"],
+        ),
         (BOTH, {"contrasts": TWO_WAY}, ["interaction: a x b is positive for", "above the sum of their separate"]),
         (HIGHER, {"diverged": {(1, 9): 5}}, ["1 run diverged; 9 of 10 seeds enter the comparison"]),
         (HIGHER, {"absent": {(1, n) for n in range(10)}}, ["no seed has a result for test accuracy"]),

@@ -77,6 +77,45 @@ def test_a_pilot_without_an_sd():
     assert np.isnan(low[3])
 
 
+def test_equal_effects_in_all_seeds_are_a_point():
+    """Effects equal in all seeds, also 0, give a point from enough pilot seeds on: 6 at 5%, 7 at 3%."""
+    effects = np.array([[0.02] * 8, [0.0] * 8, [0.02] * 7 + [0.03], [0.02] * 5 + [np.nan] * 3, [0.02] * 8])
+    low, high = stein_intervals(effects, 6, np.array([0.05, 0.05, 0.05, 0.05, 0.03]), 1e-8)
+
+    assert low[:2].tolist() == high[:2].tolist() == [0.02, 0.0]
+    assert np.isinf(low[2:]).all()
+    assert np.isinf(high[2:]).all()
+
+
+def test_a_point_of_symmetric_effects_misses_as_rarely_as_it_says():
+    """Effects that are -1 or 1 with equal chance have a point that misses their mean in 2 / 2^n of studies at most."""
+    draws = np.random.default_rng(8).choice([-1.0, 1.0], size=(20_000, 6))
+    low, high = stein_intervals(draws, 6, np.full(len(draws), 0.05))
+
+    missed = ((low > 0) | (high < 0)).mean()
+    assert (low == high).mean() == pytest.approx(2 / 2**6, abs=0.005)
+    assert missed <= 0.05
+
+
+def test_a_part_that_does_nothing_is_decided(table):
+    """An effect of 0 in all seeds of a two-stage study is no difference beyond the margin, not undecided."""
+    equal = np.repeat(ACCURACY[:1], 2, axis=0)
+    row = make_effects(table(equal, stein={**STEIN, "pilot": 6})).iloc[0]
+
+    assert (row["low"], row["high"], row["verdict"]) == (0.0, 0.0, "no difference beyond the margin")
+
+
+def test_exploratory_rows_name_the_procedure(table):
+    """Rows without a p-value of a two-stage study say that their interval is of two stages, and of them alone."""
+    found = table(ACCURACY, stein=STEIN)
+    sentence = verdict_sentence(found, make_effects(found, at={"kind": "last"}).iloc[0])
+
+    assert "(exploratory: 95% two-stage (Stein) interval of this contrast alone; no p-value; " in sentence
+    short = table(ACCURACY, stein={**STEIN, "pilot": 1})
+    sentence = verdict_sentence(short, make_effects(short, at={"kind": "last"}).iloc[0])
+    assert "no effect can be excluded, as the pilot seeds leave no SD" in sentence
+
+
 def test_the_effects_of_a_study_in_two_stages(table):
     """The interval has the pilot's SD and df and the mean of all seeds; there is no p, and the sentence says so."""
     found = table(ACCURACY, stein={**STEIN, "needed": 9, "seeds": 6, "sd": {"dropout.hidden: 0.5 vs 0": 0.007}})

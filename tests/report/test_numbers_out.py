@@ -14,11 +14,17 @@ from regjax.report.tables import effects_grid, ranked_effects
 from regjax.results import load_results
 
 
+def export(out: Path, path: Path, what: str = "effects") -> int:
+    """Return the exit code of `regjax export` to a file."""
+    to = {".tex": "latex"}.get(path.suffix, path.suffix[1:])
+    return cli.main(["export", str(out), "--to", to, "--path", str(path), "--what", what])
+
+
 def test_files_hold_the_very_numbers(two_cell_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Effects, appendix and records read back from CSV and Parquet are those of Python."""
     results = load_results(two_cell_folder)
     for name, what in (("e.csv", "effects"), ("e.parquet", "effects"), ("r.parquet", "records"), ("a.csv", "appendix")):
-        assert cli.main(["export", str(two_cell_folder), "--to", str(tmp_path / name), "--what", what]) == 0
+        assert export(two_cell_folder, tmp_path / name, what) == 0
     assert str(tmp_path / "a.csv") in capsys.readouterr().out
     expected = all_effects(results.table)
     # An empty text comes back from a CSV as a missing number.
@@ -34,7 +40,7 @@ def test_files_hold_the_very_numbers(two_cell_folder: Path, tmp_path: Path, caps
 def test_latex_writes_what_the_report_writes(two_cell_folder: Path, tmp_path: Path) -> None:
     """The row of a contrast has interval and p as the page has them, in balanced booktabs."""
     to = tmp_path / "effects.tex"
-    assert cli.main(["export", str(two_cell_folder), "--to", str(to)]) == 0
+    assert export(two_cell_folder, to) == 0
     text, table = to.read_text(), load_results(two_cell_folder).table
     grid = effects_grid(ranked_effects(table))
     labels = [column.label for column in grid.columns]
@@ -53,7 +59,7 @@ def test_latex_writes_what_the_report_writes(two_cell_folder: Path, tmp_path: Pa
 def test_hostile_names_are_text_to_latex_and_spreadsheets(hostile_folder: Path, tmp_path: Path, what: str) -> None:
     """No command of a name survives in LaTeX, and no cell or heading of a CSV begins a formula."""
     for form in ("tex", "csv"):
-        assert cli.main(["export", str(hostile_folder), "--to", str(tmp_path / f"x.{form}"), "--what", what]) == 0
+        assert export(hostile_folder, tmp_path / f"x.{form}", what) == 0
     text = (tmp_path / "x.tex").read_text()
 
     assert text.replace(r"\{", "").replace(r"\}", "").count("{") == text.replace(r"\{", "").replace(r"\}", "").count(
@@ -64,12 +70,12 @@ def test_hostile_names_are_text_to_latex_and_spreadsheets(hostile_folder: Path, 
     assert escape(r"\input{a}_%") == r"\textbackslash{}input\{a\}\_\%"
 
 
-@pytest.mark.parametrize(("name", "what"), [("x.xlsx", "effects"), ("x.tex", "records")])
+@pytest.mark.parametrize(("to", "name", "what"), [("csv", "x.xlsx", "effects"), ("latex", "x.tex", "records")])
 def test_other_files_are_refused(
-    two_cell_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, name: str, what: str
+    two_cell_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, to: str, name: str, what: str
 ) -> None:
     """An unknown ending, or records as LaTeX, are errors that say what to do."""
-    assert cli.main(["export", str(two_cell_folder), "--to", str(tmp_path / name), "--what", what]) == 2
+    assert cli.main(["export", str(two_cell_folder), "--to", to, "--path", str(tmp_path / name), "--what", what]) == 2
     assert ".csv" in capsys.readouterr().err
 
 

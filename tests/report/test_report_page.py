@@ -1,6 +1,8 @@
 """The page as a file: valid, self-contained, harmless, the same every time, and true to the numbers of the analysis."""
 
+import base64
 import functools
+import io
 import os
 import re
 import subprocess
@@ -8,12 +10,13 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from report_folders import HOSTILE, make_plan, save_folder, two_cells
 
 from regjax.analysis.effects import all_effects, describe_cells
-from regjax.analysis.table import load_table
+from regjax.analysis.table import load_table, state_values
 from regjax.report import make_report
 from regjax.store import StoreError
 
@@ -75,6 +78,11 @@ class Page(HTMLParser):
         return " ".join(self.words)
 
 
+def read_uri(uri: str) -> pd.DataFrame:
+    """Return the table that a data address holds."""
+    return pd.read_csv(io.BytesIO(base64.b64decode(uri.partition("base64,")[2], validate=True)))
+
+
 @functools.cache
 def read_page(folder: Path) -> tuple[str, Page]:
     """Build the report of a folder, once, and return its source and what a parser sees."""
@@ -89,7 +97,7 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 
 def test_page_is_whole_and_contains_nothing_active(folder: Path) -> None:
-    """Every element is closed; there is no script, handler, form, frame or link to anything outside the page."""
+    """Every element is closed; there is no script, handler, form, frame or link to anything but the page's own data."""
     source, page = read_page(folder)
     assert page.open == []
     names = {tag for tag, _ in page.tags}
@@ -98,7 +106,8 @@ def test_page_is_whole_and_contains_nothing_active(folder: Path) -> None:
         for name, value in attributes.items():
             assert not name.startswith("on"), (tag, name)
             if name in ("src", "href", "xlink:href", "action", "srcset", "data"):
-                assert (value or "").startswith("#"), (tag, name, value)
+                own = tag == "a" and "download" in attributes and (value or "").startswith("data:text/csv;")
+                assert own or (value or "").startswith("#"), (tag, name, value)
     assert "@import" not in source
     assert {u for u in re.findall(r"url\(([^)]{1,3})", source) if not u.startswith("#")} == set()
 
@@ -117,7 +126,8 @@ def test_ids_are_unique_and_references_resolve(folder: Path) -> None:
     source, page = read_page(folder)
     ids = [a["id"] for _, a in page.tags if "id" in a]
     assert len(ids) == len(set(ids))
-    links = {v[1:] for _, a in page.tags for k, v in a.items() if k in ("href", "xlink:href") and v}
+    links = {v[1:] for _, a in page.tags for k, v in a.items() if k in ("href", "xlink:href") and v
+             and not v.startswith("data:")}  # fmt: skip
     clips = set(re.findall(r"url\(#([^)]+)\)", source))
     labels = {a["aria-labelledby"] for _, a in page.tags if "aria-labelledby" in a}
     assert links | clips | labels <= set(ids)
@@ -129,11 +139,55 @@ def test_hostile_names_are_text(hostile_folder: Path) -> None:
     source, page = read_page(hostile_folder)
     assert "<script" not in source
     assert page.text.count(HOSTILE) > 20
+    assert f"The data are {HOSTILE} with 10 classes (digest {HOSTILE})" in page.text
+    assert page.tables["Reproducibility checklist"][-4][2] == f"{HOSTILE}, digest {HOSTILE}"
     assert any(HOSTILE in (a.get("aria-label") or "") for _, a in page.tags)
     svg = source[source.index('<div class="drawing"') :]
     drawing = Page(svg[svg.index("<svg") : svg.index("</svg>") + 6])
     assert "<script>alert(1)</script>" in drawing.text
     assert "$x^$" in drawing.text
+
+
+def test_every_figure_offers_its_numbers(folder: Path) -> None:
+    """Each caption of a figure ends in a link to a CSV file inside the page, under names that differ."""
+    source, page = read_page(folder)
+    links = [a for tag, a in page.tags if tag == "a" and "download" in a]
+    assert len(links) == source.count("<figure") > 1
+    assert len({a["download"] for a in links}) == len(links)
+    for a in links:
+        frame = read_uri(a["href"] or "")
+        assert len(frame) > 0
+        texts = [str(value) for value in frame.select_dtypes(exclude="number").to_numpy().ravel()]
+        assert not [text for text in texts if text.startswith(("=", "+", "-", "@"))]
+
+
+def test_data_of_figures_are_the_numbers_of_the_analysis(two_cell_folder: Path) -> None:
+    """The links of effects and runs hold what `all_effects` and `state_values` give, to nine digits."""
+    _, page = read_page(two_cell_folder)
+    uris = {a["download"]: a["href"] or "" for tag, a in page.tags if tag == "a" and "download" in a}
+    table = load_table(two_cell_folder)
+    shown, effects = read_uri(uris["effects.csv"]), all_effects(table)
+    np.testing.assert_allclose(shown["effect"].sort_values(), effects["effect"].sort_values(), rtol=1e-8)
+    runs = read_uri(uris["runs.csv"])
+    ours = runs[runs["kind"] == "run"]
+    primary = table.plan["primary"]
+    expected = state_values(table, primary["metric"], primary["at"]).ravel()
+    np.testing.assert_allclose(ours["test.accuracy"], expected, rtol=1e-8)
+    assert runs[runs["kind"] == "published"]["test.accuracy"].tolist() == [0.9774, 0.9827]
+    curves = read_uri(uris["curves.csv"])
+    last = curves[(curves["metric"] == "test.accuracy") & (curves["epoch"] == 10)]
+    np.testing.assert_allclose(last["mean"], expected.reshape(2, -1).mean(axis=1), rtol=1e-6)
+
+
+def test_formulas_in_names_are_text_in_the_data(tmp_path: Path) -> None:
+    """A cell whose name a spreadsheet would run gets an apostrophe in the CSV of every figure."""
+    plan = make_plan([{"path": "dropout.hidden", "levels": [0.0, 0.5]}], 3)
+    plan["cells"][1]["name"] = "=HYPERLINK(1)"
+    _, page = read_page(save_folder(tmp_path, plan))
+    frames = [read_uri(a["href"] or "") for tag, a in page.tags if tag == "a" and "download" in a]
+    names = {name for frame in frames if "cell" in frame for name in frame["cell"]}
+    assert "'=HYPERLINK(1)" in names
+    assert "=HYPERLINK(1)" not in names
 
 
 def test_page_stays_small(folder: Path) -> None:
@@ -142,12 +196,14 @@ def test_page_stays_small(folder: Path) -> None:
     assert len(source.encode()) < 1_000_000
 
 
-def test_many_long_curves_stay_small(tmp_path: Path) -> None:
-    """With 32 cells and 400 evaluations each the page is still below 3 MB."""
-    factors = [{"path": f"f{i}.strength", "levels": [0.0, 0.1]} for i in range(5)]
-    plan = make_plan(factors, 2)
+def test_a_large_lattice_with_long_curves_stays_small(tmp_path: Path) -> None:
+    """With 64 cells and 250 evaluations each the page is below 3 MB, and says which numbers it leaves to files."""
+    factors = [{"path": f"factor{i}.strength", "levels": [0.0, 0.001]} for i in range(6)]
+    plan = make_plan(factors, 4)
     plan["primary"] |= {"at": {"kind": "last"}, "also_at": []}
-    assert make_report(save_folder(tmp_path, plan, num_rows=375)).stat().st_size < 3_000_000
+    page = make_report(save_folder(tmp_path, plan, num_rows=250))
+    assert page.stat().st_size < 3_000_000
+    assert "The numbers are too many for this page" in page.read_text(encoding="utf-8")
 
 
 def test_same_folder_gives_same_bytes(two_cell_folder: Path) -> None:

@@ -4,6 +4,8 @@ import benchmark_statistics
 import numpy as np
 import pytest
 import simulate_coverage
+import simulate_skew
+import simulate_splits
 from scipy import stats
 
 from regjax.analysis.signflip import sign_flip
@@ -31,3 +33,34 @@ def test_coverage_of_normal_noise() -> None:
 
     assert min(single, joint) >= stats.binom.ppf(0.001, 300, 0.95) / 300
     assert false <= stats.binom.ppf(0.999, 300, 0.05) / 300
+
+
+def test_intervals_over_splits_cover_fresh_pools() -> None:
+    """On splits of pools like digits the corrected interval covers the effect of fresh pools better than none."""
+    draw = simulate_splits.make_population(*simulate_splits.read_digits())
+    rho, needed, none, _, used, _ = simulate_splits.compare_widths(draw, 200, 60, 300, 25, 8)
+
+    assert rho < 60 / 300
+    assert needed < 60 / 240
+    assert none < used
+    assert used >= stats.binom.ppf(0.001, 25, 0.95) * 4
+
+
+def test_bootstrap_covers_most_normal_means() -> None:
+    """BCa intervals of 30 normal effects hold their mean in nearly 95% of studies."""
+    share = simulate_coverage.simulate_bootstrap(simulate_coverage.NOISES["normal"], 30, 100)
+
+    assert share >= stats.binom.ppf(0.001, 100, 0.92) / 100
+
+
+def test_statistics_against_skewness() -> None:
+    """Hall's transform rises with the mean, as Johnson's does not; without skewness both are Student's t."""
+    skewed = np.array([1.0, 1.1, 1.2, 1.3, -2.0])
+    shifted = skewed + np.linspace(0, 5, 50)[:, None]
+    even = np.array([-1.0, 0.0, 1.0]) + 0.3
+
+    assert (np.diff(simulate_skew.hall(shifted)) > 0).all()
+    assert (np.diff(simulate_skew.johnson(shifted)) < 0).any()
+    assert simulate_skew.hall(even) == pytest.approx(simulate_skew.student(even))
+    assert simulate_skew.johnson(even) == pytest.approx(simulate_skew.student(even))
+    assert simulate_skew.flip_p(even[None], np.ones((1, 3)), simulate_skew.hall) == 1.0

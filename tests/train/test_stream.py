@@ -17,11 +17,11 @@ from studies import tiny
 import regjax
 from regjax import store
 from regjax.cli import make_parser
-from regjax.conductor import preview
 from regjax.config import parse_study
 from regjax.data.base import Dataset, make_dataset
 from regjax.keys import stream_key
 from regjax.plan import make_plan
+from regjax.preview import preview
 from regjax.train import checkpoint, evaluate, layout, stream
 from regjax.train.inputs import seed_of
 from regjax.train.layout import Layout, is_large, make_rows

@@ -1,0 +1,194 @@
+"""What a study would train, without training it: `regjax plan`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from regjax import runtime
+from regjax.analysis.power import least_p, promise_text
+from regjax.analysis.table import at_label
+from regjax.analysis.trend import smallest_p
+from regjax.conductor import find_dataset, find_notices, read_study
+from regjax.config import Study
+from regjax.data import Dataset
+from regjax.design import describe_design, design_lines, make_level_contrasts
+from regjax.keeping import predictions_text
+from regjax.labels import count_targets
+from regjax.models import Model, Settings
+from regjax.plan import Plan, make_plan, make_tuning_plan
+from regjax.progress import format_seconds
+from regjax.regularizers import Regularizer
+from regjax.report.words import count_labels
+from regjax.sources import add_sources
+from regjax.telling import name_group
+from regjax.train.program import make_program
+from regjax.train.timing import estimate_group
+
+
+def preview(study: Study | Mapping[str, Any] | str | Path, overrides: Sequence[str] = (), **given: Any) -> str:
+    """Return what `run` would do, as text: cells, contrasts, groups, with their memory and time.
+
+    Arguments are those of `make_preview`.
+    """
+    return preview_text(make_preview(study, overrides, **given))
+
+
+def make_preview(
+    study: Study | Mapping[str, Any] | str | Path,
+    overrides: Sequence[str] = (),
+    stream: bool | None = None,
+    model: Model | type[Settings] | None = None,
+    data: Dataset | None = None,
+    regularizers: Mapping[str, type[Regularizer]] | None = None,
+) -> dict[str, Any]:
+    """Return what `run` would do, as `regjax plan --json` prints it (docs/commands.md names the keys).
+
+    The programs are compiled (a later `run` takes them from the cache) and a few updates of each are timed. Arguments
+    are those of `run`.
+
+    Raises:
+      ConfigError, DataError: as `run`.
+    """
+    study = read_study(study, overrides, model, regularizers)
+    dataset = find_dataset(study, data)
+    found = runtime.configure()
+    plan = make_plan(study, dataset)
+    plans = [("training", add_sources(plan))]
+    if study.tune is not None:
+        plans.insert(0, ("tuning", make_tuning_plan(study, dataset)))
+    seeds, sources = study.seeds, study.measure.sources
+    groups = [
+        _describe_group(what, index, wave, dataset, stream) for what, wave in plans for index in range(len(wave.groups))
+    ]
+    metric, first = study.primary.metric, plan.groups[0]
+    confirmatory, levels = sum(contrast["confirmatory"] for contrast in plan.contrasts), describe_levels(study)
+    room = study, len(plan.cells), first.counts["test"], first.runs[0].recipe.task
+    return {
+        "question": study.question,
+        "primary": {"metric": metric, "at": at_label(plan.primary["at"]), "margin": study.primary.margin},
+        "data": {
+            "name": dataset.name,
+            "examples": dict(first.counts),
+            "labels": count_labels(dataset.num_classes, count_targets(dataset)),
+            "input_shape": list(dataset.x.shape[1:]),
+            "dtype": str(dataset.x.dtype),
+            "scale": study.data.scale,
+        },
+        "seeds": {name: getattr(seeds, name) for name in ("count", "pilot", "max")} | {"vary": list(seeds.vary)},
+        "design": describe_design(study, plan.cells),
+        "cells": [cell.name for cell in plan.cells],
+        "contrasts": [{key: c[key] for key in ("name", "kind", "confirmatory")} for c in plan.contrasts],
+        "smallest_p": least_p(seeds.count, confirmatory, metric) if seeds.count and confirmatory else None,
+        "promise": promise_text(seeds.count, confirmatory, metric),
+        "best_levels": levels,
+        "predictions": predictions_text(plan.predictions, *room),
+        "sources": sources and {"streams": list(sources.streams), "runs": len(plans[-1][1].runs) - len(plan.runs)},
+        "notices": find_notices(plan, dataset),
+        "devices": found.devices,
+        "groups": groups,
+        "runs": sum(group["runs"] for group in groups),
+        "programs": len(groups),
+        "seconds": sum(group["seconds"] for group in groups),
+    }
+
+
+def describe_levels(study: Study) -> dict[str, Any] | None:
+    """Return what a study declares of best levels, and what its seeds can show of it; None where it declares none."""
+    asked = make_level_contrasts(study)
+    tests = [name for one in asked for name in one["tests"]]
+    if not tests:
+        return None
+    return {
+        "tests": tests,
+        "choose_on": list(dict.fromkeys(one["choose_on"] for one in asked)),
+        "smallest_p": min(len(tests) * smallest_p(study.seeds.fewest), 1.0),
+    }
+
+
+def _describe_group(what: str, index: int, plan: Plan, dataset: Dataset, stream: bool | None) -> dict[str, Any]:
+    """Return the size and cost of a group of a plan."""
+    group = plan.groups[index]
+    cost = estimate_group(make_program(plan.study, dataset, group, jax.devices(), streamed=stream))
+    return {
+        "wave": what,
+        "group": index,
+        "levels": name_group(plan, group),
+        "runs": len(group.runs),
+        "updates": group.steps.steps,
+        "slots": cost.slots,
+        "streamed": cost.streamed,
+        "bytes_per_device": cost.bytes_per_device,
+        "compile_seconds": cost.compile_seconds,
+        "seconds": cost.seconds,
+    }
+
+
+def preview_text(found: Mapping[str, Any]) -> str:
+    """Return a preview as text for a terminal."""
+    primary, data, seeds = found["primary"], found["data"], found["seeds"]
+    number, alone = (seeds["count"], "") if seeds["count"] else (f"{seeds['pilot']} to {seeds['max']}", True)
+    margin = "no margin" if primary["margin"] is None else f"margin {primary['margin']}"
+    confirmatory = [contrast["name"] for contrast in found["contrasts"] if contrast["confirmatory"]]
+    return "\n".join(
+        [
+            found["question"],
+            f"primary: {primary['metric']} at {primary['at']}, {margin}",
+            f"data: {data['name']}, {', '.join(f'{count} {name}' for name, count in data['examples'].items())}, "
+            f"{data['labels']}, inputs {data['input_shape']} {data['dtype']}, scale {data['scale']}",
+            f"{len(found['cells'])} cells x {number} seeds; each seed varies {', '.join(seeds['vary'])}",
+            *shorten(design_lines(found["design"])),
+            *shorten([f"  {index:3d}  {name}" for index, name in enumerate(found["cells"])]),
+            f"{len(found['contrasts'])} contrasts, {len(confirmatory)} confirmatory"
+            + ("" if found["best_levels"] else f"; {found['promise']}"),
+            *shorten([f"  {name}" for name in confirmatory]),
+            *level_lines(found["best_levels"]),
+            found["predictions"],
+            *(f"note: {notice}" for notice in found["notices"]),
+            *_sources_lines(found["sources"]),
+            *(_group_line(group, found["devices"]) for group in found["groups"]),
+            f"in all {found['programs']} program{'' if found['programs'] == 1 else 's'}, "
+            f"about {format_seconds(found['seconds'])}{' for the pilot seeds' if alone else ''}, "
+            "if nothing stops early (some updates of each program were timed)",
+        ]
+    )
+
+
+def level_lines(levels: Mapping[str, Any] | None) -> list[str]:
+    """Return what `regjax plan` says of them, no line where a study declares none."""
+    if not levels:
+        return []
+    tests = levels["tests"]
+    adjusted = f", each at 0.05 / {len(tests)}" if len(tests) > 1 else ""
+    return [
+        f"{len(tests)} confirmatory test{'s' if len(tests) > 1 else ''} of best levels{adjusted}; "
+        f"smallest {'adjusted ' if adjusted else ''}p these seeds allow: {levels['smallest_p']:.2g}",
+        *shorten([f"  {name}" for name in tests]),
+        *(f"  chosen by {metric}" for metric in levels["choose_on"]),
+    ]
+
+
+def _sources_lines(sources: Mapping[str, Any] | None) -> list[str]:
+    if not sources:
+        return []
+    return [f"sources of variance: {sources['runs']} of the runs redraw one of {', '.join(sources['streams'])}"]
+
+
+def _group_line(group: Mapping[str, Any], devices: str) -> str:
+    levels = f" ({group['levels']})" if group["levels"] else ""
+    return (
+        f"{group['wave']}, group {group['group']}{levels}: {group['runs']} runs of {group['updates']} updates, "
+        f"{group['slots']} at once on {devices}{', data streamed from the host' if group['streamed'] else ''}; "
+        f"{group['bytes_per_device'] / 2**20:.0f} MiB per device, compiled in "
+        f"{format_seconds(group['compile_seconds'])}, about {format_seconds(group['seconds'])} of training"
+    )
+
+
+def shorten(lines: list[str], most: int = 40) -> list[str]:
+    """Return the first lines, and how many more there are.
+
+    >>> shorten(["a", "b", "c"], 2)
+    ['a', 'b', '  ... and 1 more']
+    """
+    return lines if len(lines) <= most else [*lines[:most], f"  ... and {len(lines) - most} more"]

@@ -1,0 +1,165 @@
+"""Two studies compared: cells, effects, pairing, bits, refusals."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from studies import tiny
+
+import regjax
+from regjax import cli
+from regjax.analysis.compare import Comparison, compare
+from regjax.analysis.effects import describe_cells
+from regjax.analysis.table import load_table
+from regjax.files import RegjaxError
+
+RNG = np.random.default_rng(11)
+BEFORE, NOISE = 0.9 + 0.01 * RNG.normal(size=(2, 8)), 0.001 * RNG.normal(size=(2, 8))
+DATA = {"digest": "d", "num_classes": 10, "num_test": 0}
+SPLIT = {"data": {"split": {"train": 10}}}
+VERSIONS = {"jax": "0.10.1"}
+
+
+@pytest.fixture
+def pair(folder: Callable[..., Path]) -> Callable[..., Comparison]:
+    """Return a function that writes two run directories and compares them; `changes` are of the second plan."""
+
+    def make(before: np.ndarray, after: np.ndarray, first: dict[str, Any] | None = None, **changes: Any) -> Comparison:
+        plan: dict[str, Any] = {"data": DATA, "study": SPLIT, "versions": VERSIONS}
+        outs = []
+        for values, own in ((before, {**plan, **(first or {})}), (after, {**plan, **changes})):
+            out = folder(values, **own)
+            outs.append(out.rename(out.with_name(f"study{len(outs)}")))
+        return compare(*map(load_table, outs))
+
+    return make
+
+
+def test_paired_changes_are_those_of_the_engine(pair: Callable[..., Comparison]) -> None:
+    """A cell's change has the sign-flip interval of its seeds' differences; so has an effect's, of its own."""
+    after = BEFORE + np.array([[0.0], [0.01]]) + NOISE
+    found = pair(BEFORE, after)
+    rows = found.rows.set_index("name")
+    d = (after - BEFORE).astype(np.float64)
+    # All 2^8 flips, inverted by hand: the interval holds the shifts whose flips are not in the tails.
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 8)).reshape(8, -1)
+
+    def p_of(shift: float, values: np.ndarray) -> float:
+        flips = np.abs((values - shift) @ signs)
+        return float((flips >= np.abs((values - shift).sum()) - 1e-12).mean())
+
+    for name, values in (("cell 0", d[0]), ("cell 1", d[1]), ("dropout.hidden: 0.5 vs 0", d[1] - d[0])):
+        row = rows.loc[name]
+        assert row["change"] == pytest.approx(values.mean())
+        for end, outward in ((row["low"], -1), (row["high"], 1)):
+            assert p_of(end - outward * 1e-6, values) > 0.05 >= p_of(end + outward * 1e-6, values)
+    assert found.paired
+    assert rows.loc["cell 1", "better"]
+    assert list(rows["n_first"]) == [8, 8, 8]
+    assert "p" not in found.rows
+
+
+def test_other_splits_make_two_samples(pair: Callable[..., Comparison]) -> None:
+    """Where a seed has other examples, changes have Welch's interval as scipy gives it, and this is said."""
+    after = 0.92 + 0.02 * RNG.normal(size=(2, 8))
+    found = pair(BEFORE, after, study={"data": {"split": {"train": 20}}})
+    expected = stats.ttest_ind(after[1], BEFORE[1], equal_var=False).confidence_interval(0.95)
+    effect = stats.ttest_ind(after[1] - after[0], BEFORE[1] - BEFORE[0], equal_var=False).confidence_interval(0.95)
+
+    assert not found.paired
+    assert "data.split" in found.pairing
+    assert found.rows.loc[1, ["low", "high"]].tolist() == pytest.approx(list(expected))
+    assert found.rows.loc[2, ["low", "high"]].tolist() == pytest.approx(list(effect))
+
+
+def test_seeds_without_partner_are_left_out(pair: Callable[..., Comparison]) -> None:
+    """Six of eight seeds in common are paired on these alone."""
+    found = pair(BEFORE, (BEFORE + 0.01)[:, :6])
+    assert found.paired
+    assert found.rows["n_first"].tolist() == [6, 6, 6]
+    assert "the other 2" in found.pairing
+    assert found.rows["change"].tolist() == pytest.approx([0.01, 0.01, 0.0])
+
+
+def test_no_seed_in_common_is_unpaired(pair: Callable[..., Comparison]) -> None:
+    """Studies of other seeds are two samples, and no run of one is that of the other."""
+    found = pair(BEFORE, BEFORE, seeds=list(range(8, 16)))
+
+    assert not found.paired
+    assert "no seed in common" in found.pairing
+    assert found.same.runs == 0
+
+
+def test_cells_are_matched_by_levels(pair: Callable[..., Comparison]) -> None:
+    """A cell whose level the other lacks is named as lone, and contrasts that weigh it are not compared."""
+    more = np.concatenate([BEFORE, BEFORE[:1]])
+    contrasts = [
+        {"name": "dropout.hidden: 0.5 vs 0", "kind": "simple", "weights": [-1.0, 1.0, 0.0], "confirmatory": True},
+        {"name": "pooled", "kind": "simple", "weights": [-1.0, 1.0, 1.0], "confirmatory": True},
+    ]
+    own = [contrasts[0], {**contrasts[1], "weights": [-1.0, 1.0]}]
+    found = pair(BEFORE, more, {"contrasts": own}, contrasts=contrasts)
+
+    assert found.lone == {"first": (), "second": ("cell 2",)}
+    assert found.rows["name"].tolist() == ["cell 0", "cell 1", "dropout.hidden: 0.5 vs 0"]
+    assert not found.rows[["change", "low", "high"]].to_numpy().any()
+
+
+def test_equal_records_are_bit_identical_and_one_bit_is_seen(pair: Callable[..., Comparison]) -> None:
+    """Equal numbers under other versions are bit-identical with that difference named; one last bit is one run."""
+    same = pair(BEFORE, BEFORE, versions={"jax": "0.10.2"})
+    assert same.same.identical
+    assert same.same.runs == 16
+    assert [tuple(d) for d in same.differences] == [("versions.jax", "0.10.1", "0.10.2")]
+
+
+def test_one_bit_is_one_run(pair: Callable[..., Comparison]) -> None:
+    """The smallest change of one number is seen as one run that differs."""
+    other = BEFORE.copy()
+    other[1, 3] = np.nextafter(other[1, 3], 1)
+    found = pair(BEFORE, other)
+    assert not found.same.identical
+    assert (found.same.equal, found.same.runs) == (15, 16)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"data": {**DATA, "digest": "e"}}, "data.digest"),
+        ({"primary": {"metric": "validation.nll", "at": {"kind": "step", "step": 20}}}, "primary.metric"),
+        ({"primary": {"metric": "test.accuracy", "at": {"kind": "best"}}}, "primary.at"),
+        ({"study": {"task": {"name": "regression"}}}, "task.name"),
+        ({"cells": [{"index": i, "name": f"x{i}", "levels": {"dropout.hidden": i + 7}} for i in (0, 1)]}, "no cell"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(pair: Callable[..., Comparison], changes: dict, key: str) -> None:
+    """Other data, question or task, or no cell in common, is an error that names what differs."""
+    with pytest.raises(RegjaxError, match=key):
+        pair(BEFORE, BEFORE, **changes)
+
+
+def test_two_real_studies(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A study trained twice is bit-identical; off as a level of one and absent in the other, cells still match."""
+    outs = [tmp_path / "a", tmp_path / "b", tmp_path / "c"]
+    for out in outs[:2]:
+        regjax.run(tiny(training__epochs=2), out, report=False)
+    factors = {"dropout.hidden": [0.0, 0.5], "l2.strength": [0.0, 0.01]}
+    regjax.run(tiny(training__epochs=2, factors=factors, optimizer__learning_rate=0.01), outs[2], report=False)
+
+    assert cli.main(["compare", str(outs[0]), str(outs[1])]) == 0
+    text = capsys.readouterr().out
+    assert "Bit-identical: all 6 runs" in text
+    assert "The plans say the same." in text
+    assert cli.main(["compare", str(outs[0]), str(outs[2]), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert not found["bit_identical"]
+    assert [row["name"] for row in found["cells"]] == ["dropout.hidden=0", "dropout.hidden=0.5"]
+    assert len(found["only_second"]) == 2
+    assert {"key": "optimizer.learning_rate", "first": 0.003, "second": 0.01} in found["differences"]
+    assert found["effects"] == []  # over other cells the main effect of dropout is another question
+    means = describe_cells(load_table(outs[0]))["mean"].tolist()
+    assert [row["first"] for row in found["cells"]] == pytest.approx(means)

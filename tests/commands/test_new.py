@@ -1,0 +1,107 @@
+"""A first study file from flags or questions."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from regjax import cli
+from regjax.config import load_study
+from regjax.draft import Answers, write_draft
+
+FACTORS = ["--factor", "dropout.hidden=0,0.3", "--factor", "l2.strength=0,1e-4"]
+
+
+class Keyboard(io.StringIO):
+    """A standard input at which somebody types."""
+
+    def isatty(self) -> bool:
+        """Return that it is a terminal."""
+        return True
+
+
+def test_flags_become_a_study(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Every flag stands in the file, which is a valid study; the header has question, cost and command."""
+    path = tmp_path / "mine.toml"
+    words = ["--data", "digits", "--model", "mlp", "--seeds", "12", "--metric", "test.nll", "--margin", "0.01",
+             "--at", "last", "--epochs", "5", "--batch-size", "16", "--optimizer", "sgd", "--design", "one_at_a_time",
+             "--question", "Does it help?"]  # fmt: skip
+    assert cli.main(["new", str(path), *FACTORS, *words]) == 0
+    study, text = load_study(path), path.read_text()
+
+    assert study.factors == {"dropout.hidden": (0.0, 0.3), "l2.strength": (0.0, 1e-4)}
+    assert (study.primary.metric, study.primary.margin, study.primary.at) == ("test.nll", 0.01, "last")
+    assert (study.seeds.count, study.training.epochs, study.training.batch_size) == (12, 5, 16)
+    assert (study.optimizer["name"], study.design.kind, study.question) == ("sgd", "one_at_a_time", "Does it help?")
+    assert text.startswith("# Question: Does it help?\n# Expect: ")
+    assert "3 cells x 12 seeds = 36 runs" in text
+    assert f"regjax run {path} --out out/mine" in text
+    assert f"regjax plan {path}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("data", ["digits", "diabetes", "mnist", "mine.npz", "teacher", "tfds:iris", "wine"])
+@pytest.mark.parametrize("model", ["linear", "mlp", "cnn", "resnet", "vit"])
+def test_every_kind_of_data_and_model_is_written(data: str, model: str, tmp_path: Path) -> None:
+    """The file of any data set and model passes the checks of a study."""
+    path = tmp_path / "study.toml"
+    path.write_text(write_draft(Answers(data=data, model=model, factors=("label_smoothing.strength=0,0.1",)
+                                        if data != "diabetes" else ("l2.strength=0,0.1",)), path))  # fmt: skip
+    study = load_study(path)
+
+    assert study.model["name"] == model
+    assert study.primary.metric == ("test.mse" if data == "diabetes" else "test.accuracy")
+
+
+def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A file that is there stays, unless --force."""
+    path = tmp_path / "study.toml"
+    path.write_text("mine")
+    assert cli.main(["new", str(path), *FACTORS]) == 2
+    assert path.read_text() == "mine"
+    assert "--force" in capsys.readouterr().err
+    assert cli.main(["new", str(path), *FACTORS, "--force"]) == 0
+    assert load_study(path).factors
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--factor", "dropout.hiden=0,0.3"], 'did you mean "hidden"'),
+        (["--factor", "dropout.hidden"], "expected PATH=LEVEL"),
+        (["--seeds", "3"], "got no factor"),
+        ([], "got no flags"),
+        ([*FACTORS, "--metric", "accuracy"], 'did you mean "test.accuracy"'),
+    ],
+)
+def test_wrong_answers_write_nothing(
+    words: list[str], text: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake is told as `regjax plan` tells it, with exit code 2, and no file appears."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert cli.main(["new", str(tmp_path / "study.toml"), *words]) == 2
+    assert text in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_questions_are_asked_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without flags each question has a default that an empty line takes."""
+    path = tmp_path / "study.toml"
+    monkeypatch.setattr(sys, "stdin", Keyboard("wine\n\nl2.strength=0,0.1 model.norm=none,batch\n\n0.02\n7\n\n"))
+    assert cli.main(["new", str(path)]) == 0
+    study = load_study(path)
+
+    assert (study.data.name, study.model["name"], study.training.epochs, study.seeds.count) == ("wine", "mlp", 7, 10)
+    assert (study.primary.metric, study.primary.margin) == ("test.accuracy", 0.02)
+    assert study.factors == {"l2.strength": (0.0, 0.1), "model.norm": ("none", "batch")}
+
+
+@pytest.mark.parametrize(("typed", "text"), [("wine\n", "the input ended"), ("\n\n\n\n\nmany\n", "got 'many'")])
+def test_broken_off_questions_write_nothing(
+    typed: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Ctrl-D or an answer that is no number ends with exit code 2."""
+    monkeypatch.setattr(sys, "stdin", Keyboard(typed))
+    assert cli.main(["new", str(tmp_path / "study.toml")]) == 2
+    assert text in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,7 @@ from regjax.train.checkpoint import load_leaves
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for folder in ("regjax", "scripts") for path in (ROOT / folder).rglob("*.py"))
-CALLS = {"eval", "exec", "compile", "__import__", "input", "breakpoint"}
+CALLS = {"eval", "exec", "compile", "__import__", "breakpoint"}
 MODULES = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml", "runpy"}
 METHODS = {"read_pickle", "to_pickle", "popen", "import_module", "extractall", "unpack_archive", "mktemp", "eval"}
 ALLOWED = {

@@ -1,6 +1,7 @@
 """P12: the report and every table that regjax writes are inert."""
 
 import ast
+import base64
 import csv
 import io
 import re
@@ -22,6 +23,9 @@ PACKAGE = Path(regjax.__file__).parent
 ACTIVE = {"script", "iframe", "object", "embed", "form", "link", "base", "foreignobject", "img", "image", "animate"}
 PIECES = (*NAMES, ",", '"', ";", "\t", "\r\n", "\n", "=1", "'", "|", "\0", "\u2028")
 HOSTILE = st.lists(st.sampled_from(PIECES), max_size=4)
+
+
+TABLE = "data:text/csv;charset=utf-8;base64,"
 
 
 class Tags(HTMLParser):
@@ -51,14 +55,27 @@ def test_every_name_is_text_of_the_page(hostile_run: HostileRun) -> None:
     for tag, attributes in page.found:
         assert not [name for name in attributes if name.startswith("on")], tag
         links = [value or "" for name, value in attributes.items() if name in ("href", "xlink:href", "src", "data")]
-        assert not [link for link in links if not link.startswith("#")], tag
+        assert not [link for link in links if not link.startswith(("#", TABLE))], tag
     assert [name for name in NAMES if name.strip() not in page.text] == []
+
+
+def test_the_numbers_of_the_figures_are_no_formulas(hostile_run: HostileRun) -> None:
+    """The tables that the page offers for its figures hold the names, and none of them as a formula."""
+    page = Tags((hostile_run.out / "report.html").read_text())
+    links = [attributes.get("href") or "" for tag, attributes in page.found if tag == "a"]
+    tables = [base64.b64decode(link.removeprefix(TABLE)).decode() for link in links if link.startswith(TABLE)]
+
+    assert any("=cmd" in table for table in tables)
+    assert [find_formulas(table) for table in tables] == [[]] * len(tables)
 
 
 @pytest.mark.parametrize("what", ["effects", "cells", "appendix", "records"])
 def test_no_cell_of_an_export_is_a_formula(hostile_run: HostileRun, tmp_path: Path, what: str) -> None:
     """However a spreadsheet divides the lines of a CSV (comma, semicolon, tab), no cell begins a formula."""
-    assert cli.main(["export", str(hostile_run.out), "--to", str(tmp_path / "x.csv"), "--what", what]) == 0
+    assert (
+        cli.main(["export", str(hostile_run.out), "--to", "csv", "--path", str(tmp_path / "x.csv"), "--what", what])
+        == 0
+    )
     assert find_formulas((tmp_path / "x.csv").read_text()) == []
     assert find_formulas((hostile_run.out / "effects.csv").read_text()) == []
 
@@ -90,6 +107,8 @@ def test_any_text_stays_one_cell_and_no_formula(cells: list[str], number: float)
     read = list(csv.reader(io.StringIO(text)))
 
     assert find_formulas(text) == []
+    assert not set(text) & set("\t\r\0\u2028")
+    assert len(text.splitlines()) == len(cells) + 1
     assert read[0] == ["'=n", "x"]
     assert [line[0] for line in read[1:]] == protect(frame)["'=n"].tolist()
     assert [float(line[1]) for line in read[1:]] == [number] * len(cells)
@@ -120,6 +139,9 @@ def test_latex_sets_any_text_as_it_is_written(text: str) -> None:
 @pytest.mark.parametrize("what", ["effects", "cells", "appendix"])
 def test_no_command_of_a_name_is_left_in_latex(hostile_run: HostileRun, tmp_path: Path, what: str) -> None:
     """A table of a hostile study holds none of the commands that its names would bring."""
-    assert cli.main(["export", str(hostile_run.out), "--to", str(tmp_path / "x.tex"), "--what", what]) == 0
+    assert (
+        cli.main(["export", str(hostile_run.out), "--to", "latex", "--path", str(tmp_path / "x.tex"), "--what", what])
+        == 0
+    )
     text = (tmp_path / "x.tex").read_text()
     assert not re.search(r"\\(input|write18)", text)

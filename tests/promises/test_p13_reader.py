@@ -25,7 +25,7 @@ out = Path(sys.argv[1])
 plan = make_plan([{{"path": "dropout.hidden", "levels": [0.0, 0.5]}}], {COMMITS // 2})
 runs = [(cell, seed, f"c{{cell}}s{{seed}}") for seed in plan["seeds"] for cell in (0, 1)]
 frame = pd.DataFrame(runs, columns=["cell", "seed", "run"])
-frame = frame.assign(wave="main", group=0, restores=False, hypers="{{}}", settings="{{}}")
+frame = frame.assign(wave="main", group=0, restores=False, hypers="{{}}", settings='{{"training": {{"steps": 3750}}}}')
 store.save_plan(out, plan, frame)
 print("planned", flush=True)
 for commit, (cell, seed, run) in enumerate(runs):

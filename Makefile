@@ -12,15 +12,16 @@ CREATE = $(PYTHON) -m venv --clear $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 endif
 
-.PHONY: quickstart test lint catalogue reference clean help
+.PHONY: quickstart test lint docs catalogue reference clean help
 
 help:
 	@echo "make quickstart   install into $(VENV) and run the digits study: effects and a report"
 	@echo "make test         the test suite, in two processes"
 	@echo "make lint         ruff and mypy"
+	@echo "make docs         the documentation site, in docs/_build"
 	@echo "make catalogue    the table of docs/regularizers.md, from the code"
 	@echo "make reference    docs/commands.md and configs/study.schema.json, from the code"
-	@echo "make clean        remove $(VENV) and out/quickstart"
+	@echo "make clean        remove $(VENV), docs/_build and out/quickstart"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "regjax needs Python >= 3.11, got " + sys.version.split()[0] + "; set PYTHON=python3.12, say")'
@@ -30,6 +31,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(INSTALL) --editable '.[docs]'
 	@touch $@
 
 quickstart: $(VENV)/.installed
@@ -43,6 +48,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky docs docs/_build
+
 catalogue: $(VENV)/.installed
 	sed -i '/^### Regularizers/,$$d' docs/regularizers.md
 	$(BIN)/regjax explain >> docs/regularizers.md
@@ -54,4 +62,4 @@ reference: $(VENV)/.installed
 	$(BIN)/regjax schema > configs/study.schema.json
 
 clean:
-	rm -rf $(VENV) out/quickstart
+	rm -rf $(VENV) docs/_build out/quickstart

@@ -1,10 +1,19 @@
 """The documents say what is there."""
 
+import argparse
 import inspect
 import re
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import pytest
+import yaml
+from documents import DOCUMENTS, find_anchors, find_code, find_commands, find_links
+
+import regjax
 from regjax.catalogue import describe_kind, find_reference, make_catalogue
+from regjax.cli import make_parser
 from regjax.config import Data, Design, Measure, Primary, Seeds, Task, Training, load_study
 from regjax.config.fields import part_fields
 from regjax.design import DESIGNS
@@ -60,3 +69,66 @@ def test_the_docs_stand_alone() -> None:
     """No document names a package index or a folder of one machine."""
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "constraints.txt"]:
         assert not re.search(r"/simple\b|--index-url|/work/|/root/|/tmp/", path.read_text()), path
+
+
+def find_options(parser: argparse.ArgumentParser) -> dict[str, dict[str, Any]]:
+    """Return {sub-command: {option: its choices, or None}}, options of sub-commands of its own included."""
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    found = {}
+    for name, command in commands.choices.items():
+        inner = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]
+        nested = [choice for action in inner for choice in action.choices.values()]
+        actions = [action for each in (command, *nested) for action in each._actions]
+        found[name] = {option: action.choices for action in actions for option in action.option_strings}
+    return found
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_in_a_document_resolves(path: Path) -> None:
+    """A link names a file that is there, and an anchor that is a heading of that file."""
+    for target in find_links(path.read_text()):
+        name, _, anchor = target.partition("#")
+        file = (path.parent / name).resolve() if name else path
+        assert file.exists(), target
+        assert not anchor or anchor in find_anchors(file.read_text()), target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_in_a_document_exists(path: Path) -> None:
+    """Each `regjax COMMAND --option` in code is one of the parser, each `make TARGET` one of the Makefile."""
+    options = find_options(make_parser())
+    for command, rest in find_commands(path.read_text(), "regjax"):
+        assert command in options
+        for option, value in re.findall(r"(?<![\w-])(--[a-z-]+)(?: ([\w|.]+))?", rest):
+            assert option in options[command], f"{command}{rest}"
+            choices = options[command][option]
+            assert choices is None or set(value.split("|")) <= set(choices), f"{command}{rest}"
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+    assert {target for target, _ in find_commands(path.read_text(), "make")} <= targets
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_python_name_in_a_document_exists(path: Path) -> None:
+    """Each `regjax.NAME` in code is public or a module, each `Results.NAME` or `results.NAME(` one of its methods."""
+    for code in find_code(path.read_text()):
+        for name in re.findall(r"(?<![\w./-])regjax\.(\w+)", code):
+            assert name in regjax.__all__ or find_spec(f"regjax.{name}") is not None, name
+        for name in re.findall(r"\b(?:results(?=\.\w+\()|Results)\.(\w+)", code):
+            assert hasattr(regjax.Results, name), name
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """docs/api.md shows what `import regjax` offers."""
+    shown = set(re.findall(r"^\.\. auto\w+:: regjax\.(\w+)(?:\(\))?$", (ROOT / "docs" / "api.md").read_text(), re.M))
+
+    assert shown == set(regjax.__all__) - {"__version__"}
+
+
+def test_the_citation_file_is_valid() -> None:
+    """CITATION.cff has what version 1.2.0 of its format requires, and the version of the package."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["authors"] == [{"name": "regjax developers"}]
+    assert (citation["version"], citation["type"]) == (regjax.__version__, "software")

@@ -30,7 +30,7 @@ STAGES = [
     ["mirror"],
     ["execute"],
     ["conductor"],
-    ["preview"],
+    ["preview", "overhead"],
     ["commands"],
     ["cli"],
     ["__init__", "__main__"],

@@ -55,7 +55,7 @@ class Settings:
         raise NotImplementedError
 
     def find_misfits(self, shape: tuple[int, ...] | None = None) -> list[Misfit]:
-        """Return what is wrong with the settings, on inputs [batch, *shape] where `shape` is given."""
+        """Return what is wrong with the settings, on inputs `[batch, *shape]` where `shape` is given."""
         return []
 
     def make(self, num_outputs: int, dtype: str = "float32") -> Model:

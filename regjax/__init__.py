@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from regjax.parts import hyper, part, setting
     from regjax.regularizers import Batch, Now, Regularizer, Seen, Site
     from regjax.results import Results, load_results
-    from regjax.runtime import configure
+    from regjax.runtime import RuntimeCheck, check_runtime, configure
     from regjax.stop import Interrupted, Stop
 
 __version__ = "0.1.0"
@@ -31,12 +31,14 @@ _HOMES = {
     "RegjaxError": "regjax.files",
     "Regularizer": "regjax.regularizers",
     "Results": "regjax.results",
+    "RuntimeCheck": "regjax.runtime",
     "Seen": "regjax.regularizers",
     "Site": "regjax.regularizers",
     "Stop": "regjax.stop",
     "StoreError": "regjax.files",
     "Study": "regjax.config",
     "analyze": "regjax.foreign",
+    "check_runtime": "regjax.runtime",
     "configure": "regjax.runtime",
     "hyper": "regjax.parts",
     "load_dataset": "regjax.data",
@@ -61,6 +63,7 @@ __all__ = [
     "RegjaxError",
     "Regularizer",
     "Results",
+    "RuntimeCheck",
     "Seen",
     "Site",
     "Stop",
@@ -68,6 +71,7 @@ __all__ = [
     "Study",
     "__version__",
     "analyze",
+    "check_runtime",
     "configure",
     "hyper",
     "load_dataset",

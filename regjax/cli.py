@@ -63,14 +63,14 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
 
 def guard(chosen: argparse.Namespace) -> int:
     """Run the chosen command; say errors that a user can mend on standard error, without a traceback."""
-    from regjax.files import RegjaxError
+    from regjax.files import RegjaxError, printable
 
     try:
         code = COMMANDS[chosen.command].run(chosen)
         sys.stdout.flush()
         return code
     except RegjaxError as error:
-        print(f"regjax: {error}", file=sys.stderr)
+        print("\n".join(map(printable, f"regjax: {error}".split("\n"))), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # The reader of the output went away, as with `| head`; nothing is wrong with the command.

@@ -15,15 +15,17 @@ from regjax import __version__, runtime, store
 from regjax.analysis.table import make_table, state_values
 from regjax.config import ConfigError, Problem, Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
+from regjax.data.duplicates import count_repeated
 from regjax.execute import train_plan
-from regjax.files import RegjaxError, StoreError, flatten_tables, lock_folder
-from regjax.metrics import METRICS
+from regjax.files import RegjaxError, StoreError, flatten_tables, lock_folder, refuse_links
+from regjax.metrics import larger_is_better, tuning_metric
 from regjax.mirror import Mirror
 from regjax.models import Model, Settings
 from regjax.pilot import is_trained, judge_pilot
-from regjax.plan import Plan, candidates, find_twins, make_plan, make_runs_table, make_tuning_plan, plan_json
+from regjax.plan import Plan, candidates, find_rows, find_twins, make_plan, make_runs_table, make_tuning_plan, plan_json
 from regjax.progress import Progress
 from regjax.regularizers import REGULARIZERS, Regularizer
+from regjax.report.repeated import repeated_sentence
 from regjax.report.seeds import seeds_sentence
 from regjax.results import Results
 from regjax.sources import add_sources, sources_json
@@ -90,6 +92,7 @@ def run(
         if notice:
             progress.say(f"note: {notice}")
     with lock_folder(out):
+        refuse_links(store.chunk_folder(out, ""))
         copy = None if mirror is None else open_mirror(Path(mirror), out, plan, dataset, progress)
         for notice in compare_plans(out, plan, dataset):
             progress.say(f"note: {notice}")
@@ -149,11 +152,18 @@ def find_notices(plan: Plan, dataset: Dataset) -> list[str]:
     notices = [f'"{b}" is the same as "{a}": what differs does nothing there' for a, b in find_twins(plan)[:5]]
     if dataset.note:
         notices.append(f"{dataset.name}: {dataset.note}")
+    if repeated := find_repeated(plan, dataset):
+        notices.append(f"{dataset.name}: {repeated_sentence(repeated, plan.groups[0].counts['test'])}")
     if dataset.x.dtype != np.uint8 and plan.study.data.scale != "standard":
         largest = max(float(dataset.x.max()), -float(dataset.x.min()))
         if largest > 100:
             notices.append(f'inputs reach {largest:.4g} and are not scaled; consider data.scale = "standard"')
     return notices
+
+
+def find_repeated(plan: Plan, dataset: Dataset) -> int:
+    """Return how many test examples of the first run are training or validation examples too."""
+    return count_repeated(dataset.x, find_rows(plan.study, dataset, plan.groups[0].runs[0]))
 
 
 def compare_plans(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
@@ -227,8 +237,10 @@ def describe_plan(plan: Plan, dataset: Dataset, found: runtime.Runtime) -> dict[
     first = plan.groups[0].runs[0]
     shapes = member_shapes(first.recipe, seed_of(plan.study, dataset, first), data_shapes(dataset))
     called = Path(sys.argv[0]).stem in ("regjax", "__main__")
+    described = plan_json(plan, dataset, study_json(plan.study))
+    described["data"]["repeated"] = find_repeated(plan, dataset)
     return {
-        **plan_json(plan, dataset, study_json(plan.study)),
+        **described,
         **sources_json(plan.study),
         "num_params": count_params(shapes.params),
         "versions": {
@@ -270,9 +282,8 @@ def choose_tuned(tuning: Plan, out: Path) -> dict[int, dict[str, Any]]:
     names = [{"name": f"{cell.name} {option}"} for cell in tuning.cells for option in options]
     plan = {"cells": names, "seeds": sorted({run.seed for run in tuning.runs})}
     table = make_table(out, plan, make_runs_table(tuning))
-    name = tuning.primary["metric"].rpartition(".")[2]
-    name = name if name in METRICS else str(tuning.study.training.monitor).rpartition(".")[2]
-    values = state_values(table, f"validation.{name}", tuning.primary["at"])
+    metric = tuning_metric(tuning.primary["metric"], str(tuning.study.training.monitor))
+    values = state_values(table, metric, tuning.primary["at"])
     scores = values.mean(axis=1).reshape(len(tuning.cells), len(options))
-    scores = np.where(np.isnan(scores), np.inf, -scores if METRICS[name] else scores)
+    scores = np.where(np.isnan(scores), np.inf, -scores if larger_is_better(metric) else scores)
     return {cell.index: options[int(row.argmin())] for cell, row in zip(tuning.cells, scores, strict=True)}

@@ -39,6 +39,8 @@ def publish(path: Path, write: Callable[[Path], None]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # A link of that name would be followed, out of the folder.
+        temporary.unlink(missing_ok=True)
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -77,9 +79,11 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
-    except OSError as error:
-        raise StoreError(f"cannot write {folder}: {error.strerror or error}") from error
+        # Never emptied and no link followed: a link to another file would cost that file its content.
+        file = os.fdopen(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "r+")
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"cannot write {folder}: {reason}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -88,6 +92,23 @@ def lock_folder(folder: Path) -> Iterator[None]:
                 f"another process is training into {folder}; wait for it, or choose another --out"
             ) from None
         yield
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise StoreError where a folder, or what lies below it, is a link: writing there would write elsewhere."""
+    below = (Path(parent) / name for parent, folders, files in os.walk(folder) for name in (*folders, *files))
+    links = [path for path in (folder, *below) if path.is_symlink()]
+    if links:
+        raise StoreError(f"{links[0]} is a link to {links[0].readlink()}; remove it, or choose another --out")
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with unprintable characters escaped, which could otherwise steer a terminal.
+
+    >>> print(printable("\x1b[2J"))
+    \x1b[2J
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def canonical(value: Any) -> str:

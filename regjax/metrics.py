@@ -48,6 +48,16 @@ def metric_names(metrics: tuple[str, ...]) -> tuple[str, ...]:
     return (*(f"{split}.{name}" for split in (*SPLITS, GAP) for name in metrics), *OF_WEIGHTS)
 
 
+def tuning_metric(primary: str, monitor: str) -> str:
+    """Return the validation metric that nuisance hypers are tuned by: the primary's, of the weights the monitored one.
+
+    >>> tuning_metric("gap.accuracy", "validation.nll"), tuning_metric("weight_norm", "validation.nll")
+    ('validation.accuracy', 'validation.nll')
+    """
+    name = primary.rpartition(".")[2]
+    return f"validation.{name if name in METRICS else monitor.rpartition('.')[2]}"
+
+
 def larger_is_better(metric: str) -> bool | None:
     """Return whether larger values of "<split>.<name>" are better, None where that is not known.
 

@@ -65,7 +65,10 @@ class Results(Answers):
         return make_sources(self.table, at, metric)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return every record of every finished run: cell, level of each factor, seed, step, metrics."""
+        """Return every record of every finished run: cell, level of each factor, seed, step, metrics.
+
+        `best_step` is the best step by the monitor up to that record; -1 in `stopped` and `diverged` means never.
+        """
         levels = pd.DataFrame([cell["levels"] for cell in self.plan["cells"]])
         records = self.table.records
         frame = pd.concat([records[["cell", "seed"]], levels.iloc[records["cell"]].reset_index(drop=True)], axis=1)

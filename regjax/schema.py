@@ -13,6 +13,8 @@ from regjax.catalogue import describe_hyper, describe_kind, first_line
 from regjax.config.fields import EVERYTHING, LARGEST_INT, REQUIRED
 from regjax.config.parse import KEYS, LONGEST, OPTIONAL, TABLES
 from regjax.config.paths import DECAY_ON
+from regjax.config.tables import METRIC_NAMES
+from regjax.design import LEVEL_KINDS
 from regjax.design.ranges import MOST_POINTS
 from regjax.models import MODELS
 from regjax.observers import OBSERVERS
@@ -47,6 +49,14 @@ def make_schema() -> Schema:
     tuned = _path_table({path: lists[path] for path in paths if "x-hyper" in paths[path]}, "hypers chosen per cell")
     tuned["properties"]["seeds"] = {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 5}
     contrast = {"name": TEXT, "of": _ref("cell"), "against": _ref("cell")}
+    levels = {
+        "name": TEXT,
+        "of": {"type": "string", "pattern": r"^best_level\(.+\)$", "description": "the best level of a factor"},
+        "by": {"type": "string", "description": "a factor of design.strata"},
+        "choose_on": {"enum": ["validation", *METRIC_NAMES], "description": "what the level is chosen by"},
+        "test": {"enum": list(LEVEL_KINDS), "description": "of its effect, or of its trend over the strata"},
+    }
+    contrasts = {"anyOf": [_closed(contrast, list(contrast)), _closed(levels, ["name", "of", "test"])]}
     marker = {"label": TEXT, "when": _ref("cell"), "value": {"type": "number"}}
     for schema in paths.values():
         schema.pop("x-hyper", None)
@@ -58,7 +68,7 @@ def make_schema() -> Schema:
         "fixed": _ref("cell"),
         "factors": _path_table(lists, "path = levels, the baseline first"),
         "tune": tuned,
-        "contrasts": {"type": "array", "items": _closed(contrast, list(contrast))},
+        "contrasts": {"type": "array", "items": contrasts},
         "report": _closed({"markers": {"type": "array", "items": _closed(marker, list(marker))}}, []),
     }
     return {

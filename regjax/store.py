@@ -15,6 +15,7 @@ A file appears under its name only when it is whole: it is written beside it, fl
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +34,8 @@ UNHASHED_COLUMNS = ("seconds",)
 CHECKED = "sha256:"
 # Key of a segment's length in the metadata of its records.
 INTERVALS = b"intervals"
+# Replacing a plan takes two files; a reader that meets one of them looks again so often, so many seconds apart.
+MOST_LOOKS, WAIT = 100, 0.05
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -182,8 +185,8 @@ class Part(NamedTuple):
 def save_plan(out: Path, plan: Mapping[str, Any], runs: pd.DataFrame) -> None:
     """Publish what is planned: the resolved study with its contrasts, and one row per run."""
     write_table(out / "runs.parquet", runs)
-    table = digest((out / "runs.parquet").read_bytes())
-    write_json(out / "plan.json", {"schema": SCHEMA, **plan, "runs_digest": table})
+    written = digest((out / "runs.parquet").read_bytes())
+    write_json(out / "plan.json", {"schema": SCHEMA, **plan, "runs_digest": written})
 
 
 def load_plan(out: Path) -> dict[str, Any]:
@@ -203,6 +206,24 @@ def load_runs(out: Path) -> pd.DataFrame:
     return read_table(Path(out) / "runs.parquet").to_pandas()
 
 
+def load_planned(out: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Return the plan and the planned runs that were saved together; in between two plans it looks again.
+
+    Raises:
+      StoreError: there is no plan, or another process was killed while it replaced one.
+    """
+    runs = Path(out) / "runs.parquet"
+    for _ in range(MOST_LOOKS):
+        plan = load_plan(out)
+        before = digest(runs.read_bytes()) if runs.exists() else ""
+        table = load_runs(out)
+        # Folders of before there was a digest have none.
+        if plan.get("runs_digest", before) == before == digest(runs.read_bytes()):
+            return plan, table
+        time.sleep(WAIT)
+    raise StoreError(f"{runs} is not that of plan.json beside it: a run was killed in between; run the study again")
+
+
 def iter_done(out: Path) -> Iterator[dict[str, Any]]:
     """Yield what is said of every finished part, in the order of chunks and segments."""
     for path in sorted(Path(out).glob("chunks/*/done-*.json")):
@@ -219,6 +240,12 @@ def read_done(path: Path) -> dict[str, Any]:
     lacking = [key for key in ("chunk", "segment", "runs", "digest") if key not in done]
     if lacking:
         raise StoreError(f"{path} lacks {', '.join(lacking)}; `regjax repair` sets its runs aside to train them again")
+    # What it names is read, so that it must be its own folder.
+    if (done["chunk"], f"done-{str(done['segment']).zfill(5)}.json") != (path.parent.name, path.name):
+        raise StoreError(
+            f"{path} says that it is segment {done['segment']!r} of chunk {done['chunk']!r}; `regjax repair` sets its "
+            "runs aside to train them again"
+        )
     return done
 
 

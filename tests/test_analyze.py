@@ -159,3 +159,20 @@ def test_names_order_and_origin_do_not_matter(scores: list[int], order: list[int
     for name in ("effect", "low", "high", "sd"):
         assert np.allclose(scaled[name], expected[name] * 2.0**power, rtol=1e-9, equal_nan=True)
     assert np.array_equal(scaled["p"], expected["p"])
+
+
+@pytest.mark.parametrize(("name", "value"), [("accuracy", 97.3), ("val_accuracy", 97.3), ("test.ece", 3.0)])
+def test_percent_is_refused_where_a_share_is_expected(name: str, value: float) -> None:
+    """97.3 in a column of accuracies would be shown as 9730 %, its effects a hundred times too large."""
+    percent = FRAME.rename(columns={"accuracy": name})
+    percent.loc[3, name] = value
+    with pytest.raises(RegjaxError, match="row 4, expected a share"):
+        regjax.analyze(percent, name, factors=["dropout", "norm"])
+    other = percent.rename(columns={name: "score"})
+    assert len(regjax.analyze(other, "score", factors=["dropout", "norm"]).effects()) == 6
+
+
+def test_a_margin_in_percent_is_refused() -> None:
+    """A margin of half an accuracy or more can only be meant in percent; 0.005 is half a point."""
+    with pytest.raises(RegjaxError, match=r"half a percentage point is 0\.005"):
+        regjax.analyze(FRAME, "accuracy", factors=["dropout", "norm"], margin=0.5)

@@ -37,7 +37,8 @@ def make_appendix(table: Table, at: At | None = None, metric: str | None = None)
       - tost_p: two one-sided paired t-tests of |mean d| < margin of the study, the larger p; without a margin of this
         metric NaN. Where all d are equal it is 0 inside the margin, else 1.
 
-      NaN where n is 0; from n = 1 follow only effect, wilcoxon_p, iqm and win.
+      NaN where n is 0; from n = 1 follow only effect, wilcoxon_p, iqm and win. Where a pilot chose the number of seeds
+      there are no p-values and no bootstrap interval, which take it as given.
 
     Raises:
       ValueError: there is no such metric or state.
@@ -55,11 +56,12 @@ def make_appendix(table: Table, at: At | None = None, metric: str | None = None)
     filled = np.where(np.isnan(values), 0.0, values)
     arms = np.maximum(weights, 0.0) @ filled, np.maximum(-weights, 0.0) @ filled
     effects, ties = contrast_values(weights, values), rounding(weights, values)
-    rows = []
+    rows, fixed = [], not table.plan.get("stein")
     for k, contrast in enumerate(contrasts):
         seen = ~np.isnan(effects[k])
         found = {"n": int(seen.sum()), **describe(effects[k, seen], float(ties[k]), margin)}
         found.update(describe_pairing(arms[0][k, seen], arms[1][k, seen], effects[k, seen], float(ties[k])))
+        found.update({} if fixed else dict.fromkeys(OF_FIXED_SEEDS, np.nan))
         rows.append(
             {"contrast": contrast["name"], "kind": contrast["kind"], "metric": metric, "at": at_label(at), **found}
         )
@@ -70,6 +72,8 @@ COLUMNS = [
     "contrast", "kind", "metric", "at", "n", "effect", "wilcoxon_p", "bca_low", "bca_high", "iqm", "d_z", "win",
     "correlation", "variance_ratio", "tost_p",
 ]  # fmt: skip
+# They take the number of seeds as given; where a pilot chose it they hold no level.
+OF_FIXED_SEEDS = ("wilcoxon_p", "bca_low", "bca_high", "tost_p")
 
 
 def describe(effects: np.ndarray, tie: float, margin: float | None) -> dict[str, float]:

@@ -1,6 +1,8 @@
 """Derived files for other programs: the effects as CSV, all records as one tidy Parquet table."""
 
+import csv
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -8,34 +10,59 @@ import pandas as pd
 
 from regjax.analysis.effects import all_effects
 from regjax.analysis.table import Table
-from regjax.store import publish, write_table
+from regjax.files import publish_text
+from regjax.store import write_table
 
-# A spreadsheet takes a cell that begins so for a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet takes a cell that begins so for a formula; the wide ones are typed in East Asia.
+FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
 def save_effects(table: Table, out: Path) -> tuple[Path, Path]:
     """Write `effects.csv` (all effects) and `results.parquet` (all records of finished runs) and return their paths.
 
-    Text in the CSV that a spreadsheet would run as a formula gets a leading apostrophe; numbers are left alone.
-
     Raises:
       StoreError: the folder cannot be written.
     """
     effects, results = Path(out) / "effects.csv", Path(out) / "results.parquet"
-    frame = all_effects(table).map(neutralise)
-    publish(effects, lambda temporary: frame.to_csv(temporary, index=False, lineterminator="\n"))
+    publish_text(effects, csv_text(all_effects(table)))
     write_table(results, tidy(table))
     return effects, results
 
 
-def neutralise(value: Any) -> Any:
-    """Return `value`, as text that no spreadsheet takes for a formula.
+def csv_text(frame: pd.DataFrame, digits: int | None = None) -> str:
+    """Return a table as CSV none of whose texts, names of columns included, is a formula to a spreadsheet.
 
-    >>> neutralise("=1+1"), neutralise("dropout"), neutralise(-0.5)
-    ("'=1+1", 'dropout', -0.5)
+    Texts are quoted, so that one with a semicolon or a tab stays one cell where these divide cells; a text that begins
+    like a formula gets a leading apostrophe. Numbers are left alone.
+
+    Args:
+      frame: one row each.
+      digits: significant digits of numbers; as many as they have where None.
     """
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+    form: dict[str, Any] = {"float_format": None if digits is None else f"%.{digits}g", "lineterminator": "\n"}
+    return str(protect(frame).to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, **form))
+
+
+def protect(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table none of whose texts, names of columns included, is a formula to a spreadsheet."""
+    safe = frame.copy()
+    for index, name in enumerate(frame.columns):
+        if not pd.api.types.is_numeric_dtype(frame.dtypes.iloc[index]):
+            safe = safe.assign(**{str(name): frame.iloc[:, index].map(neutralise)})
+    return safe.rename(columns=neutralise)
+
+
+def neutralise(value: Any) -> Any:
+    """Return `value`, as text that no spreadsheet takes for a formula; line breaks and tabs in it become spaces.
+
+    >>> neutralise("=1+1"), neutralise(" =1+1"), neutralise("dropout"), neutralise(-0.5)
+    ("'=1+1", "' =1+1", 'dropout', -0.5)
+    """
+    if not isinstance(value, str):
+        return value
+    # Some programs end a cell at a line break or a tab even within quotes, and skip white space before a formula.
+    text = "".join(" " if c.isspace() or unicodedata.category(c) == "Cc" else c for c in value)
+    return f"'{text}" if text.lstrip().startswith(FORMULA_STARTS) else text
 
 
 def tidy(table: Table) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from regjax.analysis.lost import is_share
 from regjax.analysis.table import Status, Table
 from regjax.design import Cell, make_cells, make_contrasts, name_levels
 from regjax.files import RegjaxError
@@ -67,7 +68,8 @@ def make_foreign_table(
       margin: smallest effect that matters, in the unit of the metric.
 
     Raises:
-      RegjaxError: the file or a column is missing, a value is text, infinite or double, or nothing can be compared.
+      RegjaxError: the file or a column is missing, a value is text, infinite, double or in percent where a share is
+        expected, or nothing can be compared.
     """
     frame = _read(source)
     _need(frame, metric, "metric")
@@ -77,6 +79,7 @@ def make_foreign_table(
     chosen = _choose(frame, factors, metric, seed)
     levels = {path: _levels(frame[path], path) for path in chosen}
     values = _numbers(frame[metric], metric, missing=True)
+    _check_shares(metric, values, margin)
     numbers = _numbers(frame[seed], seed, missing=False)
     if (numbers != np.floor(numbers)).any():
         raise RegjaxError(f"got {numbers[numbers != np.floor(numbers)][0]} in column {seed!r}, expected whole numbers")
@@ -152,6 +155,19 @@ def _numbers(column: pd.Series, name: str, *, missing: bool) -> np.ndarray:
     if np.isnan(numbers).any() and not missing:
         raise RegjaxError(f"row {int(np.isnan(numbers).argmax()) + 1} has no value in column {name!r}")
     return numbers
+
+
+def _check_shares(metric: str, values: np.ndarray, margin: float | None) -> None:
+    """Refuse percent where shares are meant: effects are shown times 100, and lost runs count as 0 or 1."""
+    if not is_share(metric):
+        return
+    beyond = np.abs(values) > 1
+    if beyond.any():
+        row = int(beyond.argmax())
+        got = f"got {values[row]:g} in column {metric!r}, row {row + 1}"
+        raise RegjaxError(f"{got}, expected a share in [0, 1]; divide percent by 100, or name the column otherwise")
+    if margin is not None and margin >= 0.5:
+        raise RegjaxError(f"got margin {margin:g} for {metric}, a share: half a percentage point is 0.005")
 
 
 def _is_number(text: str) -> bool:

@@ -94,6 +94,15 @@ def last_sound(table: Table, metric: str, values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values) & (table.status.diverged >= 0), found, values)
 
 
+def is_share(metric: str) -> bool:
+    """Return whether a metric is a share of something, as its name says; a gap of shares lies in [-1, 1].
+
+    >>> is_share("test.ece"), is_share("val_accuracy"), is_share("test.nll")
+    (True, True, False)
+    """
+    return metric.endswith("accuracy") or metric.rpartition(".")[2] in SHARES
+
+
 def extremes(table: Table, metric: str) -> tuple[float, float]:
     """Return the least and the largest value that a run may have: 0 and 1 of shares, else those on record."""
     if metric.rpartition(".")[2] in SHARES and not metric.startswith("gap."):

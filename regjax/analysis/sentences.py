@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regjax.analysis.effects import ALPHA, NO_DIFFERENCE, good_sign
+from regjax.analysis.sides import held_text, sides_text
 from regjax.analysis.signflip import smallest_p
 from regjax.analysis.table import Table
 from regjax.metrics import GAP, WORDS
@@ -23,7 +24,7 @@ SPLITS = {"train": "training", "batch": "training-batch", GAP: "generalization g
 PLURAL = ("init", "dropout", "noise", "augment", "labels")
 INTERACTIONS = ("two_way", "three_way", "interaction_gap")
 SCALES = {"log10": "the logarithm of the level", "linear": "the level"}  # of slopes
-ALL_ON = "all on vs without "
+ALL_ON, ALL_OFF = "all on vs without ", " vs all off"
 SHOWN = 6  # aliases of a contrast that its sentence names
 NOT_ALWAYS = ("noise", "augment", "labels", "subset")  # drawn where the study asks for it
 
@@ -42,7 +43,7 @@ def verdict_sentence(table: Table, row: Mapping[str, Any]) -> str:
     where = f"{metric_text(row['metric'])} {state_text(table, row)}"
     if math.isnan(row["effect"]):
         yet = "" if table.status.done.all() else " yet"
-        return f"{name}: no seed has a result for {where}{yet}{_seeds(table, row)}."
+        return f"{name.rstrip(',')}: no seed has a result for {where}{yet}{_seeds(table, row)}."
     margin = table.plan["primary"].get("margin") if row["metric"] == table.plan["primary"]["metric"] else None
     split = "" if "split" in table.plan["vary"] or table.out is None else ", on this split"
     stages = bool(table.plan.get("stein"))
@@ -166,6 +167,13 @@ def _design_text(table: Table, row: Mapping[str, Any]) -> str:
         part, sign = str(row["contrast"]).removeprefix(ALL_ON), good_sign(row["metric"])
         helps = f"; a {'positive' if sign > 0 else 'negative'} difference means that {part} helps the others"
         text += f"; the reference has every part on{helps if sign else ''}"
+    weighed = sum(weight != 0 for weight in found.get("weights", ()))
+    if weighed > {"two_way": 4, "three_way": 8}.get(row["kind"], math.inf):
+        text += "; averaged over the other factors"
+    if row["kind"] == "declared" and (sides := sides_text(table.plan, found)):
+        text += f"; compared are {sides}"
+    if row["kind"] == "simple" and not any(word in str(row["contrast"]) for word in (ALL_ON, ALL_OFF)):
+        text += f"; {held}" if (held := held_text(table.plan, found)) else ""
     if scale := SCALES.get(found.get("scale", "")):
         text += f"; the change along a straight line in {scale} that is fitted to the {_count_drawn(table)} drawn cells"
     if stratum := found.get("stratum"):
@@ -203,7 +211,8 @@ def margin_text(row: Mapping[str, Any], margin: float | None, stages: bool = Fal
         if stages:
             return "; no effect can be excluded, as the pilot seeds leave no SD"
         least = smallest_p(int(row["n"]))
-        reason = f", as {row['n']} seeds cannot give a p-value below {least:g}" if least > ALPHA else ""
+        seeds = "1 seed" if row["n"] == 1 else f"{row['n']} seeds"
+        reason = f", as {seeds} cannot give a p-value below {least:g}" if least > ALPHA else ""
         return f"; no effect can be excluded{reason}"
     amount = "" if margin is None else _margin_amount(row["metric"], margin)
     if row["verdict"] == NO_DIFFERENCE:
@@ -235,9 +244,12 @@ def _new_examples(row: Mapping[str, Any]) -> str:
     """Return the interval about new examples, where there is one."""
     if not row.get("scope"):
         return ""
-    interval = effect_text({**row, "low": row["low_new"], "high": row["high_new"]}).partition("[")[2]
+    # As the effect beside it: what is lowered by an amount has that amount's sign.
+    sign = -1.0 if row["verdict"] == "lowers" and row["kind"] not in INTERACTIONS else 1.0
+    interval = effect_text({**row, "low": row["low_new"], "high": row["high_new"]}, sign).partition("[")[2]
     scale = _unit(row["metric"])[1]
-    return f"; for new examples of the same source the 95% interval is [{interval}{scale} (exploratory)"
+    alone = "(exploratory, of this contrast alone)"
+    return f"; for new examples of the same source the 95% interval is [{interval}{scale} {alone}"
 
 
 def _worst_case(row: Mapping[str, Any]) -> str:

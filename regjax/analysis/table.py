@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from regjax.metrics import OF_WEIGHTS
-from regjax.store import done_runs, load_plan, load_records, load_runs
+from regjax.store import done_runs, load_planned, load_records
 
 At = Mapping[str, Any]
 
@@ -62,7 +62,7 @@ def load_table(out: Path) -> Table:
     Raises:
       StoreError: there is no plan, or a file is damaged.
     """
-    plan, runs = load_plan(out), load_runs(out)
+    plan, runs = load_planned(out)
     return make_table(out, plan, runs[runs["wave"] == "main"])
 
 

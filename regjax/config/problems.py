@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from regjax.files import RegjaxError
+from regjax.files import RegjaxError, printable
 
 SHOWN = 60  # characters of a value that a message repeats
+MOST_PROBLEMS = 50  # lines of a message
 
 
 class Problem(NamedTuple):
@@ -34,11 +35,13 @@ class Problem(NamedTuple):
 
 
 class ConfigError(RegjaxError, ValueError):
-    """A study that cannot be run; `problems` lists all that was found, `str` has one line for each."""
+    """A study that cannot be run; `problems` lists all that was found, `str` has one line for each, at most 50."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(dict.fromkeys(problems))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        lines = [str(problem) for problem in self.problems[:MOST_PROBLEMS]]
+        left = len(self.problems) - len(lines)
+        super().__init__("\n".join([*lines, *([f"... and {left} problems more"] if left else [])]))
 
 
 class UnfitError(ValueError):
@@ -59,11 +62,6 @@ def show(value: Any) -> str:
     text = _write(value)
     text = text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
     return printable(text)
-
-
-def printable(text: str) -> str:
-    """Return `text` with unprintable characters escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _write(value: Any) -> str:

@@ -10,6 +10,7 @@ from regjax.data.builder import prepare
 from regjax.data.checks import DataError
 from regjax.data.embedded import EMBEDDED
 from regjax.data.generic import PREFIX, load_generic
+from regjax.data.memory import find_limit
 from regjax.data.official import OFFICIAL, load_official
 from regjax.data.splits import split_rows
 from regjax.data.synthetic import SYNTHETIC, make_synthetic, ridge_optimum
@@ -73,7 +74,8 @@ def load_dataset(
       settings: of synthetic sets: the arguments of their functions in `regjax.data.synthetic`.
 
     Raises:
-      DataError: the name is unknown, or the data is absent, damaged or unusable; says what to do.
+      DataError: the name is unknown, or the data is absent, damaged, larger than the memory or unusable; says what to
+        do.
 
     >>> load_dataset("digits").x.shape
     (1797, 8, 8, 1)
@@ -94,9 +96,22 @@ def load_dataset(
         raise DataError(f"data.{next(iter(settings))}: is no key of {name!r}")
     if name == "custom":
         raise DataError("data.name: 'custom' is a data set from Python: regjax.run(study, out, data=make_dataset(...))")
+    try:
+        return _load(name, folder, path, x, y, settings)
+    except MemoryError as error:
+        raise DataError(
+            f"{name}: the data do not fit into the {find_limit()} bytes that this process may use"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{name}: the data cannot be read: {error}") from error
+
+
+def _load(
+    name: str, folder: Path | None, path: Path | None, x: str | None, y: str | None, settings: dict[str, Any]
+) -> Dataset:
     if path is not None:
         return load_arrays(path, x=x or "x", y=y or "y")
-    if generic:
+    if name.startswith(PREFIX):
         return load_generic(name, folder, x, y)
     if name in SYNTHETIC:
         return make_synthetic(name, settings)

@@ -1,16 +1,21 @@
 """A user's own arrays from an .npz file, checked before anything trains on them."""
 
+import math
+import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from regjax.data.base import Dataset, make_dataset, make_parts
 from regjax.data.checks import DataError, as_inputs, as_targets, number_targets
+from regjax.data.memory import check_size
 
-READ_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+READ_ERRORS = (OSError, ValueError, EOFError, OverflowError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
+# What np.savez and np.savez_compressed use; the others may ask for gigabytes before a byte is read.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+ENCRYPTED = 0x1  # bit of a member's flags
 
 
 def load_arrays(path: Path, *, x: str = "x", y: str = "y") -> Dataset:
@@ -27,8 +32,9 @@ def load_arrays(path: Path, *, x: str = "x", y: str = "y") -> Dataset:
       test part.
 
     Raises:
-      DataError: a key is missing, a value not finite, a target no number, train and test rows or lengths differ, or
-        there is one class or one value only.
+      DataError: a key is missing, a value not finite, a target no number, train and test rows or lengths differ, there
+        is one class or one value only, or the heads declare more than `memory.check_size` admits (nothing is then
+        decompressed).
     """
     arrays = _read_keys(path, [x, y], [f"{x}_test", f"{y}_test"])
     inputs = {key: as_inputs(f"{path}: {key!r}", arrays[key]) for key in (x, f"{x}_test") if key in arrays}
@@ -49,13 +55,14 @@ def _read_keys(path: Path, needed: list[str], optional: list[str]) -> dict[str, 
     if not path.is_file():
         raise DataError(f"data.path: {path} does not exist; give the path of an .npz file")
     try:
-        # Opened here, not by NumPy, which leaves damaged files open.
         with path.open("rb") as opened:
-            file = np.load(opened, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
+            if opened.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
                 raise DataError(f"{path} is a single array; write it with np.savez(path, x=..., y=...)")
-            keys = _choose_keys(path, list(file.files), needed, optional)
-            return {key: _read_key(path, file, key) for key in keys}
+            with zipfile.ZipFile(opened) as archive:
+                found = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+                keys = _choose_keys(path, found, needed, optional)
+                check_size(f"{path}: {', '.join(map(repr, keys))}", sum(_measure(path, archive, key) for key in keys))
+                return {key: _read_key(path, archive, key) for key in keys}
     except DataError:
         raise
     except READ_ERRORS as error:
@@ -75,11 +82,38 @@ def _choose_keys(path: Path, keys: list[str], needed: list[str], optional: list[
     return needed + found
 
 
-def _read_key(path: Path, file: Mapping[str, np.ndarray], key: str) -> np.ndarray:
+def _measure(path: Path, archive: zipfile.ZipFile, key: str) -> int:
+    """Return the bytes that an array will take, from its head alone; DataError where head and member disagree."""
+    what, info = f"{path}: {key!r}", archive.getinfo(f"{key}.npy")
+    if info.compress_type not in METHODS or info.flag_bits & ENCRYPTED:
+        raise DataError(f"{what} is encrypted or packed in another way; write it with np.savez or np.savez_compressed")
     try:
-        return np.asarray(file[key])
+        with archive.open(info) as member:
+            version = np.lib.format.read_magic(member)
+            if version != (1, 0):
+                raise DataError(f"{what} has version {version} of the npy format, expected (1, 0), as of plain numbers")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+            head = member.tell()
+    # What NumPy raises at damaged heads is not documented and differs between versions.
+    except Exception as error:
+        raise error if isinstance(error, DataError) else DataError(f"{what} cannot be read: {error}") from error
+    if dtype.hasobject:
+        raise DataError(f"{what} cannot be read without executing what it holds: it has type {dtype}, expected numbers")
+    count = math.prod(shape)
+    if head + count * dtype.itemsize != info.file_size:
+        raise DataError(
+            f"{what} is damaged: its head says {dtype} {shape}, {head + count * dtype.itemsize} bytes with the head, "
+            f"and the file holds {info.file_size}"
+        )
+    return count * (1 if dtype == np.uint8 else max(dtype.itemsize, np.dtype(np.float32).itemsize))
+
+
+def _read_key(path: Path, archive: zipfile.ZipFile, key: str) -> np.ndarray:
+    try:
+        with archive.open(f"{key}.npy") as member:
+            return np.lib.format.read_array(member, allow_pickle=False)
     except READ_ERRORS as error:
-        raise DataError(f"{path}: {key!r} cannot be read without executing what it holds: {error}") from error
+        raise DataError(f"{path}: {key!r} cannot be read: {error}") from error
 
 
 def _join(path: Path, arrays: dict[str, np.ndarray]) -> np.ndarray:

@@ -78,7 +78,8 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray, bytes] | None:
     """Return x, y and the stamp of a cache file; None where there is none, or a file of another kind."""
     try:
         record = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    # What NumPy raises at damaged heads is not documented and differs between versions.
+    except Exception:
         return None
     if not isinstance(record, np.ndarray) or record.shape != (1,) or record.dtype.names != ("x", "y", "stamp"):
         return None

@@ -9,6 +9,7 @@ import numpy as np
 
 from regjax.data.checks import DataError
 from regjax.data.images import decode_images
+from regjax.data.memory import check_size
 
 
 class Feature(NamedTuple):
@@ -84,7 +85,7 @@ def _find_size_problem(shape: tuple[int, ...]) -> str:
 def _find_type_problem(dtype: str) -> str:
     try:
         readable = np.dtype(dtype).kind in "buif"
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):
         readable = False
     return "" if readable else f"its type is {dtype}, expected numbers"
 
@@ -100,11 +101,15 @@ def parse_examples(records: Sequence[bytes], features: Sequence[Feature]) -> dic
       By name: images uint8 [N, height, width, channels], labels int64 [N], numbers [N, *shape] of their type.
 
     Raises:
-      DataError: a record is no such example or lacks a feature, an image is damaged, or a label is out of range.
+      DataError: a record is no such example or lacks a feature, an image is damaged, a label is out of range, or the
+        declared shapes take more than `memory.check_size` admits (nothing is then decoded).
     """
     from google.protobuf.message import DecodeError
     from tensorflow_datasets.proto import tf_example_pb2
 
+    for feature in features:
+        size = len(records) * math.prod(feature.shape) * np.dtype(feature.dtype).itemsize
+        check_size(f"feature {feature.name!r} of {len(records)} examples {list(feature.shape)}", size)
     columns: dict[str, list[Any]] = {feature.name: [] for feature in features}
     for index, record in enumerate(records):
         try:
@@ -125,7 +130,9 @@ def _read_one(entry: Any, feature: Feature) -> Any:
     dtype = np.dtype(feature.dtype)
     if feature.encoding != "none":
         content = entry.bytes_list.value[0]
-        content = zlib.decompress(content) if feature.encoding == "zlib" else content
+        if feature.encoding == "zlib":
+            # The one byte more shows that there is more; a bomb is not inflated any further.
+            content = zlib.decompressobj().decompress(content, math.prod(feature.shape) * dtype.itemsize + 1)
         return np.frombuffer(content, dtype.newbyteorder("<")).reshape(feature.shape)
     values = entry.float_list.value if dtype.kind == "f" else entry.int64_list.value
     if len(values) != math.prod(feature.shape):

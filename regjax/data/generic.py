@@ -11,6 +11,7 @@ from regjax.data import cache
 from regjax.data.base import Dataset, make_dataset, make_parts
 from regjax.data.checks import DataError
 from regjax.data.features import Feature, list_features, parse_examples
+from regjax.data.memory import check_size
 from regjax.data.official import online_command
 from regjax.data.prepared import (
     Prepared,
@@ -66,6 +67,11 @@ def load_generic(name: str, folder: Path | None = None, x: str | None = None, y:
     counts = [prepared.counts[split] for split in chosen.splits]
 
     def make(inputs: np.ndarray, targets: np.ndarray) -> Dataset:
+        # A description may count 10^12 examples; the row numbers of a part take memory too.
+        if sum(counts) != len(targets):
+            raise DataError(
+                f"{prepared.folder} counts {sum(counts)} examples and holds {len(targets)}; prepare it anew"
+            )
         parts = make_parts(*counts) if chosen.official else {}
         return make_dataset(name, inputs, targets, parts=parts, note=chosen.note)
 
@@ -118,7 +124,7 @@ def choose(prepared: Prepared, x: str | None, y: str | None) -> Choice:
     described = read_json(path)
     try:
         features = list_features(described)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(f"{path} is no description of features: {error!r}; prepare the data anew") from error
     supervised = prepared.supervised or ([], "")
     target = _choose_target(features, y or supervised[1])
@@ -200,6 +206,11 @@ def _read(prepared: Prepared, chosen: Choice) -> tuple[np.ndarray, np.ndarray]:
 def _join_inputs(values: list[np.ndarray], features: Sequence[Feature]) -> np.ndarray:
     if len(features) == 1 and features[0].kind != "label":
         return values[0] if values[0].ndim > 1 else values[0][:, None]
+    for column, feature in zip(values, features, strict=True):
+        # A label becomes one column per class, by way of a square of the classes.
+        width = feature.num_classes if feature.kind == "label" else column[:1].size
+        rows = len(column) + (width if feature.kind == "label" else 0)
+        check_size(f"feature {feature.name!r} as {width} columns", 4 * rows * width)
     columns = [
         np.eye(feature.num_classes, dtype=np.float32)[column]
         if feature.kind == "label"

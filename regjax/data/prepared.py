@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from regjax.data.checks import DataError
+from regjax.data.memory import check_size
 from regjax.data.records import read_array_records, read_tfrecords
 
+LARGEST_JSON = 2**24  # bytes; what TFDS writes has some thousands
 READERS = {"array_record": read_array_records, "tfrecord": read_tfrecords}
 TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 
@@ -50,8 +52,12 @@ def default_folder() -> Path:
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file of a prepared folder; DataError where it cannot be read."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_JSON + 1)
+        if len(content) > LARGEST_JSON:
+            raise ValueError(f"more than {LARGEST_JSON} bytes")
+        return json.loads(content.decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read: {error!r}; remove that folder and prepare the data anew") from error
 
 
@@ -64,12 +70,12 @@ def describe(folder: Path) -> Prepared:
     path = folder / "dataset_info.json"
     info = read_json(path)
     try:
-        file_format = info.get("fileFormat", "tfrecord")  # as TFDS itself reads folders older than this field
+        file_format = str(info.get("fileFormat", "tfrecord"))  # as TFDS itself reads folders older than this field
         lengths = {split["name"]: [int(n) for n in split["shardLengths"]] for split in info["splits"]}
         shards = {split["name"]: _name_shards(folder, info["name"], file_format, split) for split in info["splits"]}
         supervised = _read_supervised(info.get("supervisedKeys"))
         shuffled = not info.get("disableShuffling", False)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{path} cannot be read: {error!r}; remove that folder and prepare the data anew") from error
     if file_format not in READERS:
         raise DataError(
@@ -125,6 +131,8 @@ def read_records(prepared: Prepared, split: str) -> list[bytes]:
       DataError: a file is damaged, or there are more or fewer records than the description counts.
     """
     read = READERS[prepared.file_format]
+    sizes = [path.stat().st_size for path in prepared.shards[split]]
+    check_size(f"the {split} records in {prepared.folder}", sum(sizes))
     try:
         records = [record for path in prepared.shards[split] for record in read(path)]
     except DataError as error:

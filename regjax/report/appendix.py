@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from regjax.analysis.appendix import LEAST_BOOTSTRAP, make_appendix
+from regjax.analysis.effects import good_sign
 from regjax.analysis.table import Table
 from regjax.report.extra import Extra
 from regjax.report.tables import Column, Grid, Row, effect_rows
@@ -33,17 +34,20 @@ def make_section(table: Table) -> Extra | None:
         return None
     confirmatory = {c["name"] for c in table.plan["contrasts"] if c["confirmatory"]}
     ranked = sorted(rows, key=lambda row: row["contrast"] not in confirmatory)
-    bootstrap = any(row["n"] >= LEAST_BOOTSTRAP for row in rows)
+    bootstrap = any(row["n"] >= LEAST_BOOTSTRAP for row in rows) and not table.plan.get("stein")
+    worse = ", which is the worse one," if good_sign(str(rows[0]["metric"])) < 0 else ""
     sentences = [
         "For readers who know these better. All are exploratory and of one contrast alone; verdicts follow from the "
         "table of effects only.",
         "Wilcoxon: signed-rank test, zeros dropped. "
         + ("BCa: bootstrap interval of the mean. " if bootstrap else "")
         + "IQM: mean without the lowest and highest quarter of the seeds. d_z: mean divided by the SD of the "
-        "differences. P(A > B): share of seeds whose pair has the first arm ahead, ties half. Correlation: of the two "
-        "arms over seeds. Pairing: how many times as many seeds an unpaired comparison would need. TOST: p of "
-        "equivalence within the margin, by two one-sided paired t-tests.",
+        f"differences. P(A > B): share of seeds in which the first arm has the larger value{worse}, ties half. "
+        "Correlation: of the two arms over seeds. Pairing: how many times as many seeds an unpaired comparison would "
+        "need. TOST: p of equivalence within the margin, by two one-sided paired t-tests.",
     ]
+    if table.plan.get("stein"):
+        sentences.append("A pilot chose the number of seeds: tests that take it as given are left out.")
     if len(rows) > MOST_ROWS:
         sentences.append(f"Shown are {MOST_ROWS} of {count(len(rows), 'contrast')}, confirmatory ones first.")
     return Extra("appendix", TITLE, tuple(sentences), (), (make_grid(ranked[:MOST_ROWS], bootstrap),))

@@ -29,7 +29,11 @@ def _word(row: Mapping[str, Any]) -> str:
     """Return the verdict as a heading; an interaction raises and lowers nothing, it has a sign."""
     if row["kind"] not in INTERACTIONS:
         return str(row["verdict"])
-    signs = {"raises": "positive interaction", "lowers": "negative interaction", NO_DIFFERENCE: "no interaction"}
+    signs = {
+        "raises": "positive interaction",
+        "lowers": "negative interaction",
+        NO_DIFFERENCE: "no interaction beyond the margin",
+    }
     return signs.get(row["verdict"], row["verdict"])
 
 
@@ -46,7 +50,7 @@ def brief_sentence(row: Mapping[str, Any], margin: float | None) -> str:
         name = name.replace(": ", " from " if row["kind"] == "slope" and " vs " not in name else " ", 1)
     what = metric_words(row["metric"])
     if math.isnan(row["effect"]):
-        return f"{name}: no seed has a result yet."
+        return f"{name}: no seed has a result{'' if row.get('diverged') else ' yet'}."
     down = row["verdict"] == "lowers" and row["kind"] not in INTERACTIONS
     numbers = f"{effect_text(row, -1.0 if down else 1.0)}{_evidence(row)}."
     if row["verdict"] == "undecided":

@@ -1,6 +1,5 @@
 """A comparison of two studies as text for a terminal and as plain values for JSON."""
 
-import math
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -106,9 +105,9 @@ def _differences_text(comparison: Comparison) -> str:
 
 
 def compare_json(comparison: Comparison, names: Sequence[str]) -> dict[str, Any]:
-    """Return a comparison as plain values: numbers as the metric has them (accuracies as shares), NaN as null."""
+    """Return a comparison as plain values: numbers as the metric has them (accuracies as shares)."""
     same = comparison.same
-    rows = [{key: _plain(value) for key, value in row.items()} for row in effect_rows(comparison.rows)]
+    rows = effect_rows(comparison.rows)
     return {
         "first": names[0],
         "second": names[1],
@@ -124,7 +123,3 @@ def compare_json(comparison: Comparison, names: Sequence[str]) -> dict[str, Any]
         "only_second": list(comparison.lone["second"]),
         "differences": [difference._asdict() for difference in comparison.differences],
     }
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

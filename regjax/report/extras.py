@@ -15,6 +15,7 @@ from regjax.report import (
     lost,
     matrix,
     ranges,
+    repeated,
     seeds,
     sources,
     stopping,
@@ -25,6 +26,7 @@ from regjax.report.extra import Extra
 __all__ = ["MAKERS", "Extra", "make_extras"]
 
 MAKERS: tuple[Callable[[Table], Extra | None], ...] = (
+    repeated.make_section,
     matrix.make_section,
     levels.make_section,
     lost.make_section,

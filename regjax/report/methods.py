@@ -6,15 +6,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from regjax.analysis.choice import NUM_HALVINGS
 from regjax.analysis.convolution import share_total
 from regjax.analysis.inference import contrast_weights, seed_effects, takes_all_flips
+from regjax.analysis.levels import KINDS as LEVEL_KINDS
 from regjax.analysis.newdata import RESAMPLED
 from regjax.analysis.sentences import listed, metric_text
 from regjax.analysis.signflip import NUM_FLIPS
 from regjax.analysis.table import Table, at_label, state_values
+from regjax.analysis.trend import NUM_RESAMPLES
 from regjax.report.extra import Extra
 from regjax.report.prose import diverged_sentence
 from regjax.report.seeds import seeds_sentence
+from regjax.report.selection import selection_text, tuned_paths
 from regjax.report.tables import seed_ranges, state_words
 from regjax.report.words import (
     STREAM_WORDS,
@@ -24,7 +28,6 @@ from regjax.report.words import (
     effect_unit,
     format_seconds,
     format_setting,
-    metric_words,
     value_scale,
 )
 
@@ -35,7 +38,8 @@ KINDS = {"full_factorial": "full factorial", "one_at_a_time": "one-at-a-time", "
 # Settings of a network that do nothing where it has no normalization.
 OF_NORMS = ("norm", "norm_place", "norm_momentum", "norm_epsilon", "ghost_size", "groups")
 CONTRASTS = {"main": "main effect", "two_way": "two-way interaction", "three_way": "three-way interaction",
-             "simple": "simple effect", "interaction_gap": "interaction gap", "slope": "slope"}  # fmt: skip
+             "simple": "simple effect", "interaction_gap": "interaction gap", "slope": "slope",
+             "best_level": "effect of a best level", "trend": "trend of a best level"}  # fmt: skip
 
 
 def make_methods(table: Table, effects: pd.DataFrame, done: Done) -> Extra:
@@ -50,7 +54,7 @@ def make_methods(table: Table, effects: pd.DataFrame, done: Done) -> Extra:
     paragraphs = [
         design_text(table),
         *([data_text(table.plan), training_text(table.plan), selection_text(table)] if own else []),
-        outcome_text(table.plan),
+        outcome_text(table.plan, effects),
         inference_text(table, effects),
         software_text(table.plan, done) if own else "",
     ]
@@ -102,9 +106,12 @@ def data_text(plan: Mapping[str, Any]) -> str:
 
 
 def training_text(plan: Mapping[str, Any]) -> str:
-    """Return model, optimizer and length of the training; what a factor sets is said by its name alone."""
+    """Return model, optimizer and length of the training; what a factor sets or tuning chose is left out."""
     study = plan["study"]
-    training, varied = study.get("training", {}), {factor["path"] for factor in plan["factors"]}
+    training, varied = (
+        study.get("training", {}),
+        {factor["path"] for factor in plan["factors"]} | set(tuned_paths(plan)),
+    )
     model = _settings(study.get("model", {}), "model", varied)
     optimizer = _settings(study.get("optimizer", {}), "optimizer", varied)
     per_epoch = plan.get("steps_per_epoch")
@@ -132,37 +139,30 @@ def _setting(value: Any) -> str:
     return "constant" if isinstance(value, Mapping) and value.get("name") == "constant" else format_setting(value)
 
 
-def selection_text(table: Table) -> str:
-    """Return which state of a run is judged, and what was selected on what."""
-    plan = table.plan
-    at, monitor = plan["primary"]["at"], metric_words(str(plan["monitor"]))
-    text = {
-        "best": f"Each run is judged at its evaluation with the best {monitor}; test examples select nothing.",
-        "last": f"Each run is judged at its end; runs that may stop early end in their best state by {monitor}."
-        if table.status.restores.any()
-        else "Each run is judged at its end; no state is selected.",
-    }.get(at["kind"], f"Each run is judged at {at_label(at)}, the same for all; no state is selected.")
-    tuned = sorted({path for values in (plan.get("tuned") or {}).values() for path in values})
-    if tuned:
-        seeds = ((plan["study"].get("tune") or {}).get("seeds")) or "other"
-        seeds = f"{seeds} seeds that are not reported" if isinstance(seeds, int) else "seeds that are not reported"
-        text += f" {listed(tuned)} {'was' if len(tuned) == 1 else 'were'} tuned per cell by {monitor}, on {seeds}."
-    stopped = int((table.status.stopped >= 0).sum())
-    return f"{text} {count(stopped, 'run')} stopped early by {monitor}." if stopped else text
+def outcome_text(plan: Mapping[str, Any], effects: pd.DataFrame) -> str:
+    """Return the primary metric, its state, the margin and the confirmatory family.
 
-
-def outcome_text(plan: Mapping[str, Any]) -> str:
-    """Return the primary metric, its state, the margin and the confirmatory family."""
+    Args:
+      plan: of the study.
+      effects: from `all_effects`; those of best levels are no contrasts of the plan.
+    """
     primary = plan["primary"]
     metric, margin = primary["metric"], primary.get("margin")
     least = f"; effects below {margin_text(metric, margin)} either way are taken not to matter" if margin else ""
-    kinds = [str(c["kind"]) for c in plan["contrasts"] if c["confirmatory"]]
+    declared = effects[effects["at"] == at_label(primary["at"])]
+    kinds = declared.loc[declared["confirmatory"].astype(bool), "kind"].tolist()
     text = f"The primary outcome is {metric_text(metric)} {state_words(at_label(primary['at']))}{least}."
     if not kinds:
         return f"{text} No contrast is confirmatory: all comparisons are exploratory."
-    told = [count(kinds.count(kind), CONTRASTS.get(kind, f"{kind} contrast")) for kind in dict.fromkeys(kinds)]
+    told = [_kinds(kinds.count(kind), kind) for kind in dict.fromkeys(kinds)]
     are = "is" if len(kinds) == 1 else "are"
-    return f"{text} {len(kinds)} of {count(len(plan['contrasts']), 'contrast')} {are} confirmatory: {listed(told)}."
+    return f"{text} {len(kinds)} of {count(len(declared), 'contrast')} {are} confirmatory: {listed(told)}."
+
+
+def _kinds(number: int, kind: str) -> str:
+    words = CONTRASTS.get(kind, f"{kind} contrast")
+    head, of, rest = words.partition(" of ")
+    return f"{count(number, head)}{of}{rest}"
 
 
 def margin_text(metric: str, margin: float) -> str:
@@ -178,7 +178,9 @@ def inference_text(table: Table, effects: pd.DataFrame) -> str:
     """Return how intervals and p-values were made, and which runs are missing from them."""
     number = int(effects["confirmatory"].sum())
     text = "Effects are means over seeds of differences paired by seed."
-    if table.plan.get("stein"):
+    if table.plan.get("level_contrasts"):
+        text += _level_text(effects)
+    elif table.plan.get("stein"):
         text += (
             " Intervals of confirmatory contrasts are Stein's two-stage intervals, from the SD of the pilot seeds and"
             f" Student's t, at 95% together by Bonferroni over {count(number, 'contrast')}; they have no p-value."
@@ -193,6 +195,25 @@ def inference_text(table: Table, effects: pd.DataFrame) -> str:
         )
     text += " Exploratory comparisons have 95% intervals of their own and no p-value."
     return " ".join(filter(None, [text, _new_text(effects), diverged_sentence(table), _lost_text(table)]))
+
+
+def _level_text(effects: pd.DataFrame) -> str:
+    """Return how declared contrasts of best levels are tested; no other contrast is confirmatory beside them."""
+    tests = effects[effects["kind"].isin(LEVEL_KINDS)]
+    text = ""
+    if (tests["kind"] == "best_level").any():
+        text += (
+            " The effect of a best level is that of the level chosen on one half of the seeds, judged on the other"
+            f" half ({NUM_HALVINGS} random halvings, both ways); its interval is Student's t with a bootstrap standard"
+            " error over seeds that repeats the choice."
+        )
+    if (tests["kind"] == "trend").any():
+        text += (
+            " A trend is the least-squares slope of the best level, smoothed by a parabola, over the strata; its"
+            f" interval is the shortest that holds a t and a percentile interval of {NUM_RESAMPLES:,} bootstrap"
+            " resamples of seeds."
+        )
+    return text + (f" They are adjusted for {len(tests)} tests (Bonferroni)." if len(tests) > 1 else "")
 
 
 def _flips(table: Table) -> str:

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from regjax.analysis.appendix import make_appendix
 from regjax.analysis.effects import all_effects, describe_cells
-from regjax.analysis.export import neutralise, tidy
+from regjax.analysis.export import csv_text, tidy
 from regjax.analysis.table import Table
 from regjax.files import RegjaxError, publish_text
 from regjax.report.latex import table_latex
@@ -47,21 +45,3 @@ def export(table: Table, to: Path, what: str = "effects") -> Path:
     else:
         publish_text(to, csv_text(frame))
     return to
-
-
-def csv_text(frame: pd.DataFrame, digits: int | None = None) -> str:
-    """Return a table as CSV none of whose texts is a formula to a spreadsheet.
-
-    Args:
-      frame: one row each.
-      digits: significant digits of numbers; as many as they have where None.
-    """
-    form = None if digits is None else f"%.{digits}g"
-    return str(protect(frame).to_csv(index=False, lineterminator="\n", float_format=form))
-
-
-def protect(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table none of whose texts, column names included, is a formula to a spreadsheet."""
-    texts = frame.select_dtypes(exclude="number").columns
-    safe = frame.assign(**{str(name): frame[name].map(neutralise) for name in texts})
-    return safe.rename(columns=neutralise)

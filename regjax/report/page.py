@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from regjax.analysis.effects import describe_cells
-from regjax.analysis.export import save_effects
+from regjax.analysis.export import csv_text, save_effects
 from regjax.analysis.questions import place_markers
 from regjax.analysis.table import Table, at_label, load_table, reference_cell
 from regjax.files import publish_text
@@ -20,7 +20,6 @@ from regjax.report.drawing import Drawing
 from regjax.report.extras import make_extras
 from regjax.report.gallery import Group, make_curves, make_effect_plot, make_legend, make_strip_plot
 from regjax.report.methods import make_methods
-from regjax.report.numbers import csv_text
 from regjax.report.paper import DIGITS, save_figures
 from regjax.report.words import clean, count, metric_words
 from regjax.store import iter_done

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regjax.analysis.export import csv_text
 from regjax.files import publish_text
 from regjax.report.drawing import PAPER, VARIABLES, Drawing, painted
-from regjax.report.numbers import csv_text
 from regjax.store import publish
 
 if TYPE_CHECKING:

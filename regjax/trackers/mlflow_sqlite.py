@@ -7,6 +7,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
+from regjax.analysis.export import csv_text
 from regjax.trackers.runs import Tracked
 
 EXPERIMENT, TAG = "regjax", "regjax.id"
@@ -44,7 +45,7 @@ class Sqlite:
             self.client.log_batch(own, metrics=metrics[start : start + MOST_METRICS])
         self.client.log_batch(own, tags=[RunTag("status", run.status)])
         if run.table is not None:
-            self.client.log_text(own, run.table.to_csv(index=False), "effects.csv")
+            self.client.log_text(own, csv_text(run.table), "effects.csv")
         self.client.set_terminated(own, "FAILED" if run.status.startswith("diverged") else "FINISHED")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from regjax.analysis.effects import all_effects
+from regjax.analysis.export import csv_text
 from regjax.analysis.table import Table, at_label, state_steps
 from regjax.files import canonical, digest, flatten_tables
 from regjax.store import digest_records, load_runs
@@ -42,7 +43,7 @@ class Tracked:
     def digest(self) -> str:
         """Digest of all that a tracker is told; equal where nothing would change."""
         curves = "" if self.curves is None else digest_records(self.curves.assign(run=""))
-        table = "" if self.table is None else self.table.to_csv()
+        table = "" if self.table is None else csv_text(self.table)
         final = {name: repr(value) for name, value in self.final.items()}
         return digest(canonical([self.name, dict(self.config), self.status, final, curves, table]))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from tensorboardX import SummaryWriter
 from tensorboardX.summary import hparams
 
+from regjax.analysis.export import csv_text
 from regjax.trackers.runs import Tracked
 
 
@@ -40,4 +41,4 @@ class TensorBoard:
             writer.add_text("status", run.status)
             writer.add_text("config", f"```\n{json.dumps(dict(run.config), indent=1)}\n```")
             if run.table is not None:
-                writer.add_text("effects", f"```\n{run.table.to_csv(index=False)}```")
+                writer.add_text("effects", f"```\n{csv_text(run.table)}```")

@@ -117,3 +117,35 @@ def test_adjusted_p_values_are_those_of_statsmodels(size: int) -> None:
     assert holm([]).shape == (0,)
     with pytest.raises(ValueError, match="in \\[0, 1\\]"):
         holm([1.5])
+
+
+def test_two_stages_have_no_tests_of_a_fixed_number_of_seeds(table: Callable[..., Table]) -> None:
+    """Where a pilot chose the number of seeds no p-value and no bootstrap interval is given, in table or section."""
+    stages = {"pilot": 8, "max": 30, "halfwidth": 0.01, "needed": 24, "seeds": 24, "sd": {}}
+    staged = table(ARMS, stein=stages)
+    found = row(staged)
+    assert all(np.isnan(found[name]) for name in ("wilcoxon_p", "bca_low", "bca_high", "tost_p"))
+    assert found["n"] == 24
+    assert found["win"] == row_win()
+    section = make_section(staged)
+    assert section is not None
+    assert "left out" in section.sentences[-1]
+    assert "BCa 95% interval" not in [column.label for column in section.grids[0].columns]
+
+
+def row_win() -> float:
+    """Return the share of seeds in which the second arm is larger, ties half."""
+    d = ARMS[1] - ARMS[0]
+    return float((d > 0).mean() + (d == 0).mean() / 2)
+
+
+@pytest.mark.parametrize(("metric", "worse"), [("test.accuracy", False), ("validation.nll", True)])
+def test_the_larger_value_of_a_loss_is_not_called_ahead(table: Callable[..., Table], metric: str, worse: bool) -> None:
+    """P(A > B) counts larger values; the section says where these are the worse ones."""
+    primary = {"metric": metric, "at": {"kind": "last"}, "margin": 0.001}
+    section = make_section(table(ARMS, primary=primary))
+    assert section is not None
+    text = " ".join(section.sentences)
+    assert "has the larger value" in text
+    assert "ahead" not in text
+    assert ("which is the worse one" in text) == worse

@@ -15,7 +15,8 @@ from regjax.analysis.signflip import sign_flip
 from regjax.analysis.table import Table, load_table
 from regjax.report.brief import brief_sentence, brief_verdicts
 from regjax.report.checklist import make_checklist
-from regjax.report.methods import make_methods
+from regjax.report.methods import make_methods, training_text
+from regjax.report.selection import selection_text
 from regjax.report.tables import ranked_effects
 from regjax.results import load_results
 from regjax.store import iter_done
@@ -201,3 +202,76 @@ def test_numbers_from_elsewhere_answer_what_a_study_answers() -> None:
     assert found.interactions().empty
     assert found.lost().empty
     assert found.power(0.001)["seeds"].iloc[0] > 1
+
+
+def best_levels(tmp_path: Path, kinds: tuple[str, ...], num_seeds: int = 8) -> Table:
+    """Return a study that declares contrasts of best levels, a trend or an effect, and nothing else."""
+    factors = [{"path": "l2.strength", "levels": [0.0, 1e-4, 1e-3]}, {"path": "data.train_size", "levels": [100, 900]}]
+    asked = {"factor": "l2.strength", "by": "data.train_size", "choose_on": "validation.nll"}
+    tests = {"trend": ["moves"], "best_level": ["helps (100)", "helps (900)"]}
+    declared = [{**asked, "name": kind, "kind": kind, "tests": tests[kind]} for kind in kinds]
+    plan = make_plan(factors, num_seeds, level_contrasts=declared)
+    for contrast in plan["contrasts"]:
+        contrast["confirmatory"] = False
+    return load_table(save_folder(tmp_path, plan))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "told", "tests", "least"),
+    [
+        (("trend",), "1 of 6 contrasts is confirmatory: 1 trend of a best level", 1, 2 / 2**8),
+        (("best_level",), "2 of 7 contrasts are confirmatory: 2 effects of a best level", 2, 2 * 2 / 2**8),
+    ],
+)
+def test_methods_of_best_levels_are_those_that_were_used(
+    tmp_path: Path, kinds: tuple[str, ...], told: str, tests: int, least: float
+) -> None:
+    """Declared best levels are confirmatory, were not sign-flipped, and the smallest p is that of their tests."""
+    table = best_levels(tmp_path, kinds)
+    text, checks = methods_of(table), checks_of(table)
+    assert told in text
+    assert "No contrast is confirmatory" not in text
+    assert "sign flips" not in text
+    assert ("halvings" in text) == ("best_level" in kinds)
+    assert ("adjusted for 2 tests (Bonferroni)" in text) == (tests == 2)
+    assert checks["Enough seeds for an interval"] == ("yes", f"smallest possible p-value {least:.2g}")
+    assert "best levels" in checks["Error bars defined"][1]
+
+
+def test_checklist_counts_the_seeds_that_are_left(tmp_path: Path) -> None:
+    """Eight seeds of which five have both runs give no interval; of two stages no p-value is promised."""
+    plan = make_plan(DROPOUT, 8)
+    left = save_folder(tmp_path / "a", plan, skip=lambda cell, seed: cell == 1 and seed > 4)
+    assert checks_of(load_table(left))["Enough seeds for an interval"] == (
+        "no",
+        "5 seeds cannot give p <= 0.05 or a finite interval; take more",
+    )
+    stages = {"pilot": 4, "max": 9, "halfwidth": 0.002, "needed": 6, "seeds": 6, "sd": {}}
+    staged = checks_of(load_table(save_folder(tmp_path / "b", make_plan(DROPOUT, 6, stein=stages))))
+    assert staged["Enough seeds for an interval"] == ("yes", "two-stage intervals from the pilot; no p-values")
+
+
+@pytest.mark.parametrize(
+    ("metric", "by"), [("test.accuracy", "accuracy"), ("gap.accuracy", "accuracy"), ("weight_norm", "NLL")]
+)
+def test_tuning_is_told_by_the_metric_that_chose(tmp_path: Path, metric: str, by: str) -> None:
+    """Candidates are chosen by the primary metric on validation; the value in the file is not told: no cell has it."""
+    plan = make_plan(DROPOUT, 6, tuned={"0": {"optimizer.learning_rate": 0.01}, "1": {"optimizer.learning_rate": 0.1}})
+    table = load_table(save_folder(tmp_path, plan))
+    table.plan["primary"] |= {"metric": metric}
+    assert f"tuned per cell by validation {by}," in selection_text(table)
+    assert "learning rate 0.001" not in training_text(table.plan)
+    if metric == "test.accuracy":
+        assert f"validation {by} tunes" in checks_of(table)["Selection without the test part"][1]
+
+
+def test_an_outcome_on_the_examples_that_select_is_told_as_such(tmp_path: Path) -> None:
+    """A validation metric at the best validation state is optimistic; at the end, or of the test part, it is not."""
+    table = load_table(save_folder(tmp_path, make_plan(DROPOUT, 6)))
+    primary = table.plan["primary"]
+    said = {}
+    for metric in ("validation.accuracy", "test.accuracy"):
+        for at in ({"kind": "best"}, {"kind": "last"}):
+            primary |= {"metric": metric, "at": at}
+            said[metric, at["kind"]] = "look too good" in selection_text(table)
+    assert [key for key, told in said.items() if told] == [("validation.accuracy", "best")]

@@ -8,8 +8,8 @@ import pytest
 from regjax import cli
 from regjax.analysis.appendix import make_appendix
 from regjax.analysis.effects import all_effects
+from regjax.analysis.export import protect
 from regjax.report.latex import escape
-from regjax.report.numbers import protect
 from regjax.report.tables import effects_grid, ranked_effects
 from regjax.results import load_results
 

@@ -52,7 +52,7 @@ def test_the_figure_carries_its_numbers(cells: int) -> None:
     frame = make_frame(cells)
     drawing = draw_sources(frame)
 
-    assert drawing == draw_sources(frame)._replace(data=drawing.data)
+    assert drawing[:4] == draw_sources(frame)[:4]
     assert "cell &lt;0&gt;" in drawing.svg
     assert "split 71%" in drawing.alt
     assert drawing.data is not None

@@ -70,7 +70,7 @@ def test_killed_after_every_copied_file_and_restored_equals_uninterrupted(
     folder, out, seen = tmp_path / "mirror", tmp_path, set()
     wanted, machines = {run.id for run in engine[0].runs}, itertools.count()
     # File by file through the first segments, then further at a time.
-    for budget in itertools.chain([1] * 9, itertools.cycle((2, 3, 4, 6))):
+    for budget in itertools.chain([1] * 9, itertools.cycle((1, 2, 3, 3, 4, 6))):
         out = tmp_path / f"machine{next(machines)}"
         made = start(folder, out, die)
         before = set(store.done_runs(out))

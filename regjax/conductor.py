@@ -13,11 +13,12 @@ import pandas as pd
 
 from regjax import __version__, runtime, store
 from regjax.analysis.table import make_table, state_values
+from regjax.codes import code_digest
 from regjax.config import ConfigError, Problem, Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
 from regjax.data.duplicates import count_repeated
 from regjax.execute import train_plan
-from regjax.files import RegjaxError, StoreError, flatten_tables, lock_folder, refuse_links
+from regjax.files import RegjaxError, StoreError, lock_folder, refuse_links
 from regjax.metrics import larger_is_better, tuning_metric
 from regjax.mirror import Mirror
 from regjax.models import Model, Settings
@@ -30,12 +31,10 @@ from regjax.report.seeds import seeds_sentence
 from regjax.results import Results
 from regjax.sources import add_sources, sources_json
 from regjax.stop import Stop
+from regjax.stored import CODE, FLAGS, compare_machines, compare_plans, find_changes, list_earlier
 from regjax.train.inputs import seed_of
 from regjax.train.layout import data_shapes, member_shapes
 from regjax.train.program import count_params
-
-# What may change without a study becoming another one: how many seeds there are, and what is measured beside them.
-GROWS = ("seeds.count", "seeds.max", "measure.sources")
 
 
 def run(
@@ -94,7 +93,7 @@ def run(
     with lock_folder(out):
         refuse_links(store.chunk_folder(out, ""))
         copy = None if mirror is None else open_mirror(Path(mirror), out, plan, dataset, progress)
-        for notice in compare_plans(out, plan, dataset):
+        for notice in (*compare_plans(out, plan, dataset), *compare_machines(out, describe_machine(found))):
             progress.say(f"note: {notice}")
         waves, tuned = [], None
         if study.tune is not None:
@@ -128,13 +127,17 @@ def open_mirror(folder: Path, out: Path, plan: Plan, dataset: Dataset, progress:
 
     Raises:
       RegjaxError: the mirror holds another study than this one and than the run directory.
+      NewerError: one of them was written by a newer regjax.
     """
     mirror = Mirror(folder, out, progress.say)
     try:
-        changed = find_changes(folder, plan, dataset)
+        # Trained by other code or settings of jax it is the same study still; its runs are not those of now.
+        changed = [key for key in find_changes(folder, plan, dataset) if key not in (CODE, FLAGS)]
         strange = bool(changed) and not (
             (out / "plan.json").exists() and store.load_plan(out)["study"] == store.load_plan(folder)["study"]
         )
+    except store.NewerError:
+        raise
     except StoreError as error:
         # Half a plan says nothing; the runs themselves tell whether they are of this study.
         progress.say(f"note: {error}")
@@ -166,34 +169,11 @@ def find_repeated(plan: Plan, dataset: Dataset) -> int:
     return count_repeated(dataset.x, find_rows(plan.study, dataset, plan.groups[0].runs[0]))
 
 
-def compare_plans(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
-    """Return in which keys the study that a run directory holds differs from this one; those of GROWS do not count."""
-    if not (keys := find_changes(out, plan, dataset)):
-        return []
-    return [
-        f"{out} holds a study that differs in {', '.join(keys)}; plan and report become those of this study, runs that "
-        "both have are reused, and the others stay stored"
-    ]
-
-
-def find_changes(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
-    """Return the keys of the stored study that differ from this one but those of GROWS; none where nothing is stored.
-
-    Raises:
-      StoreError: the stored plan cannot be read.
-    """
-    if not (out / "plan.json").exists():
-        return []
-    old = store.load_plan(out)
-    before, after = (flatten_tables(tables) for tables in (old["study"], study_json(plan.study)))
-    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key) and not key.startswith(GROWS))
-    return keys if old["data"]["digest"] == dataset.digest else [*keys, "the data itself"]
-
-
 def save_waves(out: Path, plan: Plan, before: Sequence[Plan], dataset: Dataset, found: runtime.Runtime) -> None:
     """Store the plan of the reported runs, and the runs of all waves."""
     runs = pd.concat([make_runs_table(wave) for wave in (*before, add_sources(plan))], ignore_index=True)
-    store.save_plan(out, describe_plan(plan, dataset, found), runs)
+    described = describe_plan(plan, dataset, found)
+    store.save_plan(out, {**described, "earlier": list_earlier(out, described)}, runs)
 
 
 def read_study(
@@ -232,8 +212,7 @@ def find_dataset(study: Study, data: Dataset | None) -> Dataset:
 
 
 def describe_plan(plan: Plan, dataset: Dataset, found: runtime.Runtime) -> dict[str, Any]:
-    """Return the plan as the store keeps it: the question, versions, devices, commit, command."""
-    libraries = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "pandas", "pyarrow")
+    """Return the plan as the store keeps it: the question, digest of the engine's code, machine, command."""
     first = plan.groups[0].runs[0]
     shapes = member_shapes(first.recipe, seed_of(plan.study, dataset, first), data_shapes(dataset))
     called = Path(sys.argv[0]).stem in ("regjax", "__main__")
@@ -243,6 +222,16 @@ def describe_plan(plan: Plan, dataset: Dataset, found: runtime.Runtime) -> dict[
         **described,
         **sources_json(plan.study),
         "num_params": count_params(shapes.params),
+        **describe_machine(found),
+        "code": code_digest(()),
+        "command": shlex.join(["regjax", *sys.argv[1:]]) if called else "",
+    }
+
+
+def describe_machine(found: runtime.Runtime) -> dict[str, Any]:
+    """Return what runs are trained on: versions, devices, commit, and flags of XLA and jax from the environment."""
+    libraries = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "pandas", "pyarrow")
+    return {
         "versions": {
             "regjax": __version__,
             "python": sys.version.split()[0],
@@ -250,7 +239,7 @@ def describe_plan(plan: Plan, dataset: Dataset, found: runtime.Runtime) -> dict[
         },
         "devices": [found.devices],
         "commit": find_commit(),
-        "command": shlex.join(["regjax", *sys.argv[1:]]) if called else "",
+        "flags": runtime.read_flags(),
     }
 
 

@@ -1,17 +1,14 @@
 """The identity of a run: all that its numbers depend on, and nothing else."""
 
-import ast
 import dataclasses
 import functools
-import inspect
-import json
-import sys
-import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from regjax.config import CellSettings, ConfigError, Problem, Steps, Study, plain
+import jax
+
+from regjax.codes import code_digest, is_own
+from regjax.config import CellSettings, Steps, Study, plain
 from regjax.data import Dataset
 from regjax.files import canonical, digest
 from regjax.models import Settings
@@ -21,19 +18,16 @@ from regjax.parts import is_off
 from regjax.regularizers.schedule import TIMES
 from regjax.tasks import default_task
 
-# Files whose code decides the numbers of every run, beside the modules of the parts that a run uses.
-ENGINE = (
-    "keys.py", "recipe.py", "metrics.py", "tasks/base.py", "tasks/classes.py", "tasks/regression.py",
-    "regularizers/base.py", "regularizers/draws.py", "regularizers/schedule.py",
-    "observers/__init__.py", "observers/averages.py",
-    "models/base.py", "models/layers.py", "models/conv.py", "models/norms.py", "models/pool.py",
-    "data/splits.py", "data/scaling.py", "train/inputs.py", "train/records.py", "train/state.py", "train/step.py",
-    "train/evaluate.py", "train/population.py", "train/stream.py",
-)  # fmt: skip
-
-
 # Streams of every run; of the others only those that an active part draws from.
 ALWAYS = ("init", "order", "dropout", "split", "subset")
+
+
+# Settings of jax that change numbers, with what they are unless someone sets them.
+JAX = {
+    "jax_enable_x64": False,
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+}
 
 
 def describe_run(
@@ -79,8 +73,16 @@ def describe_run(
             **_describe_task(study, dataset),
             "streams": {name: seed for name, seed in streams.items() if name in ALWAYS or name in drawn},
             "code": code_digest(classes),
+            **_describe_jax(),
         }
     )
+
+
+def _describe_jax() -> dict[str, Any]:
+    """Return the settings of jax that are not what they are by default and change numbers, {} for none."""
+    changed = {name: getattr(jax.config, name, usual) for name, usual in JAX.items()}
+    changed = {name: value for name, value in changed.items() if value != JAX[name]}
+    return {"jax": changed} if changed else {}
 
 
 def _describe_task(study: Study, dataset: Dataset) -> dict[str, Any]:
@@ -117,53 +119,3 @@ def _describe_model(settings: Settings, dataset: Dataset) -> dict[str, Any]:
 @functools.cache
 def _trace_model(settings: Settings, num_outputs: int, input_shape: tuple[int, ...]) -> dict[str, Any]:
     return describe_model(settings.make(num_outputs), input_shape)
-
-
-def is_own(part_class: type) -> bool:
-    """Return whether a part is one of regjax, not given from Python."""
-    return part_class.__module__.split(".")[0] == __package__
-
-
-@functools.cache
-def code_digest(classes: tuple[type, ...]) -> str:
-    """Return a digest of the code of the engine and of these parts; comments and docstrings do not count.
-
-    The code of a part of regjax is its module. Of one given from Python it is the class alone: what that calls outside
-    of itself is not seen, for which a user changes the class, too (a `version` in it will do).
-    """
-    here = Path(__file__).parent
-    modules = sorted({part_class.__module__ for part_class in classes if is_own(part_class)})
-    paths = [here / name for name in ENGINE] + [Path(str(sys.modules[name].__file__)) for name in modules]
-    given = sorted({_read_source(part_class) for part_class in classes if not is_own(part_class)})
-    return digest("".join([*(_strip(path.read_text(encoding="utf-8")) for path in paths), *map(_strip, given)]))
-
-
-def _read_source(part_class: type) -> str:
-    """Return the source of a class given from Python: its name, fields and methods.
-
-    Python finds no source of a class that was written in a notebook, but that of its methods.
-
-    Raises:
-      ConfigError: there is none, so that its runs could not be told from those of another class.
-    """
-    own = [known for known in part_class.__mro__ if known is not object and not is_own(known)]
-    values = [value for known in own for value in vars(known).values()]
-    written: list[Any] = [inspect.unwrap(value) for value in values if inspect.isfunction(value)]
-    written += [value.fget for value in values if isinstance(value, property)]
-    written = [method for method in written if method.__code__.co_filename != "<string>"]  # those of the dataclass
-    fields = [f"{f.name} = {f.default!r}, {dict(f.metadata)!r}" for f in dataclasses.fields(part_class)]
-    head = json.dumps([part_class.__qualname__, *fields])
-    try:
-        return "\n".join([head, *(textwrap.dedent(inspect.getsource(method)) for method in written)])
-    except (OSError, TypeError) as error:
-        expected = "a class whose source Python can find: in a file or in a notebook's cell"
-        raise ConfigError([Problem(part_class.__qualname__, str(error), expected)]) from error
-
-
-def _strip(source: str) -> str:
-    """Return Python source without comments and docstrings."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)

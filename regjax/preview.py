@@ -10,18 +10,20 @@ from regjax import runtime
 from regjax.analysis.power import least_p, promise_text
 from regjax.analysis.table import at_label
 from regjax.analysis.trend import smallest_p
-from regjax.conductor import find_dataset, find_notices, read_study
+from regjax.conductor import choose_tuned, find_dataset, find_notices, read_study
 from regjax.config import Study
 from regjax.data import Dataset
 from regjax.design import describe_design, design_lines, make_level_contrasts
 from regjax.keeping import predictions_text
 from regjax.labels import count_targets
 from regjax.models import Model, Settings
+from regjax.pilot import is_trained, judge_pilot
 from regjax.plan import Plan, make_plan, make_tuning_plan
 from regjax.progress import format_seconds
 from regjax.regularizers import Regularizer
 from regjax.report.words import count_labels
 from regjax.sources import add_sources
+from regjax.stored import describe_stored, stored_sentence
 from regjax.telling import name_group
 from regjax.train.program import make_program
 from regjax.train.timing import estimate_group
@@ -42,11 +44,12 @@ def make_preview(
     model: Model | type[Settings] | None = None,
     data: Dataset | None = None,
     regularizers: Mapping[str, type[Regularizer]] | None = None,
+    out: str | Path | None = None,
 ) -> dict[str, Any]:
     """Return what `run` would do, as `regjax plan --json` prints it (docs/commands.md names the keys).
 
     The programs are compiled (a later `run` takes them from the cache) and a few updates of each are timed. Arguments
-    are those of `run`.
+    are those of `run`; of the run directory `out` it is told how many runs it holds already.
 
     Raises:
       ConfigError, DataError: as `run`.
@@ -54,10 +57,9 @@ def make_preview(
     study = read_study(study, overrides, model, regularizers)
     dataset = find_dataset(study, data)
     found = runtime.configure()
-    plan = make_plan(study, dataset)
-    plans = [("training", add_sources(plan))]
-    if study.tune is not None:
-        plans.insert(0, ("tuning", make_tuning_plan(study, dataset)))
+    plans = list_waves(study, dataset, None if out is None else Path(out))
+    plan = plans[-1][1]
+    plans[-1] = ("training", add_sources(plan))
     seeds, sources = study.seeds, study.measure.sources
     groups = [
         _describe_group(what, index, wave, dataset, stream) for what, wave in plans for index in range(len(wave.groups))
@@ -88,10 +90,28 @@ def make_preview(
         "notices": find_notices(plan, dataset),
         "devices": found.devices,
         "groups": groups,
+        "stored": out and describe_stored(Path(out), [wave for _, wave in plans], dataset),
         "runs": sum(group["runs"] for group in groups),
         "programs": len(groups),
         "seconds": sum(group["seconds"] for group in groups),
     }
+
+
+def list_waves(study: Study, dataset: Dataset, out: Path | None) -> list[tuple[str, Plan]]:
+    """Return the waves of a study with their names, the reported runs last: those of the values and the number of
+    seeds that a run directory has already found, where it has.
+    """
+    tuned = None
+    waves = []
+    if study.tune is not None:
+        tuning = make_tuning_plan(study, dataset)
+        waves.append(("tuning", tuning))
+        if out is not None and is_trained(tuning, out):
+            tuned = choose_tuned(tuning, out)
+    plan = make_plan(study, dataset, tuned)
+    if study.seeds.pilot is not None and out is not None and is_trained(plan, out):
+        plan = make_plan(study, dataset, tuned, judge_pilot(plan, out))
+    return [*waves, ("training", plan)]
 
 
 def describe_levels(study: Study) -> dict[str, Any] | None:
@@ -147,6 +167,7 @@ def preview_text(found: Mapping[str, Any]) -> str:
             found["predictions"],
             *(f"note: {notice}" for notice in found["notices"]),
             *_sources_lines(found["sources"]),
+            *([stored_sentence(found["stored"])] if found["stored"] else []),
             *(_group_line(group, found["devices"]) for group in found["groups"]),
             f"in all {found['programs']} program{'' if found['programs'] == 1 else 's'}, "
             f"about {format_seconds(found['seconds'])}{' for the pilot seeds' if alone else ''}, "

@@ -226,6 +226,12 @@ def _installed(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def read_flags() -> dict[str, str]:
+    """Return the flags of XLA and jax that the environment holds, but those that name folders."""
+    names = sorted(name for name in os.environ if name.startswith("JAX_") and not name.endswith("_DIR"))
+    return {name: os.environ[name] for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS", *names) if name in os.environ}
+
+
 def _setting(name: str) -> Any:
     """Return a setting of jax as it stands."""
     import jax

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from regjax.files import StoreError, canonical, digest, publish, publish_text
 
+# Of plan.json, and with it of the whole directory: raised when an older regjax would misread a newer directory.
 SCHEMA = 1
 # Wall time differs between two identical runs, so it is no part of a digest of results.
 UNHASHED_COLUMNS = ("seconds",)
@@ -36,6 +37,10 @@ CHECKED = "sha256:"
 INTERVALS = b"intervals"
 # Replacing a plan takes two files; a reader that meets one of them looks again so often, so many seconds apart.
 MOST_LOOKS, WAIT = 100, 0.05
+
+
+class NewerError(StoreError):
+    """A run directory was written by a newer regjax."""
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -193,11 +198,18 @@ def load_plan(out: Path) -> dict[str, Any]:
     """Return the plan of a run directory.
 
     Raises:
-      StoreError: there is no plan, or its schema is newer than this regjax reads.
+      NewerError: its schema is newer than this regjax reads.
+      StoreError: there is no plan, or it names no schema.
     """
     plan = read_json(Path(out) / "plan.json")
-    if plan.get("schema") != SCHEMA:
-        raise StoreError(f"{out}/plan.json has schema {plan.get('schema')!r}; this regjax reads schema {SCHEMA}")
+    schema = plan.get("schema")
+    if type(schema) is not int or schema < 1:
+        raise StoreError(f"{out}/plan.json has schema {schema!r}, expected a number from 1 to {SCHEMA}")
+    if schema > SCHEMA:
+        raise NewerError(
+            f"{out}/plan.json has schema {schema}, this regjax reads schemas up to {SCHEMA}: it was written by a newer "
+            "regjax; install that, or choose another folder"
+        )
     return plan
 
 

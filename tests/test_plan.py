@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from studies import tiny
 from test_config_fuzz import STUDIES, mutate, places
 
+from regjax.codes import code_digest, strip_source
 from regjax.config import ConfigError, parse_study
 from regjax.data.base import Dataset, make_dataset, make_parts
 from regjax.design import count_cells
-from regjax.identity import _strip, code_digest
 from regjax.models import MLP
 from regjax.plan import make_plan, make_runs_table, make_tuning_plan, plan_json
 from regjax.regularizers import Dropout
@@ -175,8 +175,8 @@ def test_code_counts_and_comments_do_not() -> None:
     """The code digest covers the parts a run uses, and is the same for the same modules."""
     assert code_digest((MLP,)) == code_digest((MLP,))
     assert code_digest((MLP,)) != code_digest((MLP, Dropout))
-    assert _strip('"""Doc."""\nx = 1  # why\n') == _strip("x = 1")
-    assert _strip("x = 1") != _strip("x = 2")
+    assert strip_source('"""Doc."""\nx = 1  # why\n') == strip_source("x = 1")
+    assert strip_source("x = 1") != strip_source("x = 2")
 
 
 def test_patterns_that_match_nothing_are_refused() -> None:

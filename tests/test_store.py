@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,10 +56,15 @@ def test_broken_json_is_a_store_error(tmp_path: Path, content: str) -> None:
         store.load_plan(tmp_path)
 
 
-def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
-    """A plan of another schema says which this regjax reads."""
-    store.write_json(tmp_path / "plan.json", {"schema": 99})
-    with pytest.raises(StoreError, match="schema 99"):
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [(store.SCHEMA + 1, "written by a newer regjax"), ("1", "expected a number"), (None, "expected a number"),
+     (0, "expected a number"), (True, "expected a number")],
+)  # fmt: skip
+def test_an_unknown_schema_is_refused(tmp_path: Path, schema: Any, text: str) -> None:
+    """A plan of a newer schema says that a newer regjax wrote it; one that is no number is damaged."""
+    store.write_json(tmp_path / "plan.json", {"schema": schema})
+    with pytest.raises(StoreError, match=text):
         store.load_plan(tmp_path)
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from regjax.commands.arguments import add_study
+from regjax.commands.arguments import add_study, read_folder
 from regjax.commands.output import add_json, print_json
 
 HELP = "check a study file; print cells, programs, smallest p, memory and time"
@@ -23,6 +23,8 @@ KEYS = {
     "devices": "on which it was tried",
     "groups": "a row per program: wave, group, levels, runs, updates, slots, streamed, bytes_per_device, "
     "compile_seconds, seconds",
+    "stored": "null, or of `--out`: `out`, `runs`, `done`, `differs` (keys of the stored study, and what no study "
+    "says)",
     "runs": "to train in all",
     "programs": "to compile",
     "seconds": "of training in all, if nothing stops early",
@@ -32,6 +34,7 @@ KEYS = {
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_study(parser)
+    parser.add_argument("--out", type=read_folder, help="also say how many runs OUT has, and in what its study differs")
     add_json(parser)
 
 
@@ -39,7 +42,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Print the plan of a study."""
     from regjax.preview import make_preview, preview_text
 
-    found = make_preview(chosen.study, chosen.overrides, chosen.stream)
+    found = make_preview(chosen.study, chosen.overrides, chosen.stream, out=chosen.out)
     if chosen.json:
         print_json(found)
     else:

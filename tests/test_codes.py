@@ -1,0 +1,190 @@
+"""The code that a run's numbers come from: what counts, what does not, and that no file is forgotten."""
+
+import importlib.util
+import io
+import sys
+import tokenize
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import regjax
+from regjax.codes import ENGINE, code_digest, strip_source
+from regjax.models import MODELS
+from regjax.observers import OBSERVERS, EarlyStopping
+from regjax.optimizers import OPTIMIZERS
+from regjax.regularizers import REGULARIZERS
+
+PACKAGE = Path(regjax.__file__).parent
+# Files of the rooms where numbers are made that decide none of a run's: they make what has a digest of its own (data,
+# a network given from Python), only say where things lie and when they happen, or only list parts.
+OTHERS = {
+    "data": "every file but splits.py and scaling.py: what they make is in the digest of the data",
+    "train": {"__init__.py", "checkpoint.py", "layout.py", "program.py", "seats.py", "timing.py", "weights.py"},
+    "models": {"__init__.py", "custom.py"},
+    "regularizers": {"__init__.py"},
+    "observers": set[str](),
+    "tasks": {"__init__.py"},
+}
+OWN = '''
+import functools
+import numpy as np
+import regjax
+
+params = 7
+SCALE, TABLE = 2.0, np.arange(3.0)
+
+
+class Helper:
+    """What a method uses."""
+
+    def twice(self, x):
+        return 2 * x
+
+
+def deep(x):
+    return x + 1
+
+
+def help(x):
+    # A remark.
+    return deep(x) * SCALE * TABLE[0]
+
+
+def unused(x):
+    return x
+
+
+@regjax.part
+class Own(regjax.Regularizer):
+    """A penalty."""
+
+    strength: float = regjax.hyper(off=0.0, range="[0, inf)", help="of it")
+    version = 1
+
+    @staticmethod
+    def fixed(x):
+        return x * 3
+
+    @functools.cached_property
+    def kept(self):
+        return 4
+
+    @property
+    def shown(self):
+        return 5
+
+    def penalty(self, seen, now):
+        return sum(Helper().twice(help(self.fixed(w))) for w in [1.0]) + len(seen.params)
+'''
+
+
+@pytest.fixture
+def digest_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Return a function that writes a user's module and gives the digest of its class Own."""
+    count = iter(range(100))
+
+    def load(source: str) -> ModuleType:
+        path = tmp_path / str(next(count)) / "mine.py"
+        path.parent.mkdir()
+        path.write_text(source)
+        spec = importlib.util.spec_from_file_location("mine", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, "mine", module)
+        spec.loader.exec_module(module)
+        return module
+
+    return lambda source: code_digest((load(source).Own,))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("version = 1", "version = 2"),
+        ("x * 3", "x * 4"),
+        ("return 4", "return 5"),
+        ("return 5", "return 6"),
+        ("[1.0]", "[2.0]"),
+        ("deep(x) *", "deep(x) /"),
+        ("x + 1", "x + 2"),
+        ("2 * x", "3 * x"),
+        ("SCALE, TABLE = 2.0", "SCALE, TABLE = 2.5"),
+        ("np.arange(3.0)", "np.arange(1.0, 4.0)"),
+        ('range="[0, inf)"', 'range="[0, 1]"'),
+    ],
+)
+def test_all_that_a_given_class_uses_counts(digest_of: Callable[[str], str], old: str, new: str) -> None:
+    """A change of an attribute, a method of any kind, or of what they name in their file gives other runs."""
+    assert OWN.count(old) == 1
+    assert digest_of(OWN) != digest_of(OWN.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# A remark.", "# Another."),
+        ('"""A penalty."""', '"""The same penalty."""'),
+        ("def unused(x):\n    return x", "def unused(x):\n    return 0"),
+        ("class Helper", "\n\nclass Helper"),
+        ("params = 7", "params = 8"),
+    ],
+)
+def test_what_computes_nothing_does_not_count(digest_of: Callable[[str], str], old: str, new: str) -> None:
+    """Remarks, docstrings, blank lines and what the class names nowhere or as an attribute leave runs as they are."""
+    assert OWN.count(old) == 1
+    assert digest_of(OWN) == digest_of(OWN.replace(old, new))
+
+
+@pytest.mark.parametrize("name", ENGINE)
+def test_stripped_source_means_the_same(name: str) -> None:
+    """A file of the engine without comments and docstrings has the same tokens but for those."""
+    source = (PACKAGE / name).read_text(encoding="utf-8")
+    bare = strip_source(source)
+
+    assert len(bare) < len(source)
+    assert words(bare) == words(source)
+
+
+def words(source: str) -> list[str]:
+    """Return the tokens of a source but comments, line ends and texts that stand alone on their lines."""
+    layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    around = zip([tokens[-1], *tokens], tokens, [*tokens[1:], tokens[-1]], strict=False)
+    alone = [
+        one.type == tokenize.STRING and before.type in layout and after.type == tokenize.NEWLINE
+        for before, one, after in around
+    ]
+    return [one.string for one, skip in zip(tokens, alone, strict=True) if one.type not in layout and not skip]
+
+
+def test_no_file_that_makes_numbers_is_forgotten() -> None:
+    """Each file of the rooms that make numbers is in the engine's code, holds a part, or is listed here as neither."""
+    classes = [*REGULARIZERS.values(), *MODELS.values(), *OPTIMIZERS.values(), *OBSERVERS.values(), EarlyStopping]
+    parts = {Path(str(sys.modules[one.__module__].__file__)).relative_to(PACKAGE).as_posix() for one in classes}
+    for room, known in OTHERS.items():
+        if isinstance(known, str):
+            continue
+        files = {path.name for path in (PACKAGE / room).glob("*.py")}
+        counted = {name for name in files if f"{room}/{name}" in parts | set(ENGINE)}
+        assert files - counted == known, room
+    assert all((PACKAGE / name).is_file() for name in ENGINE)
+
+
+def test_parts_import_nothing_uncounted() -> None:
+    """What the module of a part imports of the rooms that make numbers counts as well, or makes no numbers."""
+    from test_layout_of_modules import PACKAGE as HERE
+
+    rooms = tuple(OTHERS)
+    for path in sorted(HERE.rglob("*.py")):
+        name = path.relative_to(HERE).as_posix()
+        if not name.startswith(rooms) or name.startswith(("data/", "train/")) or path.name == "__init__.py":
+            continue
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("from regjax.") and not line.startswith("from regjax.parts"):
+                module = line.split()[1].removeprefix("regjax.").replace(".", "/")
+                target = f"{module}.py" if (HERE / f"{module}.py").is_file() else f"{module}/__init__.py"
+                assert target in ENGINE or name == "models/custom.py", (name, target)

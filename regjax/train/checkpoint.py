@@ -1,6 +1,7 @@
-"""Checkpoints of arrays through orbax, with a digest per leaf that is verified when they are read.
+"""Checkpoints of arrays through orbax, with a digest per file and per leaf that are verified when they are read.
 
-Orbax keeps no checksum of contents: a flipped bit would be restored as a wrong number without a word.
+Orbax keeps no checksum of contents: a flipped bit would be restored as a wrong number without a word. Files are
+compared before orbax opens them: a restore that fails half-way leaves callbacks behind, which then meet a closed loop.
 """
 
 import hashlib
@@ -12,9 +13,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from regjax.files import StoreError
+from regjax.files import StoreError, canonical, digest, publish_text
 
 DIGESTS = "digests"
+FILES = "files.json"  # beside what orbax writes: {file: digest}
 
 
 class CheckpointError(StoreError):
@@ -55,13 +57,14 @@ def save(folder: Path, tree: Any) -> None:
     from orbax.checkpoint import v1 as ocp
 
     leaves = flatten(tree)
-    digests = json.dumps({path: leaf_digest(path, leaf) for path, leaf in leaves.items()})
+    digests = json.dumps({path: leaf_digest(path, leaf) for path, leaf in leaves.items()} | {FILES: "listed"})
     fresh = folder.with_name(folder.name + ".new")
     content = {path.replace("/", "|"): leaf for path, leaf in leaves.items()}
     try:
         shutil.rmtree(fresh, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         ocp.save(fresh.resolve(), {DIGESTS: np.frombuffer(digests.encode(), np.uint8), "leaves": content})
+        publish_text(fresh / FILES, canonical(digest_files(fresh)))
         if folder.exists():
             shutil.rmtree(folder)
         fresh.rename(folder)
@@ -70,20 +73,47 @@ def save(folder: Path, tree: Any) -> None:
         raise StoreError(f"cannot write {folder}: {type(error).__name__}: {str(error)[:300]}") from error
 
 
+def digest_files(folder: Path) -> dict[str, str]:
+    """Return {path within the folder: digest} of every file but the list of them."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FILES)
+    return {path.relative_to(folder).as_posix(): digest(path.read_bytes()) for path in files}
+
+
+def check_files(folder: Path) -> None:
+    """Compare the files of a checkpoint with the list of their digests, where it has one.
+
+    Raises:
+      CheckpointError: there is no such folder, or a file is missing or differs.
+    """
+    try:
+        found = digest_files(folder)
+        listed = json.loads((folder / FILES).read_bytes()) if found and (folder / FILES).exists() else found
+        wrong = sorted(name for name in listed if found.get(name) != listed[name])
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{folder} cannot be read: {type(error).__name__}: {error}") from error
+    if wrong or not found:
+        names = ", ".join(wrong) or "all files"
+        raise CheckpointError(f"{folder} is damaged: {names} missing, or other than their digests")
+
+
 def load_leaves(folder: Path) -> dict[str, np.ndarray]:
     """Return {path: array} of a checkpoint, verified.
 
     Raises:
-      CheckpointError: orbax cannot read the folder, or a leaf is missing or differs from its digest.
+      CheckpointError: a file or leaf is missing or differs from its digest, or orbax cannot read the folder.
     """
     from orbax.checkpoint import v1 as ocp
 
+    check_files(folder)
     try:
         stored: Any = ocp.load(Path(folder).resolve())
         digests = json.loads(bytes(stored[DIGESTS]).decode())
+        unlisted = digests.pop(FILES, None) and not (folder / FILES).exists()
         leaves = {path.replace("|", "/"): np.asarray(leaf) for path, leaf in stored["leaves"].items()}
     except Exception as error:  # orbax and tensorstore raise many kinds; all mean the same to the caller
         raise CheckpointError(f"{folder} cannot be read: {type(error).__name__}: {error}") from error
+    if unlisted:
+        raise CheckpointError(f"{folder} is damaged: {FILES} is missing")
     wrong = [path for path in digests if path not in leaves or leaf_digest(path, leaves[path]) != digests[path]]
     if wrong or set(leaves) != set(digests):
         names = ", ".join(sorted(wrong)) or "unknown leaves"

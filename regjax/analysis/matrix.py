@@ -29,11 +29,11 @@ def find_steps(plan: Mapping[str, Any]) -> list[Step]:
     """Return every level but the first of every factor, none where the design does not cross the factors evenly.
 
     Even: of every two factors all pairs of levels are in the same number of cells. Of a Plackett-Burman design no
-    interaction can be told apart from main effects, so that it has no matrix.
+    interaction can be told apart from main effects, and strata are not compared: these have no matrix.
     """
     factors, cells = plan["factors"], [cell["levels"] for cell in plan["cells"]]
-    kind = (plan.get("design") or {}).get("kind", "full_factorial")
-    if len(factors) < 2 or kind == "plackett_burman":
+    design = plan.get("design") or {}
+    if len(factors) < 2 or design.get("kind") == "plackett_burman" or design.get("strata"):
         return []
     masks = [np.array([[cell.get(f["path"]) == level for cell in cells] for level in f["levels"]]) for f in factors]
     counts = [(a.astype(int) @ b.T.astype(int)).ravel() for a, b in itertools.combinations(masks, 2)]

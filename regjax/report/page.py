@@ -137,6 +137,7 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
         "curve_groups": _curve_groups(table),
         "cells": [tables.cells_grid(describe_cells(table, at), reference_cell(plan)) for at in tables.state_of(plan)],
         "effects": tables.effects_grid(effects) if len(effects) else None,
+        "effects_note": prose.effects_note(plan),
         "extras": make_extras(table),
         "folded": FOLDED,
         "most_rows": MOST_ROWS,

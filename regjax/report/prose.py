@@ -61,12 +61,24 @@ def _split_shared(sentences: Sequence[str]) -> tuple[list[str], str]:
     return ["; ".join(c[: len(c) - same]) + "." for c in clauses], f"For all of these: {ending}."
 
 
+def effects_note(plan: Mapping[str, Any]) -> str:
+    """Return what the rows of the table of effects are."""
+    family = "p-values and intervals are adjusted together and never disagree"
+    if plan.get("stein"):
+        family = "their intervals (Stein's, for seeds that a pilot asked for) hold together, and there are no p-values"
+    return (
+        f"Effects are differences paired by seed. Confirmatory rows share one family: {family}. Exploratory rows (grey)"
+        " have an interval of their own and no p-value."
+    )
+
+
 def diverged_sentence(table: Table) -> str:
     """Return how many of the finished runs diverged; said also when none did, but not of numbers from elsewhere."""
     if table.out is None:
         return ""
     bad, done = int((table.status.diverged >= 0).sum()), int(table.status.done.sum())
-    return f"{bad} of {count(done, 'run')} diverged."
+    finished = "" if done == table.status.done.size else "finished "
+    return f"{bad} of {done} {finished}run{'' if done == 1 else 's'} diverged."
 
 
 def missing_sentence(table: Table) -> str:

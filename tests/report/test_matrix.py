@@ -86,9 +86,9 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     assert "&lt;script&gt;" in section.drawings[0].svg
 
 
-@pytest.mark.parametrize("case", ["one factor", "one at a time", "plackett_burman", "many levels"])
+@pytest.mark.parametrize("case", ["one factor", "one at a time", "plackett_burman", "strata", "many levels"])
 def test_no_matrix_where_factors_are_not_crossed(tmp_path: Path, case: str) -> None:
-    """One factor, cells one factor apart, a design that mixes interactions up, too many columns: no section."""
+    """One factor, cells one factor apart, a design that mixes interactions up, strata, too many columns: no section."""
     plan = make_plan(FACTORS[:1] if case == "one factor" else FACTORS, 3)
     if case == "one at a time":
         on = (0.5, 0.1, 0.2, "batch")
@@ -97,6 +97,8 @@ def test_no_matrix_where_factors_are_not_crossed(tmp_path: Path, case: str) -> N
         plan["contrasts"] = []
     if case == "plackett_burman":
         plan["design"] = {"kind": "plackett_burman"}
+    if case == "strata":
+        plan["design"] = {"kind": "full_factorial", "strata": [FACTORS[0]["path"]]}
     if case == "many levels":
         plan = make_plan([{"path": "a", "levels": list(range(9))}, {"path": "b", "levels": [0, 1]}], 2)
     table = load_table(save_folder(tmp_path, plan))

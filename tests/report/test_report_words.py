@@ -17,12 +17,20 @@ from regjax.report.words import clean, format_effects, format_p, format_value
 DROPOUT = [{"path": "dropout.hidden", "levels": [0.0, 0.5]}]
 
 
+def test_the_note_of_effects_speaks_of_p_values_where_there_are_some() -> None:
+    """After a pilot intervals are Stein's, and no p-values are promised."""
+    assert "p-values and intervals are adjusted together" in prose.effects_note({})
+    assert "there are no p-values" in prose.effects_note({"stein": {"pilot": 5}})
+
+
 def test_diverged_runs_are_always_counted(two_cell_folder: Path, lattice_folder: Path) -> None:
     """A study without diverged runs says so; one with a diverged run lists its cell, seed and first bad step."""
     calm, rough = load_table(two_cell_folder), load_table(lattice_folder)
     assert prose.diverged_sentence(calm) == "0 of 60 runs diverged."
     assert prose.diverged_sentence(rough) == "1 of 128 runs diverged."
     assert "0 of 60 runs diverged." in render_page(calm, [])
+    part = dataclasses.replace(rough.status, done=rough.status.done & (rough.status.diverged < 0))
+    assert prose.diverged_sentence(dataclasses.replace(rough, status=part)).endswith("of 127 finished runs diverged.")
     (row,) = tables.diverged_grid(rough).rows
     assert row.cells == (rough.cells[3], "2", "1125")
     assert "<caption>Diverged runs</caption>" in render_page(rough, [])

@@ -126,8 +126,12 @@ def test_a_run_answers_what_was_declared(tmp_path, capsys):
     page = (tmp_path / "out" / "report.html").read_text()
     assert 'id="levels"' in page
     assert "slope of log10(l2.strength)" in page
-    assert "moves,trend,slope of log10(l2.strength)" in (tmp_path / "out" / "effects.csv").read_text()
-    for command in (["status"], ["power", "--effect", "0.01"], ["export", "--to", str(tmp_path / "e.tex")]):
+    assert '"moves","trend","slope of log10(l2.strength)' in (tmp_path / "out" / "effects.csv").read_text()
+    for command in (
+        ["status"],
+        ["power", "--effect", "0.01"],
+        ["export", "--to", "latex", "--path", str(tmp_path / "e.tex")],
+    ):
         assert cli.main([command[0], str(tmp_path / "out"), *command[1:]]) == 0
     assert "* moves: " in capsys.readouterr().out
     assert load_results(tmp_path / "out").summary().count("* helps: ") == 1

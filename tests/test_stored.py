@@ -2,7 +2,6 @@
 
 import functools
 import io
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -193,7 +192,7 @@ def test_runs_of_another_machine_are_reused_and_told(copy: Path) -> None:
 
 def test_a_directory_of_a_newer_regjax_is_left_alone(copy: Path, tmp_path: Path) -> None:
     """Run, plan, report and mirror refuse a directory of a newer schema, and leave its files as they are."""
-    plan = json.loads((copy / "plan.json").read_text())
+    plan = store.read_json(copy / "plan.json")
     store.write_json(copy / "plan.json", {**plan, "schema": store.SCHEMA + 1})
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
 

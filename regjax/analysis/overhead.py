@@ -87,9 +87,9 @@ def study_digest(plan: Mapping[str, Any]) -> str:
 
 
 def write_costs(out: Path, costs: Mapping[str, Any]) -> dict[str, Any]:
-    """Publish costs.json in a run directory with a digest of its content, and return what `read_costs` gives."""
+    """Publish costs.json in a run directory, and return what `read_costs` gives."""
     costs = {"schema": SCHEMA, **costs}
-    write_json(Path(out) / "costs.json", {**costs, "digest": digest(canonical(costs))})
+    write_json(Path(out) / "costs.json", costs)
     return costs
 
 
@@ -102,8 +102,11 @@ def read_costs(out: Path) -> dict[str, Any] | None:
     path = Path(out) / "costs.json"
     if not path.exists():
         return None
-    costs = read_json(path)
-    said = costs.pop("digest", None)
-    if costs.get("schema") != SCHEMA or said != digest(canonical(costs)):
-        raise StoreError(f"{path} is damaged, was altered or has another schema; `regjax cost {out}` measures it anew")
+    anew = f"`regjax cost {out}` measures it anew"
+    try:
+        costs = read_json(path)
+    except StoreError as error:
+        raise StoreError(f"{error}; {anew}") from error
+    if costs.get("schema") != SCHEMA:
+        raise StoreError(f"{path} has schema {costs.get('schema')}, expected {SCHEMA}; {anew}")
     return costs

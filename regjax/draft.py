@@ -48,6 +48,8 @@ def read_factor(text: str) -> tuple[str, list[Any]]:
 
     >>> read_factor("model.norm=none,batch")
     ('model.norm', ['none', 'batch'])
+    >>> read_factor("dropout.hidden=0,[0.1,0.2]")
+    ('dropout.hidden', [0, [0.1, 0.2]])
 
     Raises:
       RegjaxError: it is written otherwise.

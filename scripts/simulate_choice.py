@@ -6,11 +6,11 @@ Every study draws, for five levels and n seeds, a validation and a test metric t
 truth is the expected test effect of "choose on half of the seeds by validation, apply". Unit: SD of a run.
 """
 
-import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from scipy.stats import t
+from simulated_tables import print_table
 
 from regjax.analysis.choice import ALPHA, NUM_RESAMPLES, crossfit, make_halves
 
@@ -123,25 +123,5 @@ def simulate(rng: np.random.Generator, noise: str, scenario: str, num_seeds: int
     return dict(zip(HEADS, texts, strict=True))
 
 
-def rows(rng: np.random.Generator, num_studies: int, counts: list[int]) -> Iterator[dict[str, str]]:
-    """Yield the rows of the table."""
-    for noise in NOISES:
-        for scenario in SCENARIOS:
-            for num_seeds in counts:
-                yield simulate(rng, noise, scenario, num_seeds, num_studies)
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=1000, help="simulated studies per row (default: 1000)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[6, 10, 20, 30], help="numbers of seeds")
-    parser.add_argument("--seed", type=int, default=0, help="of the simulation's draws (default: 0)")
-    flags = parser.parse_args()
-    print("| " + " | ".join(HEADS) + " |\n|" + "---|" * len(HEADS))
-    for row in rows(np.random.default_rng(flags.seed), flags.studies, flags.seeds):
-        print("| " + " | ".join(row.values()) + " |", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_table(__doc__, HEADS, simulate, NOISES, SCENARIOS, (6, 10, 20, 30))

@@ -7,12 +7,12 @@ is a bump over log10 of the level whose top moves by the planted slope; off has 
 the variance of a run is a tilt of the whole curve per seed and stratum, as of seeds that like more or less of it.
 """
 
-import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import t
+from simulated_tables import print_table
 
 from regjax.analysis.trend import ALPHA, NUM_RESAMPLES, best_places, find_trend, fit_slope, place_levels
 
@@ -143,25 +143,5 @@ def simulate(rng: np.random.Generator, noise: str, scenario: str, num_seeds: int
     return dict(zip(HEADS, texts, strict=True))
 
 
-def rows(rng: np.random.Generator, num_studies: int, counts: list[int]) -> Iterator[dict[str, str]]:
-    """Yield the rows of the table."""
-    for noise in NOISES:
-        for scenario in SCENARIOS:
-            for num_seeds in counts:
-                yield simulate(rng, noise, scenario, num_seeds, num_studies)
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=1000, help="simulated studies per row (default: 1000)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[6, 10, 20, 40], help="numbers of seeds")
-    parser.add_argument("--seed", type=int, default=0, help="of the simulation's draws (default: 0)")
-    flags = parser.parse_args()
-    print("| " + " | ".join(HEADS) + " |\n|" + "---|" * len(HEADS))
-    for row in rows(np.random.default_rng(flags.seed), flags.studies, flags.seeds):
-        print("| " + " | ".join(row.values()) + " |", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_table(__doc__, HEADS, simulate, NOISES, SCENARIOS, (6, 10, 20, 40))

@@ -8,40 +8,20 @@ is an MLP on the digits that scikit-learn carries, unless --data names a prepare
 """
 
 import argparse
-import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import regjax
+from regjax.draft import read_factor
+from regjax.files import RegjaxError
 
 
-def read_factor(text: str) -> tuple[str, list[Any]]:
-    """Return the path and levels of "dropout.hidden=0,0.5"; a level that is no TOML value is a name.
-
-    >>> read_factor("model.norm=none,batch")
-    ('model.norm', ['none', 'batch'])
-    >>> read_factor("dropout.hidden=0,[0.1,0.2]")
-    ('dropout.hidden', [0, [0.1, 0.2]])
-    """
-    path, _, levels = text.partition("=")
-    if not path or not levels:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected PATH=LEVEL,LEVEL,... such as dropout.hidden=0,0.5")
-    for written in (f"[{levels}]", "[" + ", ".join(_quote(level.strip()) for level in levels.split(",")) + "]"):
-        try:
-            return path.strip(), tomllib.loads(f"levels = {written}")["levels"]
-        except tomllib.TOMLDecodeError:
-            continue
-    raise argparse.ArgumentTypeError(f"got {text!r}, expected levels such as 0,0.5 or none,batch or [32],[64,64]")
-
-
-def _quote(text: str) -> str:
-    """Return a level as TOML: a value as it stands, a bare name in quotes."""
+def parse_factor(text: str) -> tuple[str, list[Any]]:
+    """Return the path and levels of a flag such as "dropout.hidden=0,0.5"."""
     try:
-        tomllib.loads(f"level = {text}")
-    except tomllib.TOMLDecodeError:
-        return json.dumps(text)
-    return text
+        return read_factor(text)
+    except RegjaxError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def make_study(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -64,7 +44,7 @@ def main(arguments: list[str] | None = None) -> regjax.Results:
     """Run the sweep with these flags; print effects and where the report is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="run directory")
-    parser.add_argument("--factor", type=read_factor, action="append", required=True, metavar="PATH=LEVELS")
+    parser.add_argument("--factor", type=parse_factor, action="append", required=True, metavar="PATH=LEVELS")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--design", default="full_factorial", help="or one_at_a_time, leave_one_out")
     parser.add_argument("--data", default="digits", help="or mnist, fashion_mnist where prepared")

@@ -24,15 +24,15 @@ class Claim(Table):
     id: str = Field(pattern=r"^[A-Z][0-9]+$", description="a capital and a number, such as C7")
     statement: str = Field(min_length=1, description="the sentence that is tested, as the text has it")
     measured: str = Field(min_length=1, description="how it is tested, in one or two sentences")
-    moderator: str = Field("", description="what the cases are levels of; needed with [[cases]]")
-    note: str = Field("", description="what a reader must know whatever comes out")
+    moderator: str = Field(default="", description="what the cases are levels of; needed with [[cases]]")
+    note: str = Field(default="", description="what a reader must know whatever comes out")
 
 
 class Studies(Table):
     """One entry of `[studies]`: a study file beside the claim, and what `--full` changes of it."""
 
     file: str = Field(description="path of a study file, relative to the claim file")
-    overrides: list[str] = Field([], description='such as ["training.epochs=3"]')
+    overrides: list[str] = Field(default=[], description='such as ["training.epochs=3"]')
 
 
 class Test(Table):
@@ -44,23 +44,29 @@ class Test(Table):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="small letters, digits and _")
     says: str = Field(min_length=1, description="what is expected, as a sentence")
-    study: str = Field("main", description="an entry of [studies]")
-    measure: str = Field("", description="a metric of the records, or a measure of regjax.claims.measures")
-    options: Levels = Field({}, description="settings of the measure")
-    mechanism: str = Field("", description="a check of regjax.claims.mechanisms, in place of a measure")
-    contrast: str = Field("", description="a contrast of the best level that the study declares, in place of a measure")
-    of: Levels = Field({}, description="levels of the factors that differ from the first")
-    against: Levels = Field({}, description="as `of`; by default every factor at its first level")
-    than: float | None = Field(None, description="a number to compare `of` with, in place of `against`")
+    study: str = Field(default="main", description="an entry of [studies]")
+    measure: str = Field(default="", description="a metric of the records, or a measure of regjax.claims.measures")
+    options: Levels = Field(default={}, description="settings of the measure")
+    mechanism: str = Field(default="", description="a check of regjax.claims.mechanisms, in place of a measure")
+    contrast: str = Field(
+        default="", description="a contrast of the best level that the study declares, in place of a measure"
+    )
+    of: Levels = Field(default={}, description="levels of the factors that differ from the first")
+    against: Levels = Field(default={}, description="as `of`; by default every factor at its first level")
+    than: float | None = Field(default=None, description="a number to compare `of` with, in place of `against`")
     trend: str = Field(
         "", description="a factor: the effect is the slope of of - against over its levels, per doubling"
     )
-    at: str = Field("best", description='the state of a metric: "best", "last", or the number of a step as text')
-    choose_on: str = Field("validation.nll", description='what "best" levels are chosen by')
-    expect: str | None = Field(None, description=f"one of {', '.join(EXPECT)}")
-    margin: float = Field(0.0, ge=0, description="the smallest effect that matters; with scale = log a ratio above 1")
-    scale: str = Field("linear", description='"linear" or "log"')
-    unit: str = Field("", description='"pp" for shares shown in percentage points, or the name of a unit')
+    at: str = Field(
+        default="best", description='the state of a metric: "best", "last", or the number of a step as text'
+    )
+    choose_on: str = Field(default="validation.nll", description='what "best" levels are chosen by')
+    expect: str | None = Field(default=None, description=f"one of {', '.join(EXPECT)}")
+    margin: float = Field(
+        default=0.0, ge=0, description="the smallest effect that matters; with scale = log a ratio above 1"
+    )
+    scale: str = Field(default="linear", description='"linear" or "log"')
+    unit: str = Field(default="", description='"pp" for shares shown in percentage points, or the name of a unit')
 
     @model_validator(mode="after")
     def _check(self) -> "Test":
@@ -90,11 +96,11 @@ class Case(Table):
     """One entry of `[[cases]]`: a level of the moderator. Every test is judged in every case."""
 
     name: str = Field(min_length=1, description="how the case is called on the page")
-    where: Levels = Field({}, description="levels added to `of` and `against` of every test")
-    of: Levels = Field({}, description="levels added to `of`")
-    against: Levels = Field({}, description="levels added to `against`")
-    study: str = Field("", description="an entry of [studies] in place of the tests' own")
-    options: Levels = Field({}, description="settings added to those of the measures")
+    where: Levels = Field(default={}, description="levels added to `of` and `against` of every test")
+    of: Levels = Field(default={}, description="levels added to `of`")
+    against: Levels = Field(default={}, description="levels added to `against`")
+    study: str = Field(default="", description="an entry of [studies] in place of the tests' own")
+    options: Levels = Field(default={}, description="settings added to those of the measures")
 
 
 class Rule(Table):
@@ -103,30 +109,32 @@ class Rule(Table):
     `supported`: all of these hold. `refuted`: any of these fails. Both default to all tests.
     """
 
-    supported: list[str] | None = Field(None, description="names of tests")
-    refuted: list[str] | None = Field(None, description="names of tests")
+    supported: list[str] | None = Field(default=None, description="names of tests")
+    refuted: list[str] | None = Field(default=None, description="names of tests")
 
 
 class Figure(Table):
     """The table `[figure]`: what the claim's figure shows beside the effects."""
 
-    kind: str = Field("effects", description='"effects" (seeds, means and intervals of the tests) or "levels"')
-    study: str = Field("main", description="of levels: an entry of [studies]")
-    measure: str = Field("", description="of levels: what is drawn upwards")
-    options: Levels = Field({}, description="of levels: settings of the measure")
-    over: str = Field("", description="of levels: the factor that is drawn to the right")
-    lines: str = Field("", description="of levels: a factor with one line for each level")
-    at: str = Field("best", description="of levels: the state of a metric")
+    kind: str = Field(default="effects", description='"effects" (seeds, means and intervals of the tests) or "levels"')
+    study: str = Field(default="main", description="of levels: an entry of [studies]")
+    measure: str = Field(default="", description="of levels: what is drawn upwards")
+    options: Levels = Field(default={}, description="of levels: settings of the measure")
+    over: str = Field(default="", description="of levels: the factor that is drawn to the right")
+    lines: str = Field(default="", description="of levels: a factor with one line for each level")
+    at: str = Field(default="best", description="of levels: the state of a metric")
 
 
 class Declared(Table):
     """A claim file, checked; `path` is where it was read from and `digest` what its verdict is bound to."""
 
     claim: Claim
-    studies: dict[str, Studies] = Field({}, description="{name: study file}; the tests' default is main")
-    full: dict[str, Studies] = Field({}, description="{name: study file} in place of those of [studies] with --full")
+    studies: dict[str, Studies] = Field(default={}, description="{name: study file}; the tests' default is main")
+    full: dict[str, Studies] = Field(
+        default={}, description="{name: study file} in place of those of [studies] with --full"
+    )
     tests: list[Test] = Field(min_length=1, description="[[tests]]")
-    cases: list[Case] = Field([], description="[[cases]]")
+    cases: list[Case] = Field(default=[], description="[[cases]]")
     rule: Rule = Rule()
     figure: Figure = Figure()
 

@@ -152,14 +152,14 @@ def judge(suite: Suite, results: Mapping[str, Results]) -> dict[str, Any]:
     for path, declared in suite.claims.items():
         one = declared.claim.id
         cases = []
-        for case, tests in evidence[one].items():
+        for place, tests in evidence[one].items():
             rows = [
                 _describe(tests[test.name], ALPHA / max(1, hypotheses))
                 | test.model_dump(include={"name", "says", "expect", "margin", "scale", "unit", "measure"})
-                | details[one, case, test.name]
+                | details[one, place, test.name]
                 for test in declared.tests
             ]
-            cases.append({"name": case, **dataclasses.asdict(verdicts[one][case]), "tests": rows})
+            cases.append({"name": place, **dataclasses.asdict(verdicts[one][place]), "tests": rows})
         made.append(
             {
                 **declared.claim.model_dump(),

@@ -11,9 +11,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", nargs="?", default="configs/claims", help="of claim files (default: configs/claims)")
     parser.add_argument("--out", default="out/claims", help="folder for studies and verdicts (default: out/claims)")
     parser.add_argument("--only", nargs="+", metavar="ID", help="claims, such as C7 C19")
-    parser.add_argument(
-        "--full", action="store_true", help="the larger studies on MNIST and Fashion-MNIST, where there are"
-    )
+    parser.add_argument("--full", action="store_true", help="the larger studies, on MNIST and Fashion-MNIST")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -26,10 +24,7 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"{claim['id']:>4} {claim['verdict']:<12} {claim['statement']}")
         for case in claim["cases"]:
             for test in case["tests"]:
-                if test["exact"] is None:
-                    print(
-                        f"       {case['name']:<20} {test['name']:<20} {test['estimate']} [{test['low']}, {test['high']}] n={test['n']}"
-                    )
-                else:
-                    print(f"       {case['name']:<20} {test['name']:<20} exact: {test['exact']}")
+                numbers = f"{test['estimate']} [{test['low']}, {test['high']}] n={test['n']}"
+                shown = numbers if test["exact"] is None else f"exact: {test['exact']}"
+                print(f"     {case['verdict']:<11} {case['name']:<20} {test['name']:<20} {shown}")
     return 0

@@ -49,7 +49,7 @@ class Test(Table):
     options: Levels = Field(default={}, description="settings of the measure")
     mechanism: str = Field(default="", description="a check of regjax.claims.mechanisms, in place of a measure")
     contrast: str = Field(
-        default="", description="a contrast of the best level that the study declares, in place of a measure"
+        default="", description="a declared contrast of the study's best level, in place of a measure"
     )
     of: Levels = Field(default={}, description="levels of the factors that differ from the first")
     against: Levels = Field(default={}, description="as `of`; by default every factor at its first level")
@@ -63,7 +63,7 @@ class Test(Table):
     choose_on: str = Field(default="validation.nll", description='what "best" levels are chosen by')
     expect: str | None = Field(default=None, description=f"one of {', '.join(EXPECT)}")
     margin: float = Field(
-        default=0.0, ge=0, description="the smallest effect that matters; with scale = log a ratio above 1"
+        default=0.0, ge=0, description="smallest effect that matters; with scale = log a ratio above 1"
     )
     scale: str = Field(default="linear", description='"linear" or "log"')
     unit: str = Field(default="", description='"pp" for shares shown in percentage points, or the name of a unit')
@@ -130,9 +130,7 @@ class Declared(Table):
 
     claim: Claim
     studies: dict[str, Studies] = Field(default={}, description="{name: study file}; the tests' default is main")
-    full: dict[str, Studies] = Field(
-        default={}, description="{name: study file} in place of those of [studies] with --full"
-    )
+    full: dict[str, Studies] = Field(default={}, description="what takes the place of [studies] with --full")
     tests: list[Test] = Field(min_length=1, description="[[tests]]")
     cases: list[Case] = Field(default=[], description="[[cases]]")
     rule: Rule = Rule()

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from regjax import store
-from regjax.files import RegjaxError, StoreError, publish
+from regjax.files import RegjaxError, StoreError, digest, publish
+from regjax.leases import Leases
 from regjax.queue import checkpoint_path, find_checkpoints
 from regjax.train.checkpoint import load_leaves
 
@@ -30,13 +31,14 @@ class Mirror:
       folder: the copy; made where missing.
       out: run directory.
       say: takes one line of text for people.
+      leases: of this process on the run directory; of several processes one copies at a time.
 
     Raises:
       RegjaxError: one of the two lies within the other.
     """
 
-    def __init__(self, folder: Path, out: Path, say: Callable[[str], None]) -> None:
-        self.folder, self.out, self._say = Path(folder), Path(out), say
+    def __init__(self, folder: Path, out: Path, say: Callable[[str], None], leases: Leases | None = None) -> None:
+        self.folder, self.out, self._say, self._leases = Path(folder), Path(out), say, leases
         ours, theirs = self.out.resolve(), self.folder.resolve()
         if ours == theirs or ours in theirs.parents or theirs in ours.parents:
             raise RegjaxError(f"got the mirror {folder} for {out}, expected a folder apart from it")
@@ -44,12 +46,34 @@ class Mirror:
         self._told = ""
         self.seconds, self.bytes = 0.0, 0
 
+    @property
+    def _name(self) -> str:
+        return f"mirror-{digest(str(self.folder.resolve()))}"
+
     def sync(self) -> bool:
-        """Copy what is new in the run directory, remove checkpoints that it is past; return whether all went well."""
+        """Copy what is new in the run directory, remove checkpoints that it is past; return whether all went well.
+
+        Where another process is at it nothing is done.
+        """
+        if self._leases is None:
+            return self._sync()
+        if (lease := self._leases.acquire(self._name)) is None:
+            return True
+        try:
+            return self._sync()
+        finally:
+            self._leases.release(lease)
+
+    def _sync(self) -> bool:
         began, path = time.perf_counter(), self.out
         try:
             for path in list_finished(self.out):
-                self._copy(path.relative_to(self.out))
+                try:
+                    self._copy(path.relative_to(self.out))
+                except OSError:
+                    # Another process is past this checkpoint.
+                    if path.exists():
+                        raise
             for path in list_passed(self.out, self.folder):
                 shutil.rmtree(path)
         except OSError as error:
@@ -78,7 +102,8 @@ class Mirror:
 
     def close(self) -> None:
         """Copy what is left at the end of a study, and say what mirroring took."""
-        whole = self.sync()
+        with contextlib.nullcontext() if self._leases is None else self._leases.alone(self._name):
+            whole = self._sync()
         state = "is whole" if whole else "lacks files: run the study again once it can be written"
         self._say(f"mirror: {self.folder} {state}; {self.bytes / 2**20:.1f} MiB copied in {self.seconds:.1f} s")
 
@@ -158,8 +183,10 @@ def list_finished(out: Path) -> Iterator[Path]:
     """Yield the finished files and folders of a run directory, each after what it names."""
     yield from _present(out / "runs.parquet", out / "plan.json")
     for chunk in sorted(path.parent for path in out.glob("chunks/*/queue.json")):
+        # Listed before what it goes on from.
+        checkpoints = sorted(find_checkpoints(out, chunk.name))
         yield from list_units(chunk)
-        yield from sorted(find_checkpoints(out, chunk.name))
+        yield from checkpoints
     yield from _present(*(out / name for name in DERIVED))
 
 
@@ -170,7 +197,9 @@ def _present(*paths: Path) -> list[Path]:
 def list_units(chunk: Path) -> list[Path]:
     """Return the published files and folders of a queue but its checkpoints, in the order in which to copy them."""
     patterns = ("queue.json", "seg-*.parquet", "params-*", "predictions-*.parquet", "weights-*.parquet", "done-*.json")
-    return [path for pattern in patterns for path in sorted(chunk.glob(pattern)) if path.suffix != ".new"]
+    # Listed the other way round: what is there now is named by nothing that is listed later.
+    found = [sorted(path for path in chunk.glob(pattern) if path.suffix != ".new") for pattern in reversed(patterns)]
+    return [path for paths in reversed(found) for path in paths]
 
 
 def list_passed(out: Path, folder: Path) -> Iterator[Path]:

@@ -309,8 +309,9 @@ def begin_work(
 def train_taken(work: Work, taken: Taken) -> None:
     """Train a queue; in a chunk of another name where the process that had it may wake and write again."""
     if not taken.lease.fenced:
-        if taken.described is not None:
-            store.write_json(store.chunk_folder(work.out, taken.name) / "queue.json", taken.described)
+        path = store.chunk_folder(work.out, taken.name) / "queue.json"
+        if taken.described is not None and not path.exists():
+            store.write_json(path, taken.described)
         train_queue(work, taken)
         return
     live = resume(work, taken)

@@ -26,7 +26,7 @@ STAGES = [
     ["report"],
     ["answers"],
     ["results", "pilot", "foreign", "trackers", "explain"],
-    ["harvest", "queue", "standing", "telling", "room", "segments", "repair"],
+    ["harvest", "queue", "standing", "telling", "room", "segments", "repair", "sharing"],
     ["mirror"],
     ["execute", "stored"],
     ["conductor"],

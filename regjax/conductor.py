@@ -131,9 +131,9 @@ def run(
         results = Results(out, model, regularizers)
         if report:
             results.report()
+        Sharing(out, leases).clear()
         if copy is not None:
             copy.close()
-        Sharing(out, leases).clear()
     return results
 
 

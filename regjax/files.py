@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,8 @@ def create(path: Path, text: str) -> bool:
 
 @contextlib.contextmanager
 def _beside(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`, of this process alone; what goes wrong is told with the path."""
-    temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.tmp")
+    """Give a temporary name beside `path`, of this thread alone; what goes wrong is told with the path."""
+    temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # A link of that name would be followed, out of the folder.

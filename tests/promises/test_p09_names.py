@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,7 @@ def test_files_that_are_links_are_replaced_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("kept")
     out = tmp_path / "out"
     out.mkdir()
-    for name in ("report.html", f".report.html.{HOST}.{os.getpid()}.tmp"):
+    for name in ("report.html", f".report.html.{HOST}.{os.getpid()}.{threading.get_ident()}.tmp"):
         (out / name).symlink_to(tmp_path / "precious")
     publish(out / "report.html", lambda path: path.write_text("page"))
     (out / "leases").mkdir()

@@ -17,7 +17,6 @@ from regjax.codes import code_digest
 from regjax.config import ConfigError, Problem, Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
 from regjax.data.duplicates import count_repeated
-from regjax.execute import train_plan
 from regjax.files import RegjaxError, StoreError, canonical, digest, refuse_links
 from regjax.leases import FOLDER, PLAN, Leases
 from regjax.metrics import larger_is_better, tuning_metric
@@ -37,6 +36,7 @@ from regjax.stored import CODE, FLAGS, compare_machines, compare_plans, find_cha
 from regjax.train.inputs import seed_of
 from regjax.train.layout import data_shapes, member_shapes
 from regjax.train.program import count_params
+from regjax.waves import train_plan
 
 
 def run(
@@ -95,15 +95,7 @@ def run(
             progress.say(f"note: {notice}")
     stop = stop or Stop()
     with Leases(out) as leases:
-        for below in (store.chunk_folder(out, ""), out / FOLDER):
-            refuse_links(below)
-        leases.join(digest(canonical([study_json(plan.study), sorted(run.id for run in plan.runs)])), stop.check)
-        with leases.alone(PLAN, stop.check):
-            copy = None if mirror is None else open_mirror(Path(mirror), out, plan, dataset, progress, leases)
-            for notice in (*compare_plans(out, plan, dataset), *compare_machines(out, describe_machine(found))):
-                progress.say(f"note: {notice}")
-            for holder in leases.processes():
-                progress.say(f"note: {holder.process} trains this study, too; runs are shared with it")
+        copy = enter(out, plan, dataset, leases, mirror, progress, stop, describe_machine(found))
 
         def train(plan: Plan, what: str) -> None:
             nonlocal trace
@@ -135,6 +127,34 @@ def run(
         if copy is not None:
             copy.close()
     return results
+
+
+def enter(
+    out: Path,
+    plan: Plan,
+    dataset: Dataset,
+    leases: Leases,
+    mirror: str | Path | None,
+    progress: Progress,
+    stop: Stop,
+    machine: Mapping[str, Any],
+) -> Mirror | None:
+    """Join the processes that train a study into a directory, say what is there, and return the mirror.
+
+    Raises:
+      StoreError: another study is being trained there, a file is damaged, or a folder is a link.
+      RegjaxError: the mirror is of another study.
+    """
+    for below in (store.chunk_folder(out, ""), out / FOLDER):
+        refuse_links(below)
+    leases.join(digest(canonical([study_json(plan.study), sorted(run.id for run in plan.runs)])), stop.check)
+    with leases.alone(PLAN, stop.check):
+        copy = None if mirror is None else open_mirror(Path(mirror), out, plan, dataset, progress, leases)
+        for notice in (*compare_plans(out, plan, dataset), *compare_machines(out, machine)):
+            progress.say(f"note: {notice}")
+    for holder in leases.processes():
+        progress.say(f"note: {holder.process} trains this study, too; runs are shared with it")
+    return copy
 
 
 def open_mirror(folder: Path, out: Path, plan: Plan, dataset: Dataset, progress: Progress, leases: Leases) -> Mirror:

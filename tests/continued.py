@@ -13,7 +13,7 @@ from studies import tiny
 
 from regjax import store
 from regjax.config import parse_study
-from regjax.execute import Job, train_runs, unique
+from regjax.execute import Job, train_runs
 from regjax.leases import Leases
 from regjax.mirror import Mirror
 from regjax.plan import Plan, make_plan
@@ -23,6 +23,7 @@ from regjax.stop import Stop
 from regjax.train import checkpoint
 from regjax.train.layout import Layout
 from regjax.train.program import Compiled, Program
+from regjax.waves import unique
 
 # Twelve trajectories, each watched by two runs, in two rows of two slots: three rounds, in segments of four looks.
 LAYOUT = Layout(2, 2, 2)

@@ -15,7 +15,7 @@ from studies import tiny
 import regjax
 import regjax.conductor
 import regjax.execute
-from regjax import cli, execute, leases, store
+from regjax import cli, execute, leases, store, waves
 from regjax.progress import Progress
 from regjax.train import checkpoint
 
@@ -53,7 +53,7 @@ def share(out: str, cache: str, seconds: float, slow: float, together: Any) -> N
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # open as long as the process
     os.environ["REGJAX_CACHE"] = cache
     jax.config.update("jax_num_cpu_devices", 2)
-    leases.SECONDS, execute.WAIT = seconds, 0.1
+    leases.SECONDS, waves.WAIT = seconds, 0.1
     train_queue, look, first = execute.train_queue, execute.look, [True]
 
     def wait_and_train(*arguments: Any) -> None:

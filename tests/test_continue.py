@@ -13,7 +13,7 @@ from continued import LAYOUT, STUDY, Killed, assert_same_numbers, go_on, plan_of
 from populations import compiled, digits
 
 from regjax import execute, store
-from regjax.execute import Job, choose_program, train_group, unique
+from regjax.execute import Job, train_group
 from regjax.files import StoreError
 from regjax.leases import Leases
 from regjax.plan import Plan
@@ -25,6 +25,7 @@ from regjax.train import checkpoint
 from regjax.train import program as engine_program
 from regjax.train.layout import Layout
 from regjax.train.program import Compiled, Program, make_program
+from regjax.waves import choose_program, unique
 
 # What a segment in which runs end is published with, in order.
 WRITES = ("seg", "params", "predictions", "weights", "done", "checkpoint")

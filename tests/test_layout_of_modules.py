@@ -29,6 +29,7 @@ STAGES = [
     ["harvest", "queue", "standing", "telling", "room", "segments", "repair", "sharing"],
     ["mirror"],
     ["execute", "stored"],
+    ["waves"],
     ["conductor"],
     ["preview", "overhead"],
     ["claims"],

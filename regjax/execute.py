@@ -150,7 +150,10 @@ def train_runs(
                 work = begin_work(plan, job, taken, sharing, progress, profile, mirror, stop or Stop())
             with work.stop:
                 train_taken(work, taken)
-        except LeaseLostError as error:
+        except StoreError as error:
+            # What cannot be written may be nobody's by now: whoever took it over removes what it needs no more.
+            if not isinstance(error, LeaseLostError) and sharing.leases.holds(taken.lease):
+                raise
             progress.say(f"note: {error}")
         finally:
             sharing.leases.release(taken.lease)

@@ -45,9 +45,7 @@ def publish(path: Path, write: Callable[[Path], None], new: bool = False) -> Non
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        if new:
-            _name(temporary, path)
-        else:
+        if not new or (_link(temporary, path) is None and not path.exists()):
             temporary.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -66,7 +64,15 @@ def create(path: Path, text: str) -> bool:
     """
     with _beside(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
-        return _name(temporary, path)
+        if (made := _link(temporary, path)) is not None:
+            return made
+        # The name is exclusive here, too, and for a moment its file is empty.
+        try:
+            with path.open("xb") as file:
+                file.write(text.encode("utf-8"))
+        except FileExistsError:
+            return False
+        return True
 
 
 @contextlib.contextmanager
@@ -85,21 +91,15 @@ def _beside(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _name(temporary: Path, path: Path) -> bool:
-    """Give a whole file its name unless that is taken; return whether it was given."""
+def _link(temporary: Path, path: Path) -> bool | None:
+    """Give a whole file its name unless that is taken; return whether it was given, None without hard links."""
     try:
         os.link(temporary, path)
     except FileExistsError:
         # A file server that was asked twice has linked it and says that it is there.
         return temporary.stat().st_nlink > 1
     except OSError:
-        # No hard links here: the name is exclusive still, and for a moment its file is empty.
-        try:
-            with path.open("xb") as file:
-                file.write(temporary.read_bytes())
-                os.fsync(file.fileno())
-        except FileExistsError:
-            return False
+        return None
     return True
 
 

@@ -250,6 +250,10 @@ class Leases:
             self._held.pop(lease.path, None)
             raise LeaseLostError(f"{silent}, and another has taken over {lease.name} in {self.out}")
 
+    def holds(self, lease: Lease) -> bool:
+        """Return whether a lease is this process's still."""
+        return _is_same(lease)
+
     def release(self, lease: Lease) -> None:
         """Give a lease back, where it is still this process's; the next holder of a fenced one has a fenced one."""
         if self._held.pop(lease.path, None) is None or not _is_same(lease):

@@ -3,7 +3,7 @@
 import dataclasses
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -66,10 +66,7 @@ def train_plan(
     if mirror is not None:
         mirror.sync()
     sharing, done = Sharing(out, leases), store.done_runs(out)
-    held = leases.held()
-    for name, queue in store.iter_queues(out):
-        if name not in held and done.keys() >= set(flat_ids(queue)):
-            shutil.rmtree(checkpoint_path(out, name, 0).parent, ignore_errors=True)
+    drop_checkpoints(sharing, done)
     missing = [unique(run for run in group.runs if run.id not in done) for group in plan.groups]
     epochs = [len(r) * g.steps.steps / g.steps.steps_per_epoch for r, g in zip(missing, plan.groups, strict=True)]
     finished = sum(run.id in done for run in plan.runs)
@@ -86,6 +83,8 @@ def train_plan(
             if runs
         ]
         check_room(out, plan, [(program, len(runs)) for _, runs, program in programs])
+        held = leases.held()
+        # First what nobody is at: its program is compiled for this process alone.
         busy = {run for name, queue in store.iter_queues(out) if name in held for run in flat_ids(queue)}
         programs.sort(key=lambda one: any(run.id in busy for run in one[1]))
         jobs = [Job(*one, pool.submit(compile_program, one[-1])) for one in programs]
@@ -130,6 +129,15 @@ def share_groups(
                 progress.say(f"waiting for runs that are trained elsewhere: {', '.join(names)}")
             stop.check()
             time.sleep(WAIT)
+    drop_checkpoints(sharing, store.done_runs(sharing.out))
+
+
+def drop_checkpoints(sharing: Sharing, done: Container[str]) -> None:
+    """Remove the checkpoints of queues that nobody trains and whose runs are done."""
+    held = sharing.leases.held()
+    for name, queue in store.iter_queues(sharing.out):
+        if name not in held and all(run in done for run in flat_ids(queue)):
+            shutil.rmtree(checkpoint_path(sharing.out, name, 0).parent, ignore_errors=True)
 
 
 def unique(runs: Iterable[Run]) -> list[Run]:

@@ -223,6 +223,7 @@ def test_a_frozen_process_loses(workers: Workers, whole: Any, tmp_path: Path) ->
     assert any("share" in queue for _, queue in store.iter_queues(out))
     assert assert_stays(done, out, whole) == done
     assert results(out) == whole
+    assert not list(out.glob("chunks/*/checkpoint/*"))
 
 
 def find_queues(out: Path, pid: int) -> list[str]:

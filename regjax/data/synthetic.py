@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from regjax.data.base import Dataset, make_dataset
-from regjax.data.checks import DataError
+from regjax.data.checks import DataError, check_noise, check_sizes
 from regjax.keys import stream_generator
 
 MOST_VALUES = 2**30  # of the inputs: 4 GiB
@@ -20,6 +20,7 @@ def make_sparse_linear(
     num_features: int = 100,
     num_informative: int = 10,
     noise: float = 1.0,
+    copies: int = 1,
     seed: int = 0,
 ) -> Dataset:
     """Return a regression in which few features matter.
@@ -32,28 +33,29 @@ def make_sparse_linear(
       num_features: features F.
       num_informative: size of the support, 1 to F.
       noise: standard deviation of the noise, at least 0.
+      copies: C, how many times the features stand in x, one block after the other; y is that of one.
       seed: fixes the draw, in [0, 2**32).
 
     Returns:
-      x [N, F], y [N], float32; truth: weights [F], support [num_informative] (sorted), mse = noise^2, the least
-      expected squared error of any predictor.
+      x [N, C F], y [N], float32; truth: weights [C F] (w / C in each block, of all that predict best those of least
+      norm), support [C num_informative] (sorted), mse = noise^2, the least expected squared error of any predictor.
 
     Raises:
       DataError: an argument is out of its range.
     """
-    _check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
-    _check_sizes(num_informative=(num_informative, 1))
-    _check_noise(noise)
-    if num_informative > num_features:
-        raise DataError(f"data.num_informative: got {num_informative}, expected at most num_features, {num_features}")
-    rng = _make_generator(seed, num_examples * num_features)
+    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
+    check_sizes(num_informative=(num_informative, 1), copies=(copies, 1))
+    check_noise(noise)
+    _check_support(num_informative, num_features)
+    rng = _make_generator(seed, num_examples * num_features * copies)
     weights = np.zeros(num_features)
     support = np.sort(rng.permutation(num_features)[:num_informative])
     weights[support] = rng.choice([-1.0, 1.0], num_informative) * rng.uniform(1, 2, num_informative)
     x = rng.standard_normal((num_examples, num_features), np.float32)
     y = x @ weights + noise * rng.standard_normal(num_examples)
-    truth = {"weights": weights, "support": support, "mse": np.array(noise**2)}
-    return make_dataset("sparse_linear", x, y, truth=truth)
+    weights = np.tile(weights / copies, copies)
+    truth = {"weights": weights, "support": np.flatnonzero(weights), "mse": np.array(noise**2)}
+    return make_dataset("sparse_linear", np.tile(x, copies), y, truth=truth)
 
 
 def make_ridge_linear(
@@ -82,8 +84,8 @@ def make_ridge_linear(
     Raises:
       DataError: an argument is out of its range.
     """
-    _check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
-    _check_noise(noise)
+    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
+    check_noise(noise)
     if not 0 <= correlation < 1:
         raise DataError(f"data.correlation: got {correlation!r}, expected a number in [0, 1)")
     rng = _make_generator(seed, num_examples * num_features)
@@ -126,9 +128,9 @@ def make_teacher(
     Raises:
       DataError: an argument is out of its range, or a class does not occur.
     """
-    _check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), num_hidden=(num_hidden, 1))
-    _check_sizes(num_classes=(num_classes, 0), seed=(seed, 0))
-    _check_noise(noise)
+    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), num_hidden=(num_hidden, 1))
+    check_sizes(num_classes=(num_classes, 0), seed=(seed, 0))
+    check_noise(noise)
     if num_classes == 1:
         raise DataError("data.num_classes: got 1, expected at least 2, or 0 for a regression")
     rng = _make_generator(seed, num_examples * max(num_features, num_hidden, num_classes))
@@ -167,7 +169,7 @@ def make_logistic(num_examples: int = 1000, num_features: int = 20, signal: floa
     Raises:
       DataError: an argument is out of its range.
     """
-    _check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
+    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
     if not 0 < signal < math.inf:
         raise DataError(f"data.signal: got {signal!r}, expected a number > 0")
     rng = _make_generator(seed, num_examples * num_features)
@@ -181,11 +183,53 @@ def make_logistic(num_examples: int = 1000, num_features: int = 20, signal: floa
     return make_dataset("logistic", x, labels, truth=truth)
 
 
+def make_parity(
+    num_examples: int = 1000,
+    num_features: int = 100,
+    num_informative: int = 2,
+    noise: float = 0.0,
+    seed: int = 0,
+) -> Dataset:
+    """Return two classes that few features make together and none alone: of two features, exclusive or.
+
+        x ~ N(0, I_F);   y = 1 where (prod over the support of x_j) + noise e > 0, else 0,   e ~ N(0, 1)
+
+    No linear function of x tells the classes apart: y is uncorrelated with every feature.
+
+    Args:
+      num_examples: rows, at least 2.
+      num_features: features F.
+      num_informative: size of the support, 1 (which is linear) to F.
+      noise: standard deviation of the noise, at least 0.
+      seed: fixes the draw, in [0, 2**32).
+
+    Returns:
+      x [N, F] float32, y [N] int32; truth: support [num_informative] (sorted).
+
+    Raises:
+      DataError: an argument is out of its range.
+
+    Reference: Guyon, Gunn, Ben-Hur, Dror, "Result analysis of the NIPS 2003 feature selection challenge" (2005), for
+    Madelon, where five features do so. Departure: theirs are clusters on the corners of a hypercube, with redundant
+    features beside them.
+    """
+    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
+    check_sizes(num_informative=(num_informative, 1))
+    check_noise(noise)
+    _check_support(num_informative, num_features)
+    rng = _make_generator(seed, num_examples * num_features)
+    support = np.sort(rng.permutation(num_features)[:num_informative])
+    x = rng.standard_normal((num_examples, num_features), np.float32)
+    labels = x[:, support].astype(float).prod(axis=1) + noise * rng.standard_normal(num_examples) > 0
+    return make_dataset("parity", x, labels.astype(np.int32), truth={"support": support})
+
+
 SYNTHETIC: dict[str, Callable[..., Dataset]] = {
     "sparse_linear": make_sparse_linear,
     "ridge_linear": make_ridge_linear,
     "teacher": make_teacher,
     "logistic": make_logistic,
+    "parity": make_parity,
 }
 
 
@@ -251,12 +295,6 @@ def _make_generator(seed: int, num_values: int) -> np.random.Generator:
     return stream_generator(seed, "data")
 
 
-def _check_sizes(**sizes: tuple[Any, int]) -> None:
-    for name, (value, least) in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**32:
-            raise DataError(f"data.{name}: got {value!r}, expected an integer from {least} to {2**32 - 1}")
-
-
-def _check_noise(noise: Any) -> None:
-    if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise < math.inf:
-        raise DataError(f"data.noise: got {noise!r}, expected a number >= 0")
+def _check_support(num_informative: int, num_features: int) -> None:
+    if num_informative > num_features:
+        raise DataError(f"data.num_informative: got {num_informative}, expected at most num_features, {num_features}")

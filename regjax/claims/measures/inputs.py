@@ -75,6 +75,11 @@ def run_inputs(results: Results, cell: int, seed: int) -> Inputs:
     return Inputs(x[0], y[0], x[1], y[1], x[2], y[2], given, (rows.train, rows.validation, rows.test), shift, factor)
 
 
+def load_data(results: Results) -> Any:
+    """Return the `regjax.data.Dataset` of a study, with what is known of a synthetic one."""
+    return _load_study(str(results.out), results.plan["data"]["digest"], tuple(results._given.items()))[1]
+
+
 def find_recipe(results: Results, cell: int) -> Any:
     """Return the `regjax.recipe.Recipe` of a cell: its network, task, regularizers and optimizer."""
     return _plan_run(results, cell, results.plan["seeds"][0])[2].recipe

@@ -10,6 +10,7 @@ import numpy as np
 
 from regjax.data.base import Dataset, make_dataset
 from regjax.data.checks import DataError
+from regjax.data.planted import make_contaminated
 from regjax.keys import stream_generator
 
 MOST_VALUES = 2**30  # of the inputs: 4 GiB
@@ -186,6 +187,7 @@ SYNTHETIC: dict[str, Callable[..., Dataset]] = {
     "ridge_linear": make_ridge_linear,
     "teacher": make_teacher,
     "logistic": make_logistic,
+    "contaminated": make_contaminated,
 }
 
 

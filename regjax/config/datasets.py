@@ -24,6 +24,9 @@ SYNTHETIC: dict[str, dict[str, int | float]] = {  # their keys, with the default
     },
     "logistic": {"num_examples": 1000, "num_features": 20, "signal": 2.0, "seed": 0},
     "parity": {"num_examples": 1000, "num_features": 100, "num_informative": 2, "noise": 0.0, "seed": 0},
+    "contaminated": {
+        "num_examples": 1000, "num_features": 20, "signal": 4.0, "outliers": 0.1, "distance": 3.0, "seed": 0
+    },
 }  # fmt: skip
 WHOLE = ("digits", *TABLES, *SYNTHETIC)  # these have none
 DATASETS = ("digits", *TABLES, *OFFICIAL, *SYNTHETIC, "arrays", "custom")
@@ -125,6 +128,8 @@ class Data(Table):
     correlation: float | None = Field(default=None, ge=0, lt=1, description="a number in [0, 1)")
     signal: float | None = Field(default=None, gt=0, description="a number > 0")
     copies: int | None = Field(default=None, ge=1, lt=2**32, description="an integer >= 1")
+    outliers: float | None = Field(default=None, ge=0, lt=1, description="a number in [0, 1)")
+    distance: float | None = Field(default=None, ge=1, description="a number >= 1")
     seed: int | None = Field(default=None, ge=0, lt=2**32, description="an integer >= 0")
     validation: Validation | None = Field(default=None, description="a table with count or fraction, and take")
     split: Split | None = Field(default=None, description="a table with train, validation and test")

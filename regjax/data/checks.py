@@ -132,6 +132,12 @@ def check_noise(noise: Any) -> None:
         raise DataError(f"data.noise: got {noise!r}, expected a number >= 0")
 
 
+def check_support(num_informative: int, num_features: int) -> None:
+    """Raise DataError for more informative features than there are."""
+    if num_informative > num_features:
+        raise DataError(f"data.num_informative: got {num_informative}, expected at most num_features, {num_features}")
+
+
 def _as_finite(what: str, values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         numbers = values.astype(np.float32, copy=False)

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from regjax.data.base import Dataset, make_dataset
-from regjax.data.checks import DataError, check_noise, check_sizes
-from regjax.keys import stream_generator
-
-MOST_VALUES = 2**30  # of the inputs: 4 GiB
+from regjax.data.checks import DataError, check_noise, check_sizes, check_support
+from regjax.data.planted import make_contaminated, make_generator, make_parity
 
 
 def make_sparse_linear(
@@ -46,8 +44,8 @@ def make_sparse_linear(
     check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
     check_sizes(num_informative=(num_informative, 1), copies=(copies, 1))
     check_noise(noise)
-    _check_support(num_informative, num_features)
-    rng = _make_generator(seed, num_examples * num_features * copies)
+    check_support(num_informative, num_features)
+    rng = make_generator(seed, num_examples * num_features * copies)
     weights = np.zeros(num_features)
     support = np.sort(rng.permutation(num_features)[:num_informative])
     weights[support] = rng.choice([-1.0, 1.0], num_informative) * rng.uniform(1, 2, num_informative)
@@ -88,7 +86,7 @@ def make_ridge_linear(
     check_noise(noise)
     if not 0 <= correlation < 1:
         raise DataError(f"data.correlation: got {correlation!r}, expected a number in [0, 1)")
-    rng = _make_generator(seed, num_examples * num_features)
+    rng = make_generator(seed, num_examples * num_features)
     weights = rng.standard_normal(num_features) / math.sqrt(num_features)
     x = rng.standard_normal((num_examples, num_features))
     for column in range(1, num_features):
@@ -133,7 +131,7 @@ def make_teacher(
     check_noise(noise)
     if num_classes == 1:
         raise DataError("data.num_classes: got 1, expected at least 2, or 0 for a regression")
-    rng = _make_generator(seed, num_examples * max(num_features, num_hidden, num_classes))
+    rng = make_generator(seed, num_examples * max(num_features, num_hidden, num_classes))
     hidden = 2 * rng.standard_normal((num_features, num_hidden)) / math.sqrt(num_features)
     output = rng.standard_normal((num_hidden, num_classes or 1)) / math.sqrt(num_hidden)
     x = rng.standard_normal((num_examples, num_features), np.float32)
@@ -172,7 +170,7 @@ def make_logistic(num_examples: int = 1000, num_features: int = 20, signal: floa
     check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
     if not 0 < signal < math.inf:
         raise DataError(f"data.signal: got {signal!r}, expected a number > 0")
-    rng = _make_generator(seed, num_examples * num_features)
+    rng = make_generator(seed, num_examples * num_features)
     weights = rng.standard_normal(num_features)
     weights *= signal / np.linalg.norm(weights)
     x = rng.standard_normal((num_examples, num_features), np.float32)
@@ -183,53 +181,13 @@ def make_logistic(num_examples: int = 1000, num_features: int = 20, signal: floa
     return make_dataset("logistic", x, labels, truth=truth)
 
 
-def make_parity(
-    num_examples: int = 1000,
-    num_features: int = 100,
-    num_informative: int = 2,
-    noise: float = 0.0,
-    seed: int = 0,
-) -> Dataset:
-    """Return two classes that few features make together and none alone: of two features, exclusive or.
-
-        x ~ N(0, I_F);   y = 1 where (prod over the support of x_j) + noise e > 0, else 0,   e ~ N(0, 1)
-
-    No linear function of x tells the classes apart: y is uncorrelated with every feature.
-
-    Args:
-      num_examples: rows, at least 2.
-      num_features: features F.
-      num_informative: size of the support, 1 (which is linear) to F.
-      noise: standard deviation of the noise, at least 0.
-      seed: fixes the draw, in [0, 2**32).
-
-    Returns:
-      x [N, F] float32, y [N] int32; truth: support [num_informative] (sorted).
-
-    Raises:
-      DataError: an argument is out of its range.
-
-    Reference: Guyon, Gunn, Ben-Hur, Dror, "Result analysis of the NIPS 2003 feature selection challenge" (2005), for
-    Madelon, where five features do so. Departure: theirs are clusters on the corners of a hypercube, with redundant
-    features beside them.
-    """
-    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
-    check_sizes(num_informative=(num_informative, 1))
-    check_noise(noise)
-    _check_support(num_informative, num_features)
-    rng = _make_generator(seed, num_examples * num_features)
-    support = np.sort(rng.permutation(num_features)[:num_informative])
-    x = rng.standard_normal((num_examples, num_features), np.float32)
-    labels = x[:, support].astype(float).prod(axis=1) + noise * rng.standard_normal(num_examples) > 0
-    return make_dataset("parity", x, labels.astype(np.int32), truth={"support": support})
-
-
 SYNTHETIC: dict[str, Callable[..., Dataset]] = {
     "sparse_linear": make_sparse_linear,
     "ridge_linear": make_ridge_linear,
     "teacher": make_teacher,
     "logistic": make_logistic,
     "parity": make_parity,
+    "contaminated": make_contaminated,
 }
 
 
@@ -287,14 +245,3 @@ def _find_bayes(values: np.ndarray, noise: float) -> dict[str, np.ndarray]:
     log_p = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
     p = np.exp(log_p)
     return {"error": np.mean(1 - p.max(axis=1)), "nll": np.mean(-np.sum(p * log_p, axis=1))}
-
-
-def _make_generator(seed: int, num_values: int) -> np.random.Generator:
-    if num_values > MOST_VALUES:
-        raise DataError(f"data.num_examples: got {num_values} values in all, expected at most {MOST_VALUES}")
-    return stream_generator(seed, "data")
-
-
-def _check_support(num_informative: int, num_features: int) -> None:
-    if num_informative > num_features:
-        raise DataError(f"data.num_informative: got {num_informative}, expected at most num_features, {num_features}")

@@ -25,7 +25,7 @@ def test_shapes_and_defaults(name):
     assert found.x.shape == (defaults["num_examples"], defaults["num_features"])
     assert found.x.dtype == np.float32
     assert (found.parts, found.peak, len(found.y)) == ({}, 1.0, defaults["num_examples"])
-    assert found.num_classes == {"teacher": 10, "logistic": 2, "parity": 2}.get(name, 0)
+    assert found.num_classes == {"teacher": 10, "logistic": 2, "parity": 2, "contaminated": 2}.get(name, 0)
     assert found.num_outputs == (found.num_classes or 1)
 
 

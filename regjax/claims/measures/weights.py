@@ -145,7 +145,5 @@ def _mean_over_matrices(params: dict[str, Any], index: Callable[[np.ndarray], np
 MEASURES: dict[str, Measure] = {
     "gini": Measure(gini, "Gini index of the sizes of the weights: 0 all alike, 1 one has all"),
     "copies_apart": Measure(copies_apart, "share of the weights' norm in differences between copies of a feature"),
-    "jacobian_norm": Measure(
-        jacobian_norm, "norm of the derivative of the network by its inputs, at test examples"
-    ),
+    "jacobian_norm": Measure(jacobian_norm, "norm of the derivative of the network by its inputs, at test examples"),
 }

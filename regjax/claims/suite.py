@@ -58,7 +58,7 @@ def load_suite(folder: Path, only: list[str] | None = None, full: bool = False, 
     Raises:
       ConfigError: lists what is wrong, with the claim file.
     """
-    claims = load_claims(folder, only)
+    claims = {path: declared.of_suite(full) for path, declared in load_claims(folder, only).items()}
     sources: dict[tuple[Path, str], Source] = {}
     problems: list[Problem] = []
     for path, declared in claims.items():

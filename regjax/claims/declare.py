@@ -14,6 +14,7 @@ from regjax.config.load import read_toml
 from regjax.files import digest
 
 EXPECT = ("higher", "lower", "not higher", "not lower")
+QUICK, FULL = "quick", "full"
 # A level of this name is chosen on validation, on other seeds than those it is judged on.
 BEST = "best"
 Levels = dict[str, Any]
@@ -68,9 +69,12 @@ class Test(Table):
     )
     scale: str = Field(default="linear", description='"linear" or "log"')
     unit: str = Field(default="", description='"pp" for shares shown in percentage points, or the name of a unit')
+    only: str = Field(default="", description='"quick" or "full", where the other suite has no study for it')
 
     @model_validator(mode="after")
     def _check(self) -> "Test":
+        if self.only not in ("", QUICK, FULL):
+            raise fail('only = "quick" or "full"', got=f"only = {self.only!r}")
         given = [key for key in ("measure", "mechanism", "contrast") if getattr(self, key)]
         if len(given) != 1:
             raise fail("exactly one of measure, mechanism and contrast", got=" and ".join(given) or "none of them")
@@ -163,7 +167,22 @@ class Declared(Table):
         for name in sorted(used | set(self.full)):
             if name not in self.studies:
                 raise fail(f"entries of [studies]: {', '.join(self.studies) or 'none'}", got=f"study {name!r}")
+        for suite in (QUICK, FULL):
+            for key in ("supported", "refuted"):
+                named = getattr(self.rule, key) or names
+                if not any(test.only in ("", suite) for test in self.tests if test.name in named):
+                    raise fail(f"a test of the {suite} suite among those that decide {key}")
         return self
+
+    def of_suite(self, full: bool) -> "Declared":
+        """Return the claim with the tests of the quick suite, or of the full one, and the studies that these need."""
+        tests = [test for test in self.tests if test.only in ("", FULL if full else QUICK)]
+        names = {test.name for test in tests}
+        kept = {key: mine and [name for name in mine if name in names] for key, mine in dict(self.rule).items()}
+        used = {t.study for t in tests if not t.mechanism} | {c.study for c in self.cases if c.study}
+        used |= {self.figure.study} if self.figure.kind == "levels" else set()
+        places = {key: {n: one for n, one in getattr(self, key).items() if n in used} for key in ("studies", "full")}
+        return self.model_copy(update={"tests": tests, "rule": Rule(**kept), **places})
 
     def files(self, full: bool) -> dict[str, Studies]:
         """Return the studies of the quick suite, or of the full one."""

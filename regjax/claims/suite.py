@@ -94,7 +94,7 @@ def load_suite(folder: Path, only: list[str] | None = None, full: bool = False, 
       ConfigError: lists what is wrong, with the claim file.
       DataError: the data of a study are absent or unusable.
     """
-    claims = load_claims(folder, only)
+    claims = {path: declared.of_suite(full) for path, declared in load_claims(folder, only).items()}
     runtime.configure()
     read: dict[tuple[Path, tuple[str, ...]], Source] = {}
     sources: dict[tuple[Path, str], Source] = {}

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,10 @@ class Found(NamedTuple):
     more: dict[str, Any]
 
 
+# {claim: {case: {test: what it found}}}, of a claim without cases one case "".
+Findings = dict[str, dict[str, dict[str, Found]]]
+
+
 def judge(suite: Suite, results: Mapping[str, Results], take: Take, tell: Callable[[str], None]) -> dict[str, Any]:
     """Return every claim with its cases, tests, evidence and verdict, and the numbers of its figure.
 
@@ -40,7 +45,7 @@ def judge(suite: Suite, results: Mapping[str, Results], take: Take, tell: Callab
       take: from results to the numbers of a measure.
       tell: what is being done, a line each.
     """
-    found: dict[str, dict[str, dict[str, Found]]] = {}
+    found: Findings = {}
     for path, declared in suite.claims.items():
         tell(f"judging {declared.claim.id}")
         known = {name: results[folder] for name, folder in suite.names(path).items()}
@@ -48,16 +53,33 @@ def judge(suite: Suite, results: Mapping[str, Results], take: Take, tell: Callab
             case.name: {test.name: find_test(test, case, known, take) for test in declared.tests}
             for case in declared.cases or ONE_CASE
         }
+    judged, digests = judge_findings(list(suite.claims.values()), found), suite.digests()
+    for path, claim in zip(suite.claims, judged["claims"], strict=True):
+        claim |= {
+            "digest": digests[claim["id"]],
+            "file": path.name,
+            "studies": sorted(set(suite.names(path).values())),
+            "figure": find_figure(suite, path, results, take),
+        }
+    return judged
+
+
+def judge_findings(claims: Sequence[Declared], found: Findings) -> dict[str, Any]:
+    """Return the level, the size of the family, and every claim with its verdict, cases and tests as plain JSON.
+
+    Args:
+      claims: as declared.
+      found: of every test of every case of these claims.
+    """
     evidence = {
         one: {case: {name: test.evidence for name, test in tests.items()} for case, tests in cases.items()}
         for one, cases in found.items()
     }
-    rules = {d.claim.id: Rules(d.supporting(), d.refuting()) for d in suite.claims.values()}
-    verdicts = judge_suite(evidence, rules)
+    verdicts = judge_suite(evidence, {d.claim.id: Rules(d.supporting(), d.refuting()) for d in claims})
     hypotheses = count_hypotheses(evidence)
-    digests, first_step = suite.digests(), ALPHA / max(1, hypotheses)
-    claims = []
-    for path, declared in suite.claims.items():
+    first_step = ALPHA / max(1, hypotheses)
+    made = []
+    for declared in claims:
         one = declared.claim.id
         cases = [
             {
@@ -67,19 +89,11 @@ def judge(suite: Suite, results: Mapping[str, Results], take: Take, tell: Callab
             }
             for case, tests in found[one].items()
         ]
-        claims.append(
-            {
-                **declared.claim.model_dump(),
-                "verdict": judge_claim(verdicts[one]),
-                "digest": digests[one],
-                "file": path.name,
-                "rule": {"supported": declared.supporting(), "refuted": declared.refuting()},
-                "studies": sorted(set(suite.names(path).values())),
-                "cases": cases,
-                "figure": find_figure(declared, path, suite, results, take),
-            }
+        rule = {"supported": declared.supporting(), "refuted": declared.refuting()}
+        made.append(
+            {**declared.claim.model_dump(), "verdict": judge_claim(verdicts[one]), "rule": rule, "cases": cases}
         )
-    return {"alpha": ALPHA, "hypotheses": hypotheses, "claims": claims}
+    return {"alpha": ALPHA, "hypotheses": hypotheses, "claims": made}
 
 
 def count_hypotheses(evidence: Mapping[str, Mapping[str, Mapping[str, Evidence]]]) -> int:
@@ -155,10 +169,9 @@ def describe_measure(test: Test) -> str:
     return f"{words} at {at_label(parse_state(test.at))}: {ABOUT[name]}"
 
 
-def find_figure(
-    declared: Declared, path: Any, suite: Suite, results: Mapping[str, Results], take: Take
-) -> dict[str, Any] | None:
+def find_figure(suite: Suite, path: Path, results: Mapping[str, Results], take: Take) -> dict[str, Any] | None:
     """Return the numbers of a claim's curves; None where its figure shows the effects of its tests alone."""
+    declared = suite.claims[path]
     figure = declared.figure
     if figure.kind != "levels":
         return None

@@ -94,7 +94,12 @@ def load_suite(folder: Path, only: list[str] | None = None, full: bool = False, 
       ConfigError: lists what is wrong, with the claim file.
       DataError: the data of a study are absent or unusable.
     """
-    claims = {path: declared.of_suite(full) for path, declared in load_claims(folder, only).items()}
+    return make_suite(load_claims(folder, only), full, overrides)
+
+
+def make_suite(claims: Mapping[Path, Declared], full: bool = False, overrides: Sequence[str] = ()) -> Suite:
+    """Return the suite of these claims, {path: claim}; see `load_suite`."""
+    claims = {path: declared.of_suite(full) for path, declared in claims.items()}
     runtime.configure()
     read: dict[tuple[Path, tuple[str, ...]], Source] = {}
     sources: dict[tuple[Path, str], Source] = {}

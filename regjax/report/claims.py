@@ -16,10 +16,10 @@ from regjax.report.claims_words import (
     claim_effect,
     claim_sentence,
     effect_text,
+    name_test,
     number,
     power_text,
     score_text,
-    test_name,
     verdict_word,
 )
 from regjax.report.drawing import Drawing
@@ -82,7 +82,7 @@ def render_claims(found: Mapping[str, Any], out: Path | None = None) -> str:
         "sections": [make_section(claim) for claim in found["claims"]],
         "score": score_text(found),
         "rule": rule_text(found),
-        "run": run_text(found),
+        "run": run_text(found).replace("`", ""),
         "facts": headline_facts(found),
         "studies": studies_grid(found),
         "links": linked,
@@ -142,7 +142,7 @@ def tests_grid(claim: Mapping[str, Any]) -> Grid:
         for test in case["tests"]:
             margin, seeds, power, smallest = power_cells(test)
             rows.append(
-                Row((test_name(test), *([clean(case["name"])] if many else []), clean(test["says"]), effect_text(test),
+                Row((name_test(test), *([clean(case["name"])] if many else []), clean(test["says"]), effect_text(test),
                      margin, seeds, format_p(number(test["p_holds"])), format_p(number(test["p_fails"])), power,
                      smallest))
             )  # fmt: skip

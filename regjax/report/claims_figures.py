@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regjax.report.claims_words import effect_text, number, test_name
+from regjax.report.claims_words import effect_text, name_test, number
 from regjax.report.drawing import (
     BAND,
     FONT_SIZE,
@@ -18,6 +18,7 @@ from regjax.report.drawing import (
     Drawing,
     cell_look,
     draw,
+    log_ticks,
     nice_ticks,
     padded,
     set_ticks,
@@ -71,8 +72,8 @@ def draw_test(claim: Mapping[str, Any], name: str) -> Drawing:
         axes.set_xlabel(axis_label(first))
 
     told = "; ".join(f"{case + ': ' if case else ''}{effect_text(test)}" for case, test in rows)
-    caption = f"{test_name(first)}: {clean(first['says'])}."
-    alt = f"Effects of the test {test_name(first)}: {told}"
+    caption = f"{name_test(first)}: {clean(first['says'])}."
+    alt = f"Effects of the test {name_test(first)}: {told}"
     return shrink(draw(WIDTH, total, paint, f"{slug(claim['id'])}-{slug(name)}", alt, caption))
 
 
@@ -101,8 +102,9 @@ def seed_effects(test: Mapping[str, Any]) -> np.ndarray:
 def effect_ticks(test: Mapping[str, Any], low: float, high: float) -> tuple[list[float], list[str]]:
     """Return the ticks of an axis of effects: ratios on a logarithmic one, percentage points, or the test's unit."""
     if test["scale"] == "log":
-        ticks = [float(v) for v in nice_ticks(low, high, 4)[0]]
-        return ticks, [f"\N{MULTIPLICATION SIGN}{math.exp(tick):.3g}" for tick in ticks]
+        ends = math.exp(max(low, -50.0)), math.exp(min(high, 50.0))
+        ratios = log_ticks(*ends)[0] if ends[1] > 8 * ends[0] else nice_ticks(*ends, 4)[0]
+        return [math.log(r) for r in ratios if r > 0], [f"\N{MULTIPLICATION SIGN}{r:.3g}" for r in ratios if r > 0]
     scale = 100.0 if test["unit"] == "pp" else 1.0
     ticks, names = nice_ticks(scale * low, scale * high)
     return [tick / scale for tick in ticks], names

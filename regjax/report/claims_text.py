@@ -11,11 +11,11 @@ from regjax.report.claims_words import (
     claim_sentence,
     effect_text,
     format_power,
+    name_test,
     number,
     power_text,
     score_text,
     size_text,
-    test_name,
     verdict_word,
 )
 from regjax.report.tables import Column, Grid, Row
@@ -69,7 +69,7 @@ def tests_grid(found: Mapping[str, Any]) -> Grid:
     columns = (Column("Claim"), Column("Case"), Column("Test"), Column("Effect, 95% interval"), Column("Margin", True),
                Column("Seeds", True), Column("Power", True), Column("90% power at", True))  # fmt: skip
     rows = [
-        Row((claim["id"], clean(case["name"]), test_name(test), effect_text(test), *power_cells(test)))
+        Row((claim["id"], clean(case["name"]), name_test(test), effect_text(test), *power_cells(test)))
         for claim in found["claims"]
         for case in claim["cases"]
         for test in case["tests"]

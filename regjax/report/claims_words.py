@@ -29,7 +29,7 @@ def verdict_word(verdict: str) -> str:
     return WORDS.get(verdict, verdict)
 
 
-def test_name(test: Row) -> str:
+def name_test(test: Row) -> str:
     """Return the name of a test as words."""
     return clean(test["name"].replace("_", " "))
 
@@ -69,6 +69,8 @@ def effect_parts(test: Row) -> tuple[str, str]:
     ('×0.50', '[0.40, 0.60]')
     >>> effect_parts({"scale": "linear", "unit": "pp", "estimate": 0.01, "low": 0.005, "high": None})
     ('+1.00 pp', '–')
+    >>> effect_parts({"scale": "linear", "unit": "steps", "estimate": 123.456, "low": 100.0, "high": 146.9})
+    ('+123 steps', '[+100, +147]')
     """
     numbers = [number(test[key]) for key in ("estimate", "low", "high")]
     known = all(map(math.isfinite, numbers[1:]))
@@ -78,9 +80,17 @@ def effect_parts(test: Row) -> tuple[str, str]:
         middle, *ends = (format_ratio(ratio, digits) for ratio in ratios)
         return middle, f"[{', '.join(end[1:] for end in ends)}]" if known else MISSING
     metric, unit = _metric(test), f" {clean(test['unit'])}" if test["unit"] else ""
-    digits = effect_digits(metric, *(numbers[1:] if known else numbers[:1]))
+    digits = _digits(test, numbers[1], numbers[2]) if known else effect_digits(metric, numbers[0])
     middle, *ends = (format_effect(metric, value, digits) for value in numbers)
     return f"{middle}{unit}" if math.isfinite(numbers[0]) else MISSING, f"[{', '.join(ends)}]" if known else MISSING
+
+
+def _digits(test: Row, low: float, high: float) -> int:
+    """Return the decimals of an interval: two digits of its half width, and no end that is not 0 reads as 0."""
+    if test["unit"] == "pp" or high <= low:
+        return effect_digits(_metric(test), low, high)
+    start = min(max(1 - math.floor(math.log10((high - low) / 2)), 0), 8)
+    return next((d for d in range(start, 8) if all(float(f"{end:.{d}f}") for end in (low, high) if end)), 8)
 
 
 def _metric(test: Row) -> str:
@@ -107,7 +117,9 @@ def size_text(test: Row, size: float | None) -> str:
     if test["scale"] == "log":
         return format_ratio(math.exp(min(size, 700.0)), ratio_digits(math.exp(min(size, 700.0))))
     unit = f" {clean(test['unit'])}" if test["unit"] else ""
-    return f"{format_effect(_metric(test), size).lstrip('+')}{unit}"
+    if test["unit"] == "pp":
+        return f"{format_effect(_metric(test), size).lstrip('+')}{unit}"
+    return f"{size:.0f}{unit}" if size >= 1000 else f"{size:.3g}{unit}"
 
 
 def case_sentence(claim: Row, case: Row) -> str:
@@ -124,14 +136,15 @@ def case_sentence(claim: Row, case: Row) -> str:
         needed = claim["rule"]["supported"]
         tests = "the test that it needs holds" if len(needed) == 1 else f"all {len(needed)} tests that it needs hold"
         exact = all(test["exact"] is not None for test in case["tests"])
-        return f"{word}: {tests} ({'exact' if exact else p_words(case['p_supported'])})."
+        sure = "exact" if exact else p_words(case["p_supported"])
+        return f"{word}: {name_test(found)} {effect_text(found)}; {tests} ({sure})."
     if case["verdict"] == "refuted":
         why = EXCLUDED[found["expect"]].format(size_text(found, found["bound"]))
         if case["trivial"]:
             why = f"there is an effect, and it is smaller than the margin of {size_text(found, found['bound'])}"
         return f"{word}: not so that {says}: {effect}; {why} ({p_words(case['p_refuted'])})."
     if not found["n"]:
-        return f"{word}: of {test_name(found)} no seed has a number."
+        return f"{word}: of {name_test(found)} no seed has a number."
     return f"{word}: open is whether {says}: {effect}, margin {size_text(found, found['bound'])}; {power_words(found)}."
 
 
@@ -200,7 +213,7 @@ def claim_effect(claim: Row) -> str:
     if len(cases) > 1:
         return ", ".join(f"{len(names)} {word}" for word, names in by_verdict(cases).items())
     found = deciding_test(claim, cases[0])
-    return f"{test_name(found)} {effect_text(found)}"
+    return f"{name_test(found)} {effect_text(found)}"
 
 
 def least_power(claim: Row) -> float:

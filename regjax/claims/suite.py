@@ -134,7 +134,7 @@ def judge(suite: Suite, results: Mapping[str, Results]) -> dict[str, Any]:
         for case in declared.cases or [Case.model_construct(name="")]:
             for test in declared.tests:
                 if test.mechanism:
-                    checks = MECHANISMS[test.mechanism]()
+                    checks = MECHANISMS[test.mechanism](**{**test.options, **case.options})
                     found = Evidence(math.nan, math.nan, 0, "", 0.0, all(check.passed for check in checks))
                     more: dict[str, Any] = {"checks": [check._asdict() for check in checks]}
                 else:

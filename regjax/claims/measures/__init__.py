@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from regjax.claims.measures import courses, generalization, inside, weights
+from regjax.claims.measures import courses, generalization, inside, rates, shift, weights
 from regjax.claims.measures.base import Measure, pseudo_values
 from regjax.results import Results
 
@@ -24,6 +24,8 @@ MEASURES: dict[str, Measure] = {
     **generalization.MEASURES,
     **weights.MEASURES,
     **inside.MEASURES,
+    **rates.MEASURES,
+    **shift.MEASURES,
     **courses.MEASURES,
 }
 

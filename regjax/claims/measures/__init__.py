@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from regjax.claims.measures import courses, generalization, inside, weights
+from regjax.claims.measures import costs, courses, generalization, inside, weights
 from regjax.claims.measures.base import Measure, pseudo_values
 from regjax.results import Results
 
@@ -25,6 +25,7 @@ MEASURES: dict[str, Measure] = {
     **weights.MEASURES,
     **inside.MEASURES,
     **courses.MEASURES,
+    **costs.MEASURES,
 }
 
 

@@ -246,7 +246,7 @@ def _noisy_pass(recipe: Recipe, seed: Seed, state: State, x: np.ndarray, index: 
 
 
 def _moved_by_update(part: Regularizer, x: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Return the largest changes of weights in and out of zeroed units, and of the others, by an update on one example."""
+    """Return how far an update on one example moves weights in and out of zeroed units at most, and of the others."""
     recipe, seed, state = _start(part, model=MLP((100,), activation="sigmoid"))
     _, after = _noisy_pass(recipe, seed, state, x[:1], 0)
 

@@ -14,7 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from regjax.claims.measures import courses, generalization, inside, rates, shift, weights
+from regjax.claims.measures import (
+    costs,
+    courses,
+    generalization,
+    inside,
+    rates,
+    reliability,
+    selection,
+    shift,
+    weights,
+)
 from regjax.claims.measures.base import Measure, pseudo_values
 from regjax.results import Results
 
@@ -23,10 +33,13 @@ __all__ = ["MEASURES", "Measure", "pseudo_values", "take_measure"]
 MEASURES: dict[str, Measure] = {
     **generalization.MEASURES,
     **weights.MEASURES,
+    **selection.MEASURES,
+    **reliability.MEASURES,
     **inside.MEASURES,
     **rates.MEASURES,
     **shift.MEASURES,
     **courses.MEASURES,
+    **costs.MEASURES,
 }
 
 

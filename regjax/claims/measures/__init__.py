@@ -30,17 +30,8 @@ from regjax.results import Results
 
 __all__ = ["MEASURES", "Measure", "pseudo_values", "take_measure"]
 
-MEASURES: dict[str, Measure] = {
-    **generalization.MEASURES,
-    **weights.MEASURES,
-    **selection.MEASURES,
-    **reliability.MEASURES,
-    **inside.MEASURES,
-    **rates.MEASURES,
-    **shift.MEASURES,
-    **courses.MEASURES,
-    **costs.MEASURES,
-}
+_MODULES = (costs, courses, generalization, inside, rates, reliability, selection, shift, weights)
+MEASURES: dict[str, Measure] = {name: measure for module in _MODULES for name, measure in module.MEASURES.items()}
 
 
 def take_measure(results: Results, name: str, options: dict[str, Any], at: Any) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Claim files: what is stated, which studies test it, and the rule that its verdict will follow."""
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import Field, model_validator
 from regjax.config import ConfigError, Problem
 from regjax.config.base import Table, check_table, fail
 from regjax.config.load import read_toml
-from regjax.files import canonical, digest
+from regjax.files import digest
 
 EXPECT = ("higher", "lower", "not higher", "not lower")
 QUICK, FULL = "quick", "full"
@@ -51,10 +52,14 @@ class Test(Table):
     options: Levels = Field(default={}, description="settings of the measure")
     mechanism: str = Field(default="", description="a check of regjax.claims.mechanisms, in place of a measure")
     contrast: str = Field(
-        default="", description="a declared contrast of the study's best level, in place of a measure"
+        default="", description="a test of the best level that the study declares, by its name, in place of a measure"
     )
     of: Levels = Field(default={}, description="levels of the factors that differ from the first")
     against: Levels = Field(default={}, description="as `of`; by default every factor at its first level")
+    of_any: list[Levels] = Field(
+        default=[], description='levels added to `of`, of which the best is chosen as "best" levels are'
+    )
+    against_any: list[Levels] = Field(default=[], description="as `of_any`, for `against`")
     than: float | None = Field(default=None, description="a number to compare `of` with, in place of `against`")
     trend: str = Field(
         "", description="a factor: the effect is the slope of of - against over its levels, per doubling"
@@ -126,8 +131,17 @@ class Figure(Table):
     measure: str = Field(default="", description="of levels: what is drawn upwards")
     options: Levels = Field(default={}, description="of levels: settings of the measure")
     over: str = Field(default="", description="of levels: the factor that is drawn to the right")
-    lines: str = Field(default="", description="of levels: a factor with one line for each level")
+    lines: str = Field(default="", description='of levels: a factor with one line for each level, or "cases"')
+    where: Levels = Field(default={}, description="of levels: levels of the other factors, the first where not named")
     at: str = Field(default="best", description="of levels: the state of a metric")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Figure":
+        if self.kind not in ("effects", "levels"):
+            raise fail('kind = "effects" or "levels"', got=f"kind = {self.kind!r}")
+        if self.kind == "levels" and not (self.measure and self.over):
+            raise fail("a measure, and over = the factor that it is drawn over")
+        return self
 
 
 class Declared(Table):
@@ -227,9 +241,11 @@ def load_claims(folder: Path, only: list[str] | None = None) -> dict[Path, Decla
     return dict(sorted(wanted, key=lambda item: int(item[1].claim.id[1:])))
 
 
-def declaration(path: Path, declared: Declared, full: bool) -> str:
-    """Return the digest that a verdict is bound to: of the claim and of every study file that it names."""
+def declaration(path: Path, declared: Declared, full: bool, overrides: Sequence[str] = ()) -> str:
+    """Return the digest that a verdict is bound to: of the claim, of every study file that it names, of overrides."""
     files: Mapping[str, Any] = {
-        name: [read_toml(path.parent / one.file), one.overrides] for name, one in declared.files(full).items()
+        name: [read_toml(path.parent / one.file), [*one.overrides, *overrides]]
+        for name, one in declared.files(full).items()
     }
-    return digest(canonical({"claim": read_toml(path), "studies": files}))
+    # Not `canonical`: a study may hold infinities, which are off values.
+    return digest(json.dumps({"claim": read_toml(path), "studies": files}, sort_keys=True, default=str))

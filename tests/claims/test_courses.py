@@ -136,11 +136,11 @@ def test_a_share_of_the_course_is_its_evaluation() -> None:
         courses.at_share(results, "test.nll", 0.05)
 
 
-def test_the_gain_is_paired() -> None:
+def test_the_effect_at_the_end_is_paired() -> None:
     """Each run is compared with the baseline of its seed."""
     nll = np.random.default_rng(1).uniform(size=(2, 4, 3))
 
-    assert courses.gain(planted(nll), "test.nll") == pytest.approx(nll[..., -1] - nll[0, :, -1])
+    assert courses.end_effect(planted(nll), "test.nll") == pytest.approx(nll[..., -1] - nll[0, :, -1])
 
 
 def test_misleading_pairs_are_those_of_a_count() -> None:

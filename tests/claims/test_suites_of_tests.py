@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from regjax.claims.declare import Case, Declared, Test, load_claim
+from regjax.claims import declare
+from regjax.claims.declare import Case, Declared, load_claim
 from regjax.claims.judging import find_test
 from regjax.config.base import check_table
 
@@ -73,7 +74,9 @@ def test_rounds_of_timing_are_counted_as_they_are() -> None:
     """A measure with five rounds, one of them lost, has four of five, however many seeds its study has."""
     plan = {"seeds": list(range(20)), "factors": [], "cells": [{"index": 0, "levels": {}}]}
     results: Any = SimpleNamespace(out=Path("study"), plan=plan)
-    test = Test(name="time", says="x", measure="update_cost", than=1.0, expect="higher", margin=1.05, scale="log")
+    test = declare.Test(
+        name="time", says="x", measure="update_cost", than=1.0, expect="higher", margin=1.05, scale="log"
+    )
     found = find_test(test, Case(name="any"), {"main": results}, lambda *_: np.array([[1.2, 1.3, np.nan, 1.2, 1.3]]))
 
     assert (found.evidence.n, found.more["seeds"]) == (4, 5)

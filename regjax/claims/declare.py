@@ -55,6 +55,10 @@ class Test(Table):
     )
     of: Levels = Field(default={}, description="levels of the factors that differ from the first")
     against: Levels = Field(default={}, description="as `of`; by default every factor at its first level")
+    of_any: list[Levels] = Field(
+        default=[], description='levels added to `of`, of which the best is chosen as "best" levels are'
+    )
+    against_any: list[Levels] = Field(default=[], description="as `of_any`, for `against`")
     than: float | None = Field(default=None, description="a number to compare `of` with, in place of `against`")
     trend: str = Field(
         "", description="a factor: the effect is the slope of of - against over its levels, per doubling"

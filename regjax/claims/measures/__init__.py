@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from regjax.claims.measures import courses, generalization, inside, weights
+from regjax.claims.measures import courses, generalization, inside, reliability, selection, weights
 from regjax.claims.measures.base import Measure, pseudo_values
 from regjax.results import Results
 
@@ -23,6 +23,8 @@ __all__ = ["MEASURES", "Measure", "pseudo_values", "take_measure"]
 MEASURES: dict[str, Measure] = {
     **generalization.MEASURES,
     **weights.MEASURES,
+    **selection.MEASURES,
+    **reliability.MEASURES,
     **inside.MEASURES,
     **courses.MEASURES,
 }

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from regjax.claims.measures import courses, generalization, inside, reliability, selection, weights
+from regjax.claims.measures import courses, generalization, inside, rates, reliability, selection, shift, weights
 from regjax.claims.measures.base import Measure, pseudo_values
 from regjax.results import Results
 
@@ -26,6 +26,8 @@ MEASURES: dict[str, Measure] = {
     **selection.MEASURES,
     **reliability.MEASURES,
     **inside.MEASURES,
+    **rates.MEASURES,
+    **shift.MEASURES,
     **courses.MEASURES,
 }
 

@@ -14,7 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from regjax.claims.measures import courses, generalization, inside, rates, reliability, selection, shift, weights
+from regjax.claims.measures import (
+    costs,
+    courses,
+    generalization,
+    inside,
+    rates,
+    reliability,
+    selection,
+    shift,
+    weights,
+)
 from regjax.claims.measures.base import Measure, pseudo_values
 from regjax.results import Results
 
@@ -29,6 +39,7 @@ MEASURES: dict[str, Measure] = {
     **rates.MEASURES,
     **shift.MEASURES,
     **courses.MEASURES,
+    **costs.MEASURES,
 }
 
 

@@ -45,7 +45,9 @@ def _find_name(place: str, name: str, known: Sequence[str], owner: str) -> Itera
 def _find_mechanism(place: str, test: Test, case: Case) -> Iterator[Problem]:
     yield from _find_name(f"{place}.mechanism", test.mechanism, list(MECHANISMS), "mechanisms are")
     if test.mechanism in MECHANISMS:
-        yield from _find_options(place, test.mechanism, MECHANISMS[test.mechanism], (), {**test.options, **case.options})
+        yield from _find_options(
+            place, test.mechanism, MECHANISMS[test.mechanism], (), {**test.options, **case.options}
+        )
 
 
 def _find_options(

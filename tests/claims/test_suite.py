@@ -101,7 +101,7 @@ def test_a_test_of_the_best_level_is_that_of_the_study(out: Path, found: dict[st
 
 
 def test_a_best_level_is_judged_on_seeds_that_did_not_choose_it(found: dict[str, Any]) -> None:
-    """The planted measure is the cell: validation prefers strength 1 to 100, so both halves have the effect of cell 1."""
+    """The planted measure is the cell: both halves prefer strength 1 to 100, and so have the effect of cell 1."""
     rows = [case["tests"][1] for case in found["claims"][1]["cases"]]
     for row in rows:
         assert set(np.round(row["effects"][:-1], 6)) == {1.0}

@@ -10,6 +10,7 @@ whose mean and standard error are those of theta. A run that diverged, or is not
 Reference: Tukey, "Bias and confidence in not-quite large samples" (1958); Miller, "Jackknifing variances" (1968).
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,17 +31,34 @@ from regjax.results import Results
 
 __all__ = ["MEASURES", "Measure", "pseudo_values", "take_measure"]
 
-MEASURES: dict[str, Measure] = {
-    **generalization.MEASURES,
-    **weights.MEASURES,
-    **selection.MEASURES,
-    **reliability.MEASURES,
-    **inside.MEASURES,
-    **rates.MEASURES,
-    **shift.MEASURES,
-    **courses.MEASURES,
-    **costs.MEASURES,
-}
+MODULES = (
+    generalization,
+    weights,
+    selection,
+    reliability,
+    inside,
+    rates,
+    shift,
+    courses,
+    costs,
+)
+
+
+def join_measures(tables: Iterable[Mapping[str, Measure]]) -> dict[str, Measure]:
+    """Return the measures of several modules by name.
+
+    Raises:
+      ValueError: two have one name, and claims would be tested by another measure than they name.
+    """
+    joined: dict[str, Measure] = {}
+    for table in tables:
+        if both := joined.keys() & table.keys():
+            raise ValueError(f"got two measures named {', '.join(sorted(both))}, expected each name once")
+        joined |= table
+    return joined
+
+
+MEASURES = join_measures(module.MEASURES for module in MODULES)
 
 
 def take_measure(results: Results, name: str, options: dict[str, Any], at: Any) -> np.ndarray:

@@ -21,7 +21,9 @@ def end_step(results: Results) -> np.ndarray:
     return np.where(_lived(results), results.table.status.end, np.nan)
 
 
-def steps_to(results: Results, metric: str = "validation.nll", target: float | str = "own_best", within: float = 0.0) -> np.ndarray:
+def steps_to(
+    results: Results, metric: str = "validation.nll", target: float | str = "own_best", within: float = 0.0
+) -> np.ndarray:
     """Return the updates until a metric first is as good as its target, [cell, seed].
 
     A run that never gets there counts with its last evaluation: all runs of a study are followed equally long, so that
@@ -41,7 +43,9 @@ def steps_to(results: Results, metric: str = "validation.nll", target: float | s
     return np.where(_lived(results), steps[first], np.nan)
 
 
-def missed(results: Results, metric: str = "validation.nll", target: float | str = "own_best", within: float = 0.0) -> np.ndarray:
+def missed(
+    results: Results, metric: str = "validation.nll", target: float | str = "own_best", within: float = 0.0
+) -> np.ndarray:
     """Return 1 where the time of `steps_to` is censored by the end of the run, else 0, [cell, seed].
 
     Of the target "own_best" this is so where the lowest value comes in the last tenth of the evaluations.
@@ -199,7 +203,7 @@ MEASURES: dict[str, Measure] = {
     "steps_to": Measure(steps_to, "updates until a metric is as good as its target; never: the last evaluation"),
     "missed": Measure(missed, "share of runs whose time to the target is cut off by their end"),
     "at_share": Measure(at_share, "a metric at a share of the planned updates"),
-    "gain": Measure(gain, "a metric at the end of a run less that of the baseline at its seed"),
+    "gain_at_end": Measure(gain, "a metric at the end of a run less that of the baseline at its seed"),
     "excess": Measure(excess, "by how much a metric at the stop, or restored, is worse than elsewhere in the course"),
     "misleading": Measure(misleading, "share of pairs of single runs that show another sign or twice the effect"),
 }

@@ -20,7 +20,7 @@ help:
 	@echo "make lint         ruff and mypy"
 	@echo "make docs         the documentation site, in docs/_build"
 	@echo "make catalogue    the table of docs/regularizers.md, from the code"
-	@echo "make reference    docs/commands.md and configs/study.schema.json, from the code"
+	@echo "make reference    docs/commands.md and the schemas in configs, from the code"
 	@echo "make clean        remove $(VENV), docs/_build and out/quickstart"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -60,6 +60,7 @@ reference: $(VENV)/.installed
 	$(BIN)/python -c "from regjax.cli import EXIT_CODES as codes, make_parser as parser; \
 	from regjax.commands.reference import make_reference; print(make_reference(parser(), codes), end='')" >> docs/commands.md
 	$(BIN)/regjax schema > configs/study.schema.json
+	$(BIN)/regjax schema --claims > configs/claim.schema.json
 
 clean:
 	rm -rf $(VENV) docs/_build out/quickstart

@@ -9,9 +9,10 @@ import jsonschema
 import pytest
 
 import regjax
-from regjax.claims.declare import Declared, Studies, load_claims
+from regjax.claims.declare import Case, Claim, Declared, Figure, Rule, Studies, Test, load_claims
 from regjax.claims.judging import judge
 from regjax.claims.kept import Kept
+from regjax.claims.measures import Measure, join_measures, measures_table
 from regjax.claims.schema import make_claim_schema
 from regjax.claims.suite import Source, make_suite
 from regjax.config import ConfigError, load_study
@@ -100,3 +101,23 @@ def test_a_claim_runs_at_tiny_size(path: Path, declared: Declared, folder: Path)
     for case in claim["cases"]:
         assert [test["name"] for test in case["tests"]] == [test.name for test in declared.of_suite(full=False).tests]
     assert claim["verdict"] in ("supported", "refuted", "undecided", "conditional")
+
+
+def test_the_measures_in_the_docs_are_those_of_the_code() -> None:
+    """docs/claims.md ends with the table of measures."""
+    assert (ROOT / "docs" / "claims.md").read_text().endswith(measures_table()), "run: make reference"
+
+
+def test_every_key_of_a_claim_is_documented() -> None:
+    """docs/claims.md names every key of every table of a claim file."""
+    words = set(re.findall(r"\w+", (ROOT / "docs" / "claims.md").read_text()))
+    tables = (Claim, Studies, Test, Case, Rule, Figure, Declared)
+
+    assert {key for table in tables for key in table.model_fields} <= words
+
+
+def test_two_measures_of_one_name_are_refused() -> None:
+    """A name that two modules give would silently be one of them."""
+    one = {"same": Measure(lambda results: results, "a number")}
+    with pytest.raises(ValueError, match="two measures named same"):
+        join_measures([one, dict(one)])

@@ -10,6 +10,7 @@ whose mean and standard error are those of theta. A run that diverged, or is not
 Reference: Tukey, "Bias and confidence in not-quite large samples" (1958); Miller, "Jackknifing variances" (1968).
 """
 
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -68,3 +69,13 @@ def take_measure(results: Results, name: str, options: dict[str, Any], at: Any) 
     if name in MEASURES:
         return np.asarray(MEASURES[name].make(results, **options), dtype=float)
     return state_values(results.table, name, at)
+
+
+def measures_table() -> str:
+    """Return all measures with their options as a Markdown table, for docs/claims.md."""
+    rows = ["| measure | options | what it is |", "|---|---|---|"]
+    for name, measure in sorted(MEASURES.items()):
+        options = list(inspect.signature(measure.make).parameters.values())[1:]
+        told = ", ".join(f"`{o.name}`" if o.default is o.empty else f"`{o.name} = {o.default!r}`" for o in options)
+        rows.append(f"| `{name}` | {told} | {measure.about} |".replace("|  |", "| |"))
+    return "\n".join(rows) + "\n"

@@ -196,10 +196,8 @@ def claim_sentence(claim: Row) -> str:
     moderator = clean(claim["moderator"])
     if claim["verdict"] in ("supported", "refuted"):
         return f"{claim['verdict'].capitalize()} in all {len(cases)} cases ({moderator})."
-    comma = any("," in case["name"] for case in cases)
-    told = "; ".join(
-        f"{word} for {(' / ' if comma else ', ').join(names)}" for word, names in by_verdict(cases).items()
-    )
+    between = " / " if any("," in case["name"] for case in cases) else ", "
+    told = "; ".join(f"{word} for {between.join(names)}" for word, names in by_verdict(cases).items())
     head = "Only when" if claim["verdict"] == "conditional" else "Undecided"
     return f"{head} ({moderator}): {told}."
 

@@ -32,17 +32,7 @@ from regjax.results import Results
 
 __all__ = ["MEASURES", "Measure", "pseudo_values", "take_measure"]
 
-MODULES = (
-    generalization,
-    weights,
-    selection,
-    reliability,
-    inside,
-    rates,
-    shift,
-    courses,
-    costs,
-)
+_MODULES = (costs, courses, generalization, inside, rates, reliability, selection, shift, weights)
 
 
 def join_measures(tables: Iterable[Mapping[str, Measure]]) -> dict[str, Measure]:
@@ -59,7 +49,7 @@ def join_measures(tables: Iterable[Mapping[str, Measure]]) -> dict[str, Measure]
     return joined
 
 
-MEASURES = join_measures(module.MEASURES for module in MODULES)
+MEASURES = join_measures(module.MEASURES for module in _MODULES)
 
 
 def take_measure(results: Results, name: str, options: dict[str, Any], at: Any) -> np.ndarray:

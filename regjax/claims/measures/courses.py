@@ -77,8 +77,8 @@ def at_share(results: Results, metric: str, share: float) -> np.ndarray:
     return values[..., evaluations - 1]
 
 
-def gain(results: Results, metric: str) -> np.ndarray:
-    """Return a metric at the end of a run less that of the baseline at its seed, [cell, seed], to compare with a number.
+def end_effect(results: Results, metric: str) -> np.ndarray:
+    """Return a metric at the end of a run less that of the baseline at its seed, [cell, seed].
 
     Args:
       results: of a study.
@@ -203,7 +203,7 @@ MEASURES: dict[str, Measure] = {
     "steps_to": Measure(steps_to, "updates until a metric is as good as its target; never: the last evaluation"),
     "missed": Measure(missed, "share of runs whose time to the target is cut off by their end"),
     "at_share": Measure(at_share, "a metric at a share of the planned updates"),
-    "gain_at_end": Measure(gain, "a metric at the end of a run less that of the baseline at its seed"),
+    "end_effect": Measure(end_effect, "a metric at the end of a run less that of the baseline at its seed"),
     "excess": Measure(excess, "by how much a metric at the stop, or restored, is worse than elsewhere in the course"),
     "misleading": Measure(misleading, "share of pairs of single runs that show another sign or twice the effect"),
 }

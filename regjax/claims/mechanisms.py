@@ -29,7 +29,8 @@ from regjax.train.state import Data, Rows, Scale, Seed, State, init_state
 from regjax.train.step import make_noise, make_now, step
 
 BATCH, FEATURES, CLASSES = 64, 16, 4
-NETWORK = MLP((100,))
+# No activation of a sigmoid is zero by itself.
+NETWORK = MLP((100, 100), activation="sigmoid")
 
 
 class Check(NamedTuple):
@@ -51,23 +52,22 @@ def near(says: str, got: float, expected: float, tolerance: float) -> Check:
     return Check(says, f"{got:.4g}", f"{expected:.4g}{margin}", bool(abs(got - expected) <= tolerance))
 
 
-def dropout_zeroes(rate: float = 0.2) -> list[Check]:
+def dropout_zeroes(rate: float = 0.2, kind: type[Dropout] = Dropout) -> list[Check]:
     """Return what dropout does to the units of a network in updates and at inference.
 
     Args:
       rate: drop probability.
+      kind: the dropout that is looked at.
     """
-    part = Dropout(hidden=rate)
-    # No activation of its own is zero.
-    recipe, seed, state = _start(part, model=MLP((100, 100), activation="sigmoid"))
+    part = kind(hidden=rate)
     x, labels = _examples()
-    (before, after), (_, later) = (_noisy_pass(recipe, seed, state, x, index) for index in (0, 1))
+    (before, after), (_, later) = _noisy_passes(part, x)
     zero, zero_later = after == 0, later == 0
     count, scale = zero.size, 1 / (1 - rate)
     again = (zero == zero_later).mean()
     same = rate**2 + (1 - rate) ** 2
     moved_off, moved_on = _moved_by_update(part, x, labels)
-    plain, noisy = (_inference(p, x) for p in (Dropout(hidden=0.0), part))
+    plain, noisy = (_inference(p, x) for p in (kind(hidden=0.0), part))
     return [
         near(f"share of {count:,} hidden units that an update at rate {rate:g} zeroes", zero.mean(), rate,
              5 * math.sqrt(rate * (1 - rate) / count)),
@@ -223,11 +223,12 @@ def _examples(number: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return x.astype(np.float32), generator.integers(CLASSES, size=BATCH).astype(np.int32)
 
 
-def _noisy_pass(recipe: Recipe, seed: Seed, state: State, x: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return hidden units [examples, units of all layers] as they enter and leave their sites in update `index`."""
+def _noisy_passes(part: Regularizer, x: np.ndarray) -> list[np.ndarray]:
+    """Return hidden units as they enter and leave their sites, [2, examples, units], of the first and second update."""
+    recipe, seed, state = _start(part)
 
     @jax.jit
-    def look(state: State, index: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
+    def look(index: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
         now = make_now(recipe, seed, state, index)
         used, noisy = make_noise(state.params, [(part, now) for part in recipe.regularizers])
         seen: list[tuple[jax.Array, jax.Array]] = []
@@ -240,25 +241,24 @@ def _noisy_pass(recipe: Recipe, seed: Seed, state: State, x: np.ndarray, index: 
         recipe.forward(used, state.stats, jnp.asarray(x), tap, True)
         return seen
 
-    seen = look(state, jnp.int32(index))
-    before, after = (np.concatenate([np.asarray(pair[i]) for pair in seen], axis=1) for i in (0, 1))
-    return before, after
+    return [np.concatenate([np.stack(pair) for pair in look(jnp.int32(index))], axis=2) for index in (0, 1)]
 
 
 def _moved_by_update(part: Regularizer, x: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Return the largest changes of weights in and out of zeroed units, and of the others, by an update on one example."""
-    recipe, seed, state = _start(part, model=MLP((100,), activation="sigmoid"))
-    _, after = _noisy_pass(recipe, seed, state, x[:1], 0)
+    """Return how far an update on one example moves weights in and out of zeroed units at most, and of the others."""
+    recipe, seed, state = _start(part)
+    (_, after), _ = _noisy_passes(part, x[:1])
 
     @jax.jit
     def update(state: State) -> State:
         now = make_now(recipe, seed, state, jnp.int32(0))
         return step(recipe, state, jnp.asarray(x[:1]), jnp.asarray(labels[:1]), jnp.zeros(1, jnp.int32), now)[0]
 
-    new = update(state)
-    moved = jax.tree.map(lambda a, b: np.abs(np.asarray(a) - np.asarray(b)), new.params, state.params)
-    of_unit = np.maximum(moved["hidden_0"]["kernel"].max(axis=0), moved["output"]["kernel"].max(axis=1))
-    return float(of_unit[after[0] == 0].max()), float(of_unit[after[0] != 0].max())
+    moved = jax.tree.map(lambda a, b: np.abs(np.asarray(a - b)), update(state).params, state.params)
+    kernels = [moved[name]["kernel"] for name in ("hidden_0", "hidden_1", "output")]
+    of_unit = [np.maximum(into.max(axis=0), out.max(axis=1)) for into, out in itertools.pairwise(kernels)]
+    zero = after[0] == 0
+    return float(np.concatenate(of_unit)[zero].max()), float(np.concatenate(of_unit)[~zero].max())
 
 
 def _inference(part: Regularizer, x: np.ndarray) -> np.ndarray:

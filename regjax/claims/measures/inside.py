@@ -156,7 +156,7 @@ def _outputs(model: Model, params: Any, stats: Any, x: Any, gates: Sequence[Any]
     """Return outputs [examples, outputs], the units of hidden layer l times gates[l] [units]."""
 
     def tap(site: Any, h: jax.Array) -> jax.Array:
-        return h * gates[site.index] if site.kind == "hidden" else h
+        return h * gates[site.index].reshape(*[1] * (h.ndim - 1), -1) if site.kind == "hidden" else h
 
     return model.apply(params, stats, x, tap, False).outputs
 

@@ -28,6 +28,7 @@ class Claim(Table):
     measured: str = Field(min_length=1, description="how it is tested, in one or two sentences")
     moderator: str = Field(default="", description="what the cases are levels of; needed with [[cases]]")
     note: str = Field(default="", description="what a reader must know whatever comes out")
+    quick: str = Field(default="", description="the statement of the quick suite, where that cannot test this one")
 
 
 class Studies(Table):
@@ -179,14 +180,16 @@ class Declared(Table):
         return self
 
     def of_suite(self, full: bool) -> "Declared":
-        """Return the claim with the tests of the quick suite, or of the full one, and the studies that these need."""
+        """Return the claim as one of the suites tests it: its statement there, its tests, and the studies they need."""
         tests = [test for test in self.tests if test.only in ("", FULL if full else QUICK)]
         names = {test.name for test in tests}
         kept = {key: mine and [name for name in mine if name in names] for key, mine in dict(self.rule).items()}
         used = {t.study for t in tests if not t.mechanism} | {c.study for c in self.cases if c.study}
         used |= {self.figure.study} if self.figure.kind == "levels" else set()
         places = {key: {n: one for n, one in getattr(self, key).items() if n in used} for key in ("studies", "full")}
-        return self.model_copy(update={"tests": tests, "rule": Rule(**kept), **places})
+        stated = self.claim.statement if full else self.claim.quick or self.claim.statement
+        claim = self.claim.model_copy(update={"statement": stated})
+        return self.model_copy(update={"claim": claim, "tests": tests, "rule": Rule(**kept), **places})
 
     def files(self, full: bool) -> dict[str, Studies]:
         """Return the studies of the quick suite, or of the full one."""

@@ -27,16 +27,25 @@ def update_cost(results: Results, part: Mapping[str, Any], rounds: int = ROUNDS)
 
     with_part, without = _make_ready(results, part), _make_ready(results, {})
     updates = choose_updates(without.seconds)
-    evaluation, call = np.moveaxis(take_rounds(with_part.seconds, without.seconds, updates, rounds).mean(axis=1), 2, 0)
-    seconds = call - evaluation
-    # Where noise was larger than what was timed, the round does not count.
-    known = (seconds > 0).all(axis=1)
-    ratios = np.divide(seconds[:, 0], seconds[:, 1], out=np.full(len(seconds), np.nan), where=known)
+    ratios = update_ratios(take_rounds(with_part.seconds, without.seconds, updates, rounds))
     return _of_baseline(results, ratios)
 
 
+def update_ratios(seconds: np.ndarray) -> np.ndarray:
+    """Return the ratio of the times of an update, [round], NaN where noise was larger than what was timed.
+
+    Args:
+      seconds: as of `regjax.overhead.take_rounds`: [rounds, turns, programs (with, without), calls (evaluation only,
+        with updates)].
+    """
+    evaluation, call = np.moveaxis(seconds.mean(axis=1), 2, 0)
+    updates = call - evaluation
+    known = (updates > 0).all(axis=1)
+    return np.divide(updates[:, 0], updates[:, 1], out=np.full(len(updates), np.nan), where=known)
+
+
 def memory_cost(results: Results, part: Mapping[str, Any]) -> np.ndarray:
-    """Return how many times more bytes the program of a network takes with a part, [cell, seed]; NaN but of the baseline.
+    """Return how many times more bytes a network's program takes with a part, [cell, seed]; NaN but of the baseline.
 
     Bytes are the compiler's count of arguments, results and temporaries without the data: exact, equal for all seeds.
 
@@ -96,8 +105,23 @@ def _make_ready(results: Results, part: Mapping[str, Any]) -> Any:
     study = read_study(results.plan["study"])
     levels = {path: found[0] for path, found in study.factors.items()}
     dataset = find_dataset(study, None)
-    variant = make_variant(study, dataset, "", None, None, {**levels, **part})
+    levels |= {path: _read_level(results, path, level) for path, level in part.items()}
+    variant = make_variant(study, dataset, "", None, None, levels)
     return make_ready(variant, dataset, jax.devices()[:1], Layout(1, 1, 1))
+
+
+def _read_level(results: Results, path: str, level: Any) -> Any:
+    """Return a level as a study file's factor has it, checked as there."""
+    from regjax.conductor import read_study
+
+    written = results.plan["study"]
+    table, _, key = path.partition(".")
+    baseline = written["model"].get(key) if table == "model" else "off"
+    # What belongs to the factors of the study is left out with them.
+    kept = {
+        name: value for name, value in written.items() if name not in ("contrasts", "design", "fixed", "report", "tune")
+    }
+    return read_study({**kept, "factors": {path: [baseline, level]}}).factors[path][1]
 
 
 def _of_baseline(results: Results, values: np.ndarray) -> np.ndarray:

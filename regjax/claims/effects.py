@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from regjax.analysis.inference import ALPHA
+from regjax.analysis.levels import LevelTest
 from regjax.analysis.table import state_values
 from regjax.claims.declare import BEST, Case, Test
 from regjax.claims.verdict import Evidence
@@ -122,3 +124,21 @@ def find_evidence(test: Test, effects: np.ndarray) -> Evidence:
     n = len(kept)
     se = float(kept.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
     return Evidence(float(kept.mean()) if n else math.nan, se, n, test.expect, test.bound)
+
+
+def contrast_evidence(test: Test, found: LevelTest) -> Evidence:
+    """Return the evidence of a test of the best level that a study declares.
+
+    Its interval may be wider than that of its standard error (a trend joins two intervals): the error is then the one
+    whose t interval at the same level holds it, so that a verdict here never says more than the study's own.
+    """
+    from scipy.stats import t
+
+    assert test.expect is not None
+    n, effect, se = found.found.n, found.effect, found.found.se
+    if n > 1 and math.isfinite(found.low) and math.isfinite(found.high):
+        half = max(found.high - effect, effect - found.low)
+        se = max(se, half / float(t.ppf(1 - ALPHA / found.num_tests / 2, n - 1)))
+    else:
+        se = math.nan
+    return Evidence(effect, se, n, test.expect, test.bound)

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from regjax import store
 from regjax.files import StoreError
 from regjax.results import Results
+from regjax.train.checkpoint import load_leaves, nest
 
 
 class Inputs(NamedTuple):
@@ -68,9 +71,13 @@ def run_inputs(results: Results, cell: int, seed: int) -> Inputs:
     x = [np.asarray(scale.apply(dataset.x[part])) for part in rows]
     y = [dataset.y[part] for part in rows]
     given = _given_labels(run, y[0], rows.train)
-    return Inputs(
-        x[0], y[0], x[1], y[1], x[2], y[2], given, tuple(rows), np.asarray(scale.shift), np.asarray(scale.factor)
-    )
+    shift, factor = np.asarray(scale.shift), np.asarray(scale.factor)
+    return Inputs(x[0], y[0], x[1], y[1], x[2], y[2], given, (rows.train, rows.validation, rows.test), shift, factor)
+
+
+def load_data(results: Results) -> Any:
+    """Return the `regjax.data.Dataset` of a study, with what is known of a synthetic one."""
+    return _load_study(str(results.out), results.plan["data"]["digest"], tuple(results._given.items()))[1]
 
 
 def find_recipe(results: Results, cell: int) -> Any:
@@ -82,20 +89,38 @@ def load_networks(results: Results, cell: int) -> Networks:
     """Return the kept networks of a cell, stacked over the seeds that have one.
 
     A run that is not done or diverged has none. The arrays are of `training.keep`'s state.
-    """
-    import jax
 
-    found = []
-    for place, seed in enumerate(results.plan["seeds"]):
-        try:
-            found.append((seed, place, results.params(cell, seed), results.stats(cell, seed)))
-        except StoreError:
-            continue
-    if not found:
-        return Networks(np.zeros(0, int), np.zeros(0, int), {}, {})
-    seeds, places, params, stats = zip(*found, strict=True)
-    stacked = [jax.tree.map(lambda *leaves: np.stack(leaves), *trees) for trees in (params, stats)]
-    return Networks(np.array(seeds), np.array(places), *stacked)
+    Raises:
+      StoreError: the study keeps no parameters.
+    """
+    runs = store.load_runs(results.out)
+    runs = runs[(runs["wave"] == "main") & (runs["cell"] == cell)]
+    names = dict(zip(runs["seed"], runs["run"], strict=True))
+    owner, sound = store.done_runs(results.out), results.table.status.diverged[cell] < 0
+    seeds = results.plan["seeds"]
+    places = [s for s, seed in enumerate(seeds) if sound[s] and names.get(seed) in owner]
+    leaves = [_load_run(results.out, owner[names[seeds[s]]], names[seeds[s]]) for s in places]
+    stacked = nest({path: np.stack([run[path] for run in leaves]) for path in (leaves[0] if leaves else {})})
+    return Networks(
+        np.array([seeds[s] for s in places], int),
+        np.array(places, int),
+        stacked.get("params", {}),
+        stacked.get("stats", {}),
+    )
+
+
+def _load_run(out: Path, part: store.Part, run: str) -> dict[str, np.ndarray]:
+    """Return the parameters and statistics {path: array} that a run keeps."""
+    if not part.params(out).exists():
+        raise StoreError(f'{out} keeps no parameters; set training.keep = "best" or "last", run again')
+    place = store.read_json(part.done(out))["runs"].index(run)
+    kept = _load_part(str(part.params(out)), part.done(out).stat().st_mtime_ns)
+    return {path: leaf[place] for path, leaf in kept.items() if path.startswith(("params/", "stats/"))}
+
+
+@lru_cache(maxsize=8)
+def _load_part(folder: str, changed: int) -> dict[str, np.ndarray]:
+    return load_leaves(Path(folder))
 
 
 def make_forward(results: Results, cell: int) -> Callable[[Any, Any, Any], Any]:

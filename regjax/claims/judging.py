@@ -120,7 +120,8 @@ def find_test(test: Test, case: Case, results: Mapping[str, Results], take: Take
         (found,) = (one for one in level_tests(known.table) if one.name == test.contrast)
         return Found(contrast_evidence(test, found), more)
     effects = test_values(known, test, case, take)
-    return Found(find_evidence(test, effects), more | {"effects": plain(effects)})
+    # Measures of time have a number for each round in place of a seed.
+    return Found(find_evidence(test, effects), more | {"seeds": len(effects), "effects": plain(effects)})
 
 
 def describe_test(declared: Declared, name: str, found: Found, alpha: float) -> dict[str, Any]:

@@ -1,11 +1,15 @@
 """Tests that belong to the quick suite or the full one alone, and what is left of a claim there."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from regjax.claims.declare import Declared, load_claim
+from regjax.claims import declare
+from regjax.claims.declare import Case, Declared, load_claim
+from regjax.claims.judging import find_test
 from regjax.config.base import check_table
 
 EXPERIMENT = Path(__file__).parents[2] / "configs" / "claims" / "C19.toml"
@@ -64,3 +68,16 @@ def test_the_experiment_has_numbers_in_the_full_suite_alone(full: bool) -> None:
 
     assert ("0.9774" in claim.claim.statement) == full
     assert any(test.than in (0.0053, 0.9774, 0.9827) for test in claim.tests) == full
+
+
+def test_rounds_of_timing_are_counted_as_they_are() -> None:
+    """A measure with five rounds, one of them lost, has four of five, however many seeds its study has."""
+    plan = {"seeds": list(range(20)), "factors": [], "cells": [{"index": 0, "levels": {}}]}
+    results: Any = SimpleNamespace(out=Path("study"), plan=plan)
+    test = declare.Test(
+        name="time", says="x", measure="update_cost", than=1.0, expect="higher", margin=1.05, scale="log"
+    )
+    found = find_test(test, Case(name="any"), {"main": results}, lambda *_: np.array([[1.2, 1.3, np.nan, 1.2, 1.3]]))
+
+    assert (found.evidence.n, found.more["seeds"]) == (4, 5)
+    assert found.evidence.estimate == pytest.approx(np.log([1.2, 1.3]).mean())

@@ -59,7 +59,7 @@ def dropout_zeroes(rate: float = 0.2, kind: type[Dropout] = Dropout) -> list[Che
       rate: drop probability.
       kind: the dropout that is looked at.
     """
-    part = kind(hidden=rate)
+    part = kind(hidden=rate, input=None)
     x, labels = _examples()
     (before, after), (_, later) = _noisy_passes(part, x)
     zero, zero_later = after == 0, later == 0
@@ -67,7 +67,7 @@ def dropout_zeroes(rate: float = 0.2, kind: type[Dropout] = Dropout) -> list[Che
     again = (zero == zero_later).mean()
     same = rate**2 + (1 - rate) ** 2
     moved_off, moved_on = _moved_by_update(part, x, labels)
-    plain, noisy = (_inference(p, x) for p in (kind(hidden=0.0), part))
+    plain, noisy = (_inference(p, x) for p in (kind(hidden=0.0, input=None), part))
     return [
         near(f"share of {count:,} hidden units that an update at rate {rate:g} zeroes", zero.mean(), rate,
              5 * math.sqrt(rate * (1 - rate) / count)),
@@ -90,7 +90,7 @@ def inference_factor(rate: float = 0.2) -> list[Check]:
       rate: drop probability that is asked about; 0.5 is looked at as well.
     """
     x, _ = _examples()
-    inverted = _inference(Dropout(hidden=rate), x) / _inference(Dropout(hidden=0.0), x)
+    inverted = _inference(Dropout(hidden=rate, input=None), x) / _inference(Dropout(hidden=0.0, input=None), x)
     return [
         near(f"inverted dropout at rate {rate:g} (here, Keras, PyTorch): factor on weights at inference",
              float(inverted.mean()), rate, 1e-4),
@@ -197,7 +197,7 @@ def _start(*parts: Regularizer, model: MLP = NETWORK) -> tuple[Recipe, Seed, Sta
     recipe = Recipe(
         optimizer=SGD(0.1),
         regularizers=parts,
-        observer=Observer(EarlyStopping()),
+        observer=Observer(EarlyStopping()),  # type: ignore[call-arg]
         model=model.make(CLASSES),
         task=Classification(CLASSES),
         batch_size=BATCH,

@@ -1,11 +1,11 @@
 """What is wrong with a claim beside its study: every name that its tests use, looked up before anything is trained."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from regjax.claims.declare import BEST, Case, Declared, Figure, Levels, Test
-from regjax.claims.effects import find_cell
+from regjax.claims.effects import candidate_cells
 from regjax.claims.measures import MEASURES
 from regjax.claims.mechanisms import MECHANISMS
 from regjax.config import ConfigError, Problem
@@ -25,13 +25,12 @@ def find_problems(declared: Declared, plans: Mapping[str, Plan]) -> list[Problem
     """
     found: list[Problem] = []
     for test in declared.tests:
-        if test.mechanism:
-            found += _find_name(f"tests.{test.name}.mechanism", test.mechanism, list(MECHANISMS), "mechanisms are")
-            continue
         for case in declared.cases or [Case.model_construct(name="")]:
+            place = f"tests.{test.name}" + (f" in case {case.name!r}" if case.name else "")
             plan = plans.get(case.study or test.study)
-            if plan is not None:
-                place = f"tests.{test.name}" + (f" in case {case.name!r}" if case.name else "")
+            if test.mechanism:
+                found += _find_mechanism(place, test, case)
+            elif plan is not None:
                 found += _find_contrast(place, test, plan) if test.contrast else _find_test(place, test, case, plan)
     if declared.figure.kind == "levels" and declared.figure.study in plans:
         found += _find_figure(declared.figure, declared.cases, plans[declared.figure.study])
@@ -41,6 +40,26 @@ def find_problems(declared: Declared, plans: Mapping[str, Plan]) -> list[Problem
 def _find_name(place: str, name: str, known: Sequence[str], owner: str) -> Iterator[Problem]:
     if name not in known:
         yield unknown(place, f"name {name!r}", name, known, owner)
+
+
+def _find_mechanism(place: str, test: Test, case: Case) -> Iterator[Problem]:
+    yield from _find_name(f"{place}.mechanism", test.mechanism, list(MECHANISMS), "mechanisms are")
+    if test.mechanism in MECHANISMS:
+        yield from _find_options(
+            place, test.mechanism, MECHANISMS[test.mechanism], (), {**test.options, **case.options}
+        )
+
+
+def _find_options(
+    place: str, name: str, function: Callable[..., Any], given: tuple[Any, ...], options: Levels
+) -> Iterator[Problem]:
+    """Find options that a function does not take beside what is given to it."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*given, **options)
+    except TypeError as error:
+        names = list(signature.parameters)[len(given) :]
+        yield Problem(f"{place}.options", str(error), f"those of {name}: {', '.join(names) or 'none'}")
 
 
 def _find_contrast(place: str, test: Test, plan: Plan) -> Iterator[Problem]:
@@ -66,32 +85,27 @@ def _find_test(place: str, test: Test, case: Case, plan: Plan) -> Iterator[Probl
         over = [{test.trend: level} for level in levels]
         if not all(isinstance(level, (int, float)) and level > 0 for level in levels) or len(levels) < 2:
             yield Problem(f"{place}.trend", str(levels), "two or more levels above 0, for a slope per doubling")
-    sides = {"of": {**test.of, **case.of}}
+    sides = [("of", {**test.of, **case.of}, test.of_any)]
     if test.than is None:
-        sides["against"] = {**test.against, **case.against}
-    for side, own in sides.items():
+        sides.append(("against", {**test.against, **case.against}, test.against_any))
+    for side, own, options in sides:
         for level in over:
-            yield from _find_levels(f"{place}.{side}", {**case.where, **level, **own}, test.choose_on, plan)
+            for one in options or [{}]:
+                levels = {**case.where, **level, **own, **one}
+                yield from _find_levels(f"{place}.{side}", levels, test, len(options) > 1, plan)
 
 
-def _find_levels(place: str, levels: Levels, choose_on: str, plan: Plan) -> Iterator[Problem]:
-    """Find levels that no cell has; a best level is tried at every level after the first."""
-    known = {factor["path"]: factor["levels"] for factor in plan["factors"]}
-    best = [path for path, level in levels.items() if level == BEST]
-    if len(best) > 1:
-        yield Problem(place, " and ".join(best), "at most one best level")
-        return
-    if best:
-        metrics = metric_names(TASK_METRICS[plan["task"]])
-        yield from _find_name(f"{place}: choose_on", choose_on, metrics, "metrics are")
-        if choose_on in metrics and (larger_is_better(choose_on) is None or not choose_on.startswith("validation.")):
-            yield Problem(f"{place}: choose_on", repr(choose_on), "a metric of the validation examples")
-    options = known.get(best[0], [None, None])[1:] if best else [None]
-    for level in options:
-        try:
-            find_cell(plan, {**levels, **({best[0]: level} if best else {})})
-        except ConfigError as error:
-            yield from (Problem(f"{place}: {p.path.removeprefix('tests: ')}", *p[1:]) for p in error.problems)
+def _find_levels(place: str, levels: Levels, test: Test, chosen: bool, plan: Plan) -> Iterator[Problem]:
+    """Find levels that no cell has, and what cells are chosen by that is no validation metric."""
+    if chosen or BEST in levels.values():
+        known, metric = metric_names(TASK_METRICS[plan["task"]]), test.choose_on
+        yield from _find_name(f"{place}: choose_on", metric, known, "metrics are")
+        if metric in known and (larger_is_better(metric) is None or not metric.startswith("validation.")):
+            yield Problem(f"{place}: choose_on", repr(metric), "a metric of the validation examples")
+    try:
+        candidate_cells(plan, test.name, levels)
+    except ConfigError as error:
+        yield from (Problem(f"{place}: {p.path}", *p[1:]) for p in error.problems)
 
 
 def _find_measure(place: str, name: str, options: Levels, plan: Plan) -> Iterator[Problem]:
@@ -101,11 +115,7 @@ def _find_measure(place: str, name: str, options: Levels, plan: Plan) -> Iterato
         if name in metrics and options:
             yield Problem(f"{place}.options", str(options), "none with a metric of the records")
         return
-    try:
-        inspect.signature(MEASURES[name].make).bind(None, **options)
-    except TypeError as error:
-        names = list(inspect.signature(MEASURES[name].make).parameters)[1:]
-        yield Problem(f"{place}.options", str(error), f"those of {name}: {', '.join(names) or 'none'}")
+    yield from _find_options(place, name, MEASURES[name].make, (None,), options)
 
 
 def _find_state(place: str, at: str, plan: Plan) -> Iterator[Problem]:

@@ -27,27 +27,24 @@ class Kept:
     def __init__(self, out: Path) -> None:
         self._path = out / FILE
         try:
-            self._known: dict[str, Any] = store.read_json(self._path)
+            known = store.read_json(self._path)
         except StoreError:
-            self._known = {}
-        self._used: dict[str, Any] = {}
+            known = {}
+        self._values: dict[str, Any] = known["values"] if known.get("code") == code_digest() else {}
 
     def take(self, results: Results, name: str, options: Mapping[str, Any], at: Any) -> np.ndarray:
         """Return a measure or a metric of the records, [cell, seed]; NaN where there is no finite number."""
         if name not in MEASURES:
             return take_measure(results, name, dict(options), at)
-        key = digest(canonical([results_digest(results), code_digest(), name, dict(options)]))
-        if key not in self._used:
-            values = self._known.get(key)
-            if values is None:
-                taken = take_measure(results, name, dict(options), at)
-                values = [[float(v) if math.isfinite(v) else None for v in row] for row in taken]
-            self._used[key] = values
-        return np.array([[math.nan if v is None else v for v in row] for row in self._used[key]])
+        key = digest(canonical([results_digest(results), name, dict(options)]))
+        if key not in self._values:
+            taken = take_measure(results, name, dict(options), at)
+            self._values[key] = [[float(v) if math.isfinite(v) else None for v in row] for row in taken]
+        return np.array([[math.nan if v is None else v for v in row] for row in self._values[key]])
 
     def save(self) -> None:
-        """Write what was used, and nothing of before."""
-        store.write_json(self._path, self._used)
+        """Write what was taken, now and before by the same code."""
+        store.write_json(self._path, {"code": code_digest(), "values": self._values})
 
 
 def results_digest(results: Results) -> str:

@@ -48,8 +48,10 @@ def run_claims(
     began, tell = time.monotonic(), progress().say
     results = train(suite, out, progress, stop, tell)
     kept = Kept(out)
-    judged = judge(suite, results, kept.take, tell)
-    kept.save()
+    try:
+        judged = judge(suite, results, kept.take, tell)
+    finally:
+        kept.save()
     found = {
         "schema": SCHEMA,
         "full": suite.full,

@@ -18,6 +18,7 @@ from regjax.labels import resolve_task
 from regjax.plan import Plan, make_plan, plan_json
 from regjax.sources import add_sources
 from regjax.tasks import default_task
+from regjax.train.layout import make_trajectories
 
 DECLARED = "declared.json"
 # Reading data, the report, and what the counted operations leave out (updates, evaluation): measured on small networks.
@@ -150,7 +151,7 @@ def estimate_seconds(plan: Plan, dataset: Dataset) -> float:
     seconds = SECONDS_PER_STUDY + SECONDS_PER_PROGRAM * len(plan.groups)
     for group in plan.groups:
         evaluations = group.steps.steps // group.steps.evaluate_steps * sum(group.counts.values())
-        for run in group.runs:
+        for run in (trajectory.runs[0] for trajectory in make_trajectories(group.runs)):
             # Forward alone is a third.
             examples = group.steps.steps * run.recipe.batch_size + evaluations / 3
             seconds += OVERHEAD * examples * flops[run.cell] * SECONDS_PER_FLOP / 2

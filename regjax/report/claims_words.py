@@ -196,7 +196,8 @@ def claim_sentence(claim: Row) -> str:
     moderator = clean(claim["moderator"])
     if claim["verdict"] in ("supported", "refuted"):
         return f"{claim['verdict'].capitalize()} in all {len(cases)} cases ({moderator})."
-    told = "; ".join(f"{word} for {', '.join(names)}" for word, names in by_verdict(cases).items())
+    between = " / " if any("," in case["name"] for case in cases) else ", "
+    told = "; ".join(f"{word} for {between.join(names)}" for word, names in by_verdict(cases).items())
     head = "Only when" if claim["verdict"] == "conditional" else "Undecided"
     return f"{head} ({moderator}): {told}."
 
@@ -211,9 +212,20 @@ def claim_effect(claim: Row) -> str:
     """Return the one line of the scoreboard: the effect that decided, or how many cases have which verdict."""
     cases = claim["cases"]
     if len(cases) > 1:
-        return ", ".join(f"{len(names)} {word}" for word, names in by_verdict(cases).items())
+        counts = ", ".join(f"{len(names)} {word}" for word, names in by_verdict(cases).items())
+        return f"{counts}{effect_range(claim)}"
     found = deciding_test(claim, cases[0])
     return f"{name_test(found)} {effect_text(found)}"
+
+
+def effect_range(claim: Row) -> str:
+    """Return the smallest and largest effect of the first estimate that a claim needs, over its cases; or nothing."""
+    for name in claim["rule"]["supported"]:
+        tests = [test for case in claim["cases"] for test in case["tests"] if test["name"] == name]
+        known = sorted((t for t in tests if t["estimate"] is not None), key=lambda test: number(test["estimate"]))
+        if known:
+            return f"; {name_test(known[0])} {effect_parts(known[0])[0]} to {effect_parts(known[-1])[0]}"
+    return ""
 
 
 def least_power(claim: Row) -> float:

@@ -9,7 +9,7 @@ from regjax.analysis.levels import as_number
 from regjax.analysis.table import state_values
 from regjax.analysis.trend import best_places, place_levels
 from regjax.claims.measures.base import Measure
-from regjax.claims.measures.inputs import Inputs, run_inputs
+from regjax.claims.measures.inputs import Inputs, load_data, run_inputs
 from regjax.claims.measures.networks import iter_networks, predict_labels
 from regjax.config import ConfigError, Problem
 from regjax.metrics import larger_is_better
@@ -170,10 +170,7 @@ def _with_inputs(results: Results) -> Any:
 
 def _planted_outliers(results: Results) -> np.ndarray:
     """Return which rows of the data set are outliers by its own account, bool [examples]."""
-    from regjax.conductor import find_dataset
-    from regjax.config import parse_study
-
-    dataset = find_dataset(parse_study(results.plan["study"], **results._given), None)
+    dataset = load_data(results)
     return np.asarray(dataset.truth.get("outliers", np.zeros(len(dataset.y))), dtype=bool)
 
 

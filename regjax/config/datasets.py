@@ -110,8 +110,8 @@ class Data(Table):
 
     name: Annotated[str, BeforeValidator(_check_dataset, json_schema_input_type=Written)] = Field(description=NAMES)
     path: Text | None = Field(default=None, description="the path of an .npz or .csv file")
-    x: Text | None = Field(default=None, description="the key of the inputs in the .npz file, or a feature")
-    y: Text | None = Field(default=None, description="the key of the targets in the .npz file, a column of the .csv file, or a feature")
+    x: Text | None = Field(default=None, description="the key or feature of the inputs")
+    y: Text | None = Field(default=None, description="the key, column or feature of the targets")
     folder: Text | None = Field(default=None, description="the path of the folder with prepared data sets")
     num_examples: int | None = Field(default=None, ge=2, lt=2**32, description="an integer >= 2")
     num_features: int | None = Field(default=None, ge=1, lt=2**32, description="an integer >= 1")
@@ -174,7 +174,8 @@ class Data(Table):
             # Synthetic features have unit variance, and their weights are known in these units.
             made["scale"] = "standard" if self.name in TABLES else "none" if self.name in SYNTHETIC else "unit"
         if self.name == "arrays":
-            made |= {"x": self.x or "x", "y": self.y or "y"}
+            table = str(self.path).lower().endswith(".csv")  # it has a column to predict; all others are inputs
+            made |= {"x": self.x or (None if table else "x"), "y": self.y or "y"}
         # Whether the others have an official test part shows when they are read.
         if self.validation is None and self.split is None:
             made |= {"validation": Validation(fraction=0.2)} if self.name in OFFICIAL else {}

@@ -13,6 +13,7 @@ from regjax.data.embedded import EMBEDDED
 from regjax.data.generic import PREFIX, load_generic
 from regjax.data.memory import find_limit
 from regjax.data.official import OFFICIAL, load_official
+from regjax.data.own import Own, read_own
 from regjax.data.splits import split_rows
 from regjax.data.synthetic import SYNTHETIC, make_synthetic, ridge_optimum
 
@@ -46,10 +47,12 @@ __all__ = [
     "DATASETS",
     "DataError",
     "Dataset",
+    "Own",
     "Rows",
     "load_dataset",
     "make_dataset",
     "prepare",
+    "read_own",
     "ridge_optimum",
     "split_rows",
 ]
@@ -111,7 +114,7 @@ def _load(
     name: str, folder: Path | None, path: Path | None, x: str | None, y: str | None, settings: dict[str, Any]
 ) -> Dataset:
     if path is not None and path.suffix.lower() == ".csv":
-        if x not in (None, "x"):
+        if x is not None:
             raise DataError(f"data.x: is a key of .npz files; of {path} every column but data.y is an input")
         return load_csv(path, y=y or "y")
     if path is not None:

@@ -100,8 +100,8 @@ def _measure(path: Path, archive: zipfile.ZipFile, key: str) -> int:
         raise error if isinstance(error, DataError) else DataError(f"{what} cannot be read: {error}") from error
     if dtype.hasobject:
         raise DataError(
-            f"{what} cannot be read without executing what it holds: it has type {dtype}, expected numbers; labels that "
-            "are texts can be saved as y.astype(str)"
+            f"{what} cannot be read without executing what it holds: it has type {dtype}, expected numbers; "
+            "labels that are texts can be saved as y.astype(str)"
         )
     count = math.prod(shape)
     if head + count * dtype.itemsize != info.file_size:

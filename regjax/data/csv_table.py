@@ -65,7 +65,7 @@ def read_table(path: Path) -> pd.DataFrame:
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(path, compression=None, index_col=False, low_memory=False, skipinitialspace=True)
     except pd.errors.ParserWarning as error:
-        raise DataError(f"{path} has more fields in its rows than names in its first line; name every column") from error
+        raise DataError(f"{path} has more fields in its rows than names in its head; name every column") from error
     except (OSError, ValueError, OverflowError) as error:
         raise DataError(f"{path} is no readable .csv file: {' '.join(str(error).split())}") from error
     if len(frame.columns) == 1 and any(mark in str(frame.columns[0]) for mark in ";\t|"):

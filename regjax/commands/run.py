@@ -57,4 +57,10 @@ def run(chosen: argparse.Namespace) -> int:
         )
     print(results.summary())
     print(f"\nreport: {chosen.out / 'report.html'}")
+    effects, margin = results.effects(), results.plan["primary"].get("margin")
+    if (effects["confirmatory"] & (effects["verdict"] == "undecided")).any():
+        effect = "EFFECT" if margin is None else f"{margin:g}"
+        print(
+            f"undecided: regjax power {chosen.out} --effect {effect} says how many seeds an effect of that size needs"
+        )
     return 0

@@ -39,7 +39,7 @@ def make_section(table: Table) -> Extra | None:
     grids: tuple[Grid, ...] = ()
     if table.plan["contrasts"]:
         effects = paired_effects(table, values, metric, MOST_ROWS)
-        grids = (effects_grid(effects, "Exploratory effects on the gap"),)
+        grids = (effects_grid(effects, "Exploratory effects on the gap", len(table.plan["contrasts"])),)
     # Of more cells the learning curves show training beside held-out, a panel each.
     course = (draw_course(table, metric),) if len(table.cells) <= MOST_TOGETHER else ()
     drawings = (draw_state(table, metric), *course)

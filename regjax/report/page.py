@@ -26,6 +26,8 @@ from regjax.store import iter_done
 
 # More verdicts than this, and the first screen names the others' place only.
 MOST_BRIEF = 8
+# Of these a phone shows so many, so that the effect plot begins on its first screen; the others unfold.
+FIRST_BRIEF = 3
 # Characters of one figure's numbers that the page holds; a dozen figures then fit into 3 MB.
 MOST_DATA = 180_000
 # Tables with more rows than this are closed at first.
@@ -124,6 +126,7 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
         "facts": _headline_facts(table, done),
         "brief": brief_verdicts(effects, plan["primary"].get("margin")),
         "most_brief": MOST_BRIEF,
+        "first_brief": FIRST_BRIEF,
         "verdicts": verdicts,
         "shared": shared,
         "missing_sentence": prose.missing_sentence(table),

@@ -31,6 +31,7 @@ STAGES = [
     ["execute", "stored"],
     ["conductor"],
     ["preview", "overhead"],
+    ["claims"],
     ["commands"],
     ["cli"],
     ["__init__", "__main__"],

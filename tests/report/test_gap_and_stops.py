@@ -41,6 +41,15 @@ def test_gap_is_train_less_test(table: Table) -> None:
     assert (with_gap(known, "gap.nll").records["gap.nll"] == 1.0).all()
 
 
+def test_one_evaluation_is_no_course(table: Table) -> None:
+    """Of runs that were evaluated once no curve is drawn; the gap keeps its means."""
+    once = dataclasses.replace(table, records=table.records[table.records["step"] == table.records["step"].max()])
+    section = gap.make_section(once)
+    assert section is not None
+    assert [drawing.name for drawing in section.drawings] == ["gap-state"]
+    assert make_curves(once) == []
+
+
 def test_a_table_says_what_it_leaves_out(lattice_folder: Path) -> None:
     """Of many contrasts the table of the gap has the first, and its title says of how many."""
     table = load_table(lattice_folder)

@@ -39,8 +39,8 @@ def load_csv(path: Path, *, y: str = "y") -> Dataset:
     unnamed = [str(name) for name in frame.columns if str(name).startswith("Unnamed: ")]
     if unnamed:
         raise DataError(
-            f"{path}: column {list(frame.columns).index(unnamed[0]) + 1} has no name; if it numbers the rows, leave it out "
-            "(pandas: to_csv(..., index=False))"
+            f"{path}: column {list(frame.columns).index(unnamed[0]) + 1} has no name; if it numbers the rows, leave it "
+            "out (pandas: to_csv(..., index=False))"
         )
     for name in frame.columns:
         _check_whole(path, name, frame[name])

@@ -15,12 +15,18 @@ OFFICIAL = (  # these have an official test part
     "emnist/digits", "emnist/mnist", "cifar10", "cifar100", "svhn",
 )  # fmt: skip
 SYNTHETIC: dict[str, dict[str, int | float]] = {  # their keys, with the defaults
-    "sparse_linear": {"num_examples": 1000, "num_features": 100, "num_informative": 10, "noise": 1.0, "seed": 0},
+    "sparse_linear": {
+        "num_examples": 1000, "num_features": 100, "num_informative": 10, "noise": 1.0, "copies": 1, "seed": 0
+    },
     "ridge_linear": {"num_examples": 1000, "num_features": 50, "correlation": 0.5, "noise": 1.0, "seed": 0},
     "teacher": {
         "num_examples": 2000, "num_features": 20, "num_hidden": 32, "num_classes": 10, "noise": 0.1, "seed": 0
     },
     "logistic": {"num_examples": 1000, "num_features": 20, "signal": 2.0, "seed": 0},
+    "parity": {"num_examples": 1000, "num_features": 100, "num_informative": 2, "noise": 0.0, "seed": 0},
+    "contaminated": {
+        "num_examples": 1000, "num_features": 20, "signal": 4.0, "outliers": 0.1, "distance": 3.0, "seed": 0
+    },
 }  # fmt: skip
 WHOLE = ("digits", *TABLES, *SYNTHETIC)  # these have none
 DATASETS = ("digits", *TABLES, *OFFICIAL, *SYNTHETIC, "arrays", "custom")
@@ -121,6 +127,9 @@ class Data(Table):
     noise: float | None = Field(default=None, ge=0, description="a number >= 0")
     correlation: float | None = Field(default=None, ge=0, lt=1, description="a number in [0, 1)")
     signal: float | None = Field(default=None, gt=0, description="a number > 0")
+    copies: int | None = Field(default=None, ge=1, lt=2**32, description="an integer >= 1")
+    outliers: float | None = Field(default=None, ge=0, lt=1, description="a number in [0, 1)")
+    distance: float | None = Field(default=None, ge=1, description="a number >= 1")
     seed: int | None = Field(default=None, ge=0, lt=2**32, description="an integer >= 0")
     validation: Validation | None = Field(default=None, description="a table with count or fraction, and take")
     split: Split | None = Field(default=None, description="a table with train, validation and test")

@@ -39,6 +39,8 @@ DATASETS: dict[str, str] = {
     "ridge_linear": "synthetic regression: correlated features, dense known weights",
     "teacher": "synthetic: classes or values of a random two-layer network, known least error",
     "logistic": "synthetic: two classes from a known logistic model, known least error",
+    "parity": "synthetic: two classes that few features make together and none alone, as exclusive or",
+    "contaminated": "synthetic: two classes from a known logistic model, and planted outliers",
     "arrays": "your own .npz or .csv file",
     "custom": "your own arrays from Python: regjax.make_dataset",
 }

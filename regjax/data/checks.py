@@ -1,5 +1,6 @@
 """Checks of inputs, targets and parts before anything trains on them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -119,6 +120,25 @@ def as_parts(what: str, parts: Mapping[str, Any], count: int) -> dict[str, np.nd
     if times.max() > 1:
         raise DataError(f"{what} holds row {numbers[times.argmax()]} more than once, expected disjoint parts")
     return made
+
+
+def check_sizes(**sizes: tuple[Any, int]) -> None:
+    """Raise DataError for the first of {key of a synthetic set: (value, least)} that is no such integer."""
+    for name, (value, least) in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**32:
+            raise DataError(f"data.{name}: got {value!r}, expected an integer from {least} to {2**32 - 1}")
+
+
+def check_noise(noise: Any) -> None:
+    """Raise DataError unless `noise` is a standard deviation."""
+    if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise < math.inf:
+        raise DataError(f"data.noise: got {noise!r}, expected a number >= 0")
+
+
+def check_support(num_informative: int, num_features: int) -> None:
+    """Raise DataError for more informative features than there are."""
+    if num_informative > num_features:
+        raise DataError(f"data.num_informative: got {num_informative}, expected at most num_features, {num_features}")
 
 
 def _as_finite(what: str, values: np.ndarray) -> np.ndarray:

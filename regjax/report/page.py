@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +107,19 @@ def render_page(table: Table, done: Sequence[Mapping[str, Any]]) -> str:
       table: loaded run directory.
       done: what `store.iter_done` yields.
     """
-    from jinja2 import Environment, StrictUndefined
+    return render("page.html.j2", make_context(table, done))
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    source = files("regjax.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """Return a page from its template beside this file; every text is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("regjax", "report")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["data_uri"] = data_uri
-    return environment.from_string(source).render(make_context(table, done))
+    return environment.get_template(template).render(context)
 
 
 def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -14,18 +14,24 @@ from typing import Any
 
 import numpy as np
 
-from regjax.claims.measures import courses, generalization, inside, weights
+from regjax.claims.measures import (
+    costs,
+    courses,
+    generalization,
+    inside,
+    rates,
+    reliability,
+    selection,
+    shift,
+    weights,
+)
 from regjax.claims.measures.base import Measure, pseudo_values
 from regjax.results import Results
 
 __all__ = ["MEASURES", "Measure", "pseudo_values", "take_measure"]
 
-MEASURES: dict[str, Measure] = {
-    **generalization.MEASURES,
-    **weights.MEASURES,
-    **inside.MEASURES,
-    **courses.MEASURES,
-}
+_MODULES = (costs, courses, generalization, inside, rates, reliability, selection, shift, weights)
+MEASURES: dict[str, Measure] = {name: measure for module in _MODULES for name, measure in module.MEASURES.items()}
 
 
 def take_measure(results: Results, name: str, options: dict[str, Any], at: Any) -> np.ndarray:

@@ -1,0 +1,104 @@
+"""Which learning rates a network stands, and what one gains by a rate of its own."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from regjax.analysis.table import state_values
+from regjax.claims.measures.base import Measure
+from regjax.metrics import larger_is_better
+from regjax.results import Results
+
+RATE = "optimizer.learning_rate"
+
+
+def largest_rate(
+    results: Results, metric: str = "train.accuracy", least: float = 0.5, factor: str = RATE
+) -> np.ndarray:
+    """Return the largest level of `factor` at which a run still learns, [cell, seed].
+
+    A run learns where it does not diverge and its last `metric` is at least `least`. Cells that differ in the factor
+    alone have one number; NaN where the seed learns at no level.
+
+    Args:
+      results: of a study with the factor.
+      metric: of the records.
+      least: what it must reach.
+      factor: numeric.
+    """
+    learns = state_values(results.table, metric, {"kind": "last"}) >= least
+    values = np.full(learns.shape, math.nan)
+    for cells in _families(results, factor).values():
+        levels = np.array([results.plan["cells"][cell]["levels"][factor] for cell in cells], dtype=float)
+        found = np.where(learns[cells], levels[:, None], -math.inf).max(axis=0)
+        values[cells] = np.where(np.isfinite(found), found, math.nan)
+    return values
+
+
+def over_borrowed(
+    results: Results, metric: str, like: dict[str, Any], at: str = "best", factor: str = RATE
+) -> np.ndarray:
+    """Return by how much `metric` is higher than at the level of `factor` that is best for others, [cell, seed].
+
+    The level that is borrowed is the best, by the mean of the metric on validation, of the cells with the levels
+    `like`. As with "best" levels it is chosen for each half of the seeds on the other half.
+
+    Args:
+      results: of a study with the factor.
+      metric: a metric of the records on the test set, such as "test.nll".
+      like: levels of all other factors, of those who lend their best level.
+      at: "best" or "last".
+      factor: whose level is borrowed.
+
+    Raises:
+      ValueError: the metric is none of the test set, or there is no cell like that.
+    """
+    if not metric.startswith("test."):
+        raise ValueError(f"got metric {metric!r}, expected one of the test set")
+    chosen_on = metric.replace("test.", "validation.")
+    values, scores = (state_values(results.table, name, {"kind": at}) for name in (metric, chosen_on))
+    scores = np.where(np.isfinite(scores), scores if larger_is_better(chosen_on) else -scores, -math.inf)
+    families = _families(results, factor)
+    lenders = [key for key in families if dict(key) == {path: str(level) for path, level in like.items()}]
+    if not lenders:
+        raise ValueError(f"got cells like {like}, expected a level of each other factor: {[dict(k) for k in families]}")
+    lent = families[lenders[0]]
+    gains = np.full(values.shape, math.nan)
+    half = np.arange(values.shape[1]) % 2
+    for judged in (half == 0, half == 1):
+        if judged.all() or not judged.any():
+            continue
+        best = int(scores[lent][:, ~judged].mean(axis=1).argmax())
+        for cells in families.values():
+            gains[np.ix_(cells, judged)] = values[np.ix_(cells, judged)] - values[cells[best], judged]
+    return gains
+
+
+def _families(results: Results, factor: str) -> dict[tuple[tuple[str, str], ...], list[int]]:
+    """Return the cells that differ in `factor` alone, by their other levels as text; equally ordered by the factor.
+
+    Raises:
+      ValueError: the study has no such factor.
+    """
+    families: dict[tuple[tuple[str, str], ...], list[int]] = {}
+    for cell in results.plan["cells"]:
+        if factor not in cell["levels"]:
+            raise ValueError(f"got factor {factor!r}, expected one of {', '.join(cell['levels'])}")
+        others = tuple((path, str(level)) for path, level in cell["levels"].items() if path != factor)
+        families.setdefault(others, []).append(cell["index"])
+    return families
+
+
+MEASURES: dict[str, Measure] = {
+    "largest_rate": Measure(
+        largest_rate,
+        "largest level of `factor` (the learning rate) at which a run does not diverge and ends with `metric` "
+        "(train.accuracy) of at least `least` (0.5)",
+    ),
+    "over_borrowed": Measure(
+        over_borrowed,
+        "by how much `metric` of the test set is higher than at the level of `factor` (the learning rate) that is "
+        "best, on validation and other seeds, for the cells `like`",
+    ),
+}

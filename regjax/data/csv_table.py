@@ -2,13 +2,16 @@
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from regjax.data.base import Dataset, make_dataset
 from regjax.data.checks import DataError
 from regjax.data.memory import check_size
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Texts of a column that become a feature each: beyond, it is a name or a date rather than a category.
 MOST_TEXTS = 64
@@ -51,12 +54,14 @@ def load_csv(path: Path, *, y: str = "y") -> Dataset:
     return make_dataset("arrays", np.concatenate(features, axis=1, dtype=np.float32), _as_labels(frame[y]))
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> "pd.DataFrame":
     """Return the columns of a .csv file as they stand; texts such as an empty field or NA are missing values.
 
     Raises:
       DataError: there is no such file, it cannot be read, or it is not separated by commas.
     """
+    import pandas as pd
+
     if not path.is_file():
         raise DataError(f"data.path: {path} does not exist; give the path of a .csv file")
     check_size(str(path), path.stat().st_size)
@@ -73,7 +78,7 @@ def read_table(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _check_whole(path: Path, name: str, column: pd.Series) -> None:
+def _check_whole(path: Path, name: str, column: "pd.Series") -> None:
     missing = np.flatnonzero(column.isna())
     if missing.size:
         # The head is line 1, and people look the place up in an editor.
@@ -83,11 +88,11 @@ def _check_whole(path: Path, name: str, column: pd.Series) -> None:
         )
 
 
-def _is_text(column: pd.Series) -> bool:
-    return not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column))
+def _is_text(column: "pd.Series") -> bool:
+    return column.dtype.kind not in "biuf"
 
 
-def _as_features(path: Path, name: str, column: pd.Series) -> np.ndarray:
+def _as_features(path: Path, name: str, column: "pd.Series") -> np.ndarray:
     """Return the features [N, k] that a column makes."""
     if not _is_text(column):
         return column.to_numpy()[:, None]
@@ -100,5 +105,5 @@ def _as_features(path: Path, name: str, column: pd.Series) -> np.ndarray:
     return codes.reshape(-1, 1) == np.arange(len(texts))
 
 
-def _as_labels(column: pd.Series) -> np.ndarray:
+def _as_labels(column: "pd.Series") -> np.ndarray:
     return column.to_numpy(str) if _is_text(column) else column.to_numpy()

@@ -12,11 +12,12 @@ CREATE = $(PYTHON) -m venv --clear $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 endif
 
-.PHONY: quickstart test lint docs catalogue reference claims clean help
+.PHONY: quickstart test trackers lint docs catalogue reference claims clean help
 
 help:
 	@echo "make quickstart   install into $(VENV) and run the digits study: effects and a report"
 	@echo "make test         the test suite, in two processes"
+	@echo "make trackers     install TensorBoard, W&B and MLflow, without which their tests are skipped"
 	@echo "make lint         ruff and mypy"
 	@echo "make docs         the documentation site, in docs/_build"
 	@echo "make catalogue    the table of docs/regularizers.md, from the code"
@@ -38,11 +39,17 @@ $(VENV)/.docs: $(VENV)/.installed
 	$(INSTALL) --editable '.[docs]'
 	@touch $@
 
+$(VENV)/.trackers: $(VENV)/.installed
+	$(INSTALL) --editable '.[trackers]'
+	@touch $@
+
 quickstart: $(VENV)/.installed
 	$(BIN)/regjax run configs/quickstart.toml --out out/quickstart
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
+
+trackers: $(VENV)/.trackers
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -67,7 +67,7 @@ def test_the_store_is_what_the_design_says(done: regjax.Results) -> None:
     # Evaluations are timed apart: on a busy machine they may seem to take all the time of a segment.
     assert summary["seconds"]["train"] + summary["seconds"]["evaluate"] > 0
     assert min(summary["seconds"]["compile"], summary["seconds"]["store"]) > 0
-    assert {p.name for p in done.out.iterdir()} == {"plan.json", "runs.parquet", "chunks", ".lock"}
+    assert {p.name for p in done.out.iterdir()} == {"plan.json", "runs.parquet", "chunks"}
 
 
 def test_running_again_trains_nothing(done: regjax.Results) -> None:

@@ -38,6 +38,8 @@ from regjax.train.layout import data_shapes, member_shapes
 from regjax.train.program import count_params
 from regjax.waves import train_plan
 
+UNEVEN = 30  # times that SDs of features may differ before the notices of a study say so
+
 
 def run(
     study: Study | Mapping[str, Any] | str | Path,
@@ -199,7 +201,25 @@ def find_notices(plan: Plan, dataset: Dataset) -> list[str]:
         largest = max(float(dataset.x.max()), -float(dataset.x.min()))
         if largest > 100:
             notices.append(f'inputs reach {largest:.4g} and are not scaled; consider data.scale = "standard"')
+        elif (ratio := find_spread(dataset.x)) > UNEVEN:
+            notices.append(
+                f'features differ {ratio:.0f}-fold in spread and are not scaled; consider data.scale = "standard"'
+            )
     return notices
+
+
+def find_spread(x: np.ndarray) -> float:
+    """Return by how many times the SDs of the features of a table differ; 1 for other inputs.
+
+    Args:
+      x: inputs [N, ...]; the first 10,000 rows are looked at, and features that never change are left out.
+
+    >>> find_spread(np.array([[1.0, 100.0, 7.0], [3.0, 900.0, 7.0]]))
+    400.0
+    """
+    spread = x[:10_000].std(axis=0, dtype=np.float64) if x.ndim == 2 else np.ones(1)
+    spread = spread[spread > 0]
+    return float(spread.max() / spread.min()) if spread.size else 1.0
 
 
 def find_repeated(plan: Plan, dataset: Dataset) -> int:

@@ -442,6 +442,19 @@ def test_notices_say_what_would_surprise(tmp_path: Path) -> None:
     assert "consider data.scale" in run({**arrays, "seeds": {"count": 1}}, tmp_path / "raw")[1]
 
 
+@pytest.mark.parametrize(("scale", "told"), [("unit", True), ("standard", False)])
+def test_features_of_uneven_spread_are_told(scale: str, told: bool) -> None:
+    """A table whose features differ much in spread, though none is large, is noticed where it is not scaled."""
+    x = np.random.default_rng(0).normal(size=(100, 2)) * [1.0, 0.01]
+    data = regjax.make_dataset("own", x, np.arange(100) % 2)
+    split = {"train": 50, "validation": 25, "test": 25}
+    study = conductor.read_study(tiny(data={"name": "custom", "split": split, "scale": scale}))
+    assert (
+        any("-fold in spread" in notice for notice in conductor.find_notices(conductor.make_plan(study, data), data))
+        == told
+    )
+
+
 def test_tuned_values_are_said(tmp_path: Path) -> None:
     """What `[tune]` chose for each cell is told while the study runs."""
     _, said = run(tiny(tune={"optimizer.learning_rate": [1e-6, 0.003], "seeds": 1}, seeds__count=1), tmp_path / "out")

@@ -1,7 +1,8 @@
 """Claim files: what is stated, which studies test it, and the rule that its verdict will follow."""
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from pydantic import Field, model_validator
 from regjax.config import ConfigError, Problem
 from regjax.config.base import Table, check_table, fail
 from regjax.config.load import read_toml
-from regjax.files import canonical, digest
+from regjax.files import digest
 
 EXPECT = ("higher", "lower", "not higher", "not lower")
+QUICK, FULL = "quick", "full"
 # A level of this name is chosen on validation, on other seeds than those it is judged on.
 BEST = "best"
 Levels = dict[str, Any]
@@ -26,6 +28,7 @@ class Claim(Table):
     measured: str = Field(min_length=1, description="how it is tested, in one or two sentences")
     moderator: str = Field(default="", description="what the cases are levels of; needed with [[cases]]")
     note: str = Field(default="", description="what a reader must know whatever comes out")
+    quick: str = Field(default="", description="the statement of the quick suite, where that cannot test this one")
 
 
 class Studies(Table):
@@ -49,10 +52,14 @@ class Test(Table):
     options: Levels = Field(default={}, description="settings of the measure")
     mechanism: str = Field(default="", description="a check of regjax.claims.mechanisms, in place of a measure")
     contrast: str = Field(
-        default="", description="a declared contrast of the study's best level, in place of a measure"
+        default="", description="a test of the best level that the study declares, by its name, in place of a measure"
     )
     of: Levels = Field(default={}, description="levels of the factors that differ from the first")
     against: Levels = Field(default={}, description="as `of`; by default every factor at its first level")
+    of_any: list[Levels] = Field(
+        default=[], description='levels added to `of`, of which the best is chosen as "best" levels are'
+    )
+    against_any: list[Levels] = Field(default=[], description="as `of_any`, for `against`")
     than: float | None = Field(default=None, description="a number to compare `of` with, in place of `against`")
     trend: str = Field(
         "", description="a factor: the effect is the slope of of - against over its levels, per doubling"
@@ -67,9 +74,12 @@ class Test(Table):
     )
     scale: str = Field(default="linear", description='"linear" or "log"')
     unit: str = Field(default="", description='"pp" for shares shown in percentage points, or the name of a unit')
+    only: str = Field(default="", description='"quick" or "full", where the other suite has no study for it')
 
     @model_validator(mode="after")
     def _check(self) -> "Test":
+        if self.only not in ("", QUICK, FULL):
+            raise fail('only = "quick" or "full"', got=f"only = {self.only!r}")
         given = [key for key in ("measure", "mechanism", "contrast") if getattr(self, key)]
         if len(given) != 1:
             raise fail("exactly one of measure, mechanism and contrast", got=" and ".join(given) or "none of them")
@@ -121,8 +131,17 @@ class Figure(Table):
     measure: str = Field(default="", description="of levels: what is drawn upwards")
     options: Levels = Field(default={}, description="of levels: settings of the measure")
     over: str = Field(default="", description="of levels: the factor that is drawn to the right")
-    lines: str = Field(default="", description="of levels: a factor with one line for each level")
+    lines: str = Field(default="", description='of levels: a factor with one line for each level, or "cases"')
+    where: Levels = Field(default={}, description="of levels: levels of the other factors, the first where not named")
     at: str = Field(default="best", description="of levels: the state of a metric")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Figure":
+        if self.kind not in ("effects", "levels"):
+            raise fail('kind = "effects" or "levels"', got=f"kind = {self.kind!r}")
+        if self.kind == "levels" and not (self.measure and self.over):
+            raise fail("a measure, and over = the factor that it is drawn over")
+        return self
 
 
 class Declared(Table):
@@ -153,7 +172,24 @@ class Declared(Table):
         for name in sorted(used | set(self.full)):
             if name not in self.studies:
                 raise fail(f"entries of [studies]: {', '.join(self.studies) or 'none'}", got=f"study {name!r}")
+        for suite in (QUICK, FULL):
+            for key in ("supported", "refuted"):
+                named = getattr(self.rule, key) or names
+                if not any(test.only in ("", suite) for test in self.tests if test.name in named):
+                    raise fail(f"a test of the {suite} suite among those that decide {key}")
         return self
+
+    def of_suite(self, full: bool) -> "Declared":
+        """Return the claim as one of the suites tests it: its statement there, its tests, and the studies they need."""
+        tests = [test for test in self.tests if test.only in ("", FULL if full else QUICK)]
+        names = {test.name for test in tests}
+        kept = {key: mine and [name for name in mine if name in names] for key, mine in dict(self.rule).items()}
+        used = {t.study for t in tests if not t.mechanism} | {c.study for c in self.cases if c.study}
+        used |= {self.figure.study} if self.figure.kind == "levels" else set()
+        places = {key: {n: one for n, one in getattr(self, key).items() if n in used} for key in ("studies", "full")}
+        stated = self.claim.statement if full else self.claim.quick or self.claim.statement
+        claim = self.claim.model_copy(update={"statement": stated})
+        return self.model_copy(update={"claim": claim, "tests": tests, "rule": Rule(**kept), **places})
 
     def files(self, full: bool) -> dict[str, Studies]:
         """Return the studies of the quick suite, or of the full one."""
@@ -205,9 +241,11 @@ def load_claims(folder: Path, only: list[str] | None = None) -> dict[Path, Decla
     return dict(sorted(wanted, key=lambda item: int(item[1].claim.id[1:])))
 
 
-def declaration(path: Path, declared: Declared, full: bool) -> str:
-    """Return the digest that a verdict is bound to: of the claim and of every study file that it names."""
+def declaration(path: Path, declared: Declared, full: bool, overrides: Sequence[str] = ()) -> str:
+    """Return the digest that a verdict is bound to: of the claim, of every study file that it names, of overrides."""
     files: Mapping[str, Any] = {
-        name: [read_toml(path.parent / one.file), one.overrides] for name, one in declared.files(full).items()
+        name: [read_toml(path.parent / one.file), [*one.overrides, *overrides]]
+        for name, one in declared.files(full).items()
     }
-    return digest(canonical({"claim": read_toml(path), "studies": files}))
+    # Not `canonical`: a study may hold infinities, which are off values.
+    return digest(json.dumps({"claim": read_toml(path), "studies": files}, sort_keys=True, default=str))

@@ -1,35 +1,56 @@
-"""The suite: declare, train, measure, judge, and write what was found."""
+"""The suite: claims and the studies that test them, checked before any training, and bound to their declaration."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-import regjax
-from regjax import store
-from regjax.claims.declare import Case, Declared, declaration, load_claims
-from regjax.claims.effects import find_evidence, test_values
-from regjax.claims.measures import take_measure
-from regjax.claims.mechanisms import MECHANISMS
-from regjax.claims.verdict import ALPHA, Evidence, Rules, find_power, judge_claim, judge_suite
-from regjax.config import ConfigError, Problem, Study, load_study
+from regjax import runtime, store
+from regjax.claims.checks import find_problems
+from regjax.claims.declare import Declared, declaration, load_claims
+from regjax.conductor import find_dataset
+from regjax.config import ConfigError, Problem, Study, load_study, resolve_cell, study_json
+from regjax.costs import SECONDS_PER_FLOP, SECONDS_PER_PROGRAM
+from regjax.data import Dataset
 from regjax.files import StoreError, canonical, digest, publish_text
-from regjax.results import Results
+from regjax.grouping import Setting, measure
+from regjax.labels import resolve_task
+from regjax.plan import Plan, make_plan, plan_json
+from regjax.sources import add_sources
+from regjax.tasks import default_task
+from regjax.train.layout import make_trajectories
 
-DECLARED, FOUND = "declared.json", "claims.json"
-Tell = Callable[[str], None]
+DECLARED = "declared.json"
+# Reading data, the report, and what the counted operations leave out (updates, evaluation): measured on small networks.
+SECONDS_PER_STUDY, OVERHEAD = 6.0, 3.0
 
 
 class Source(NamedTuple):
-    """A study of the suite: its folder's name, its file, what is changed of it, and the checked study."""
+    """A study of the suite.
+
+    Attributes:
+      name: of its folder.
+      path: of its file.
+      overrides: what is changed of it.
+      study: checked.
+      plan: as it would be trained.
+      described: the plan as plain JSON, as the results will hold it, with `task` and `evaluate_steps`.
+      runs: ids of its runs.
+      seconds: about how long it takes, see `estimate_seconds`.
+    """
 
     name: str
     path: Path
     overrides: tuple[str, ...]
     study: Study
+    plan: Plan
+    described: dict[str, Any]
+    runs: frozenset[str]
+    seconds: float
+
+    def count_done(self, out: Path) -> int:
+        """Return how many of its runs the suite's folder holds."""
+        return len(self.runs & store.done_runs(out / "studies" / self.name).keys())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +60,26 @@ class Suite:
     claims: Mapping[Path, Declared]
     sources: Mapping[tuple[Path, str], Source]
     full: bool
+    overrides: tuple[str, ...] = ()
 
     @property
     def studies(self) -> dict[str, Source]:
         """Each study once, by the name of its folder."""
         return {source.name: source for source in self.sources.values()}
+
+    def users(self, name: str) -> list[str]:
+        """Return the ids of the claims that a study serves."""
+        return [d.claim.id for path, d in self.claims.items() if name in self.names(path).values()]
+
+    def names(self, path: Path) -> dict[str, str]:
+        """Return {name in a claim file: the study's folder}."""
+        return {name: source.name for (place, name), source in self.sources.items() if place == path}
+
+    def digests(self) -> dict[str, str]:
+        """Return the declaration of every claim, by its id; the larger studies are another declaration."""
+        return {
+            d.claim.id: declaration(path, d, self.full, self.overrides) for path, d in self.claims.items()
+        }  # fmt: skip
 
 
 def load_suite(folder: Path, only: list[str] | None = None, full: bool = False, overrides: Sequence[str] = ()) -> Suite:
@@ -57,41 +93,69 @@ def load_suite(folder: Path, only: list[str] | None = None, full: bool = False, 
 
     Raises:
       ConfigError: lists what is wrong, with the claim file.
+      DataError: the data of a study are absent or unusable.
     """
-    claims = load_claims(folder, only)
+    return make_suite(load_claims(folder, only), full, overrides)
+
+
+def make_suite(claims: Mapping[Path, Declared], full: bool = False, overrides: Sequence[str] = ()) -> Suite:
+    """Return the suite of these claims, {path: claim}; see `load_suite`."""
+    claims = {path: declared.of_suite(full) for path, declared in claims.items()}
+    runtime.configure()
+    read: dict[tuple[Path, tuple[str, ...]], Source] = {}
     sources: dict[tuple[Path, str], Source] = {}
     problems: list[Problem] = []
     for path, declared in claims.items():
         for name, asked in declared.files(full).items():
-            given = (*asked.overrides, *overrides)
-            file = path.parent / asked.file
+            file, given = (path.parent / asked.file).resolve(), (*asked.overrides, *overrides)
+            folder_name = file.stem if not asked.overrides else f"{file.stem}-{digest(canonical(asked.overrides))[:6]}"
             try:
-                study = load_study(file, given)
+                if (file, given) not in read:
+                    read[file, given] = read_source(folder_name, path.parent / asked.file, given)
+                sources[path, name] = read[file, given]
             except ConfigError as error:
                 problems += [Problem(f"{path.name}: studies.{name}: {p.path}", *p[1:]) for p in error.problems]
-                continue
-            folder_name = file.stem if not asked.overrides else f"{file.stem}-{digest(canonical(asked.overrides))[:6]}"
-            sources[path, name] = Source(folder_name, file, given, study)
+    names = [source.name for source in read.values()]
+    problems += [
+        Problem("studies", f"two files named {one!r}", "a name of its own for each, their results share a folder")
+        for one in sorted({name for name in names if names.count(name) > 1})
+    ]
+    for path, declared in claims.items():
+        known = {name: source for (place, name), source in sources.items() if place == path}
+        found = find_problems(declared, {name: one.described for name, one in known.items()})
+        problems += [Problem(f"{path.name}: {p.path}", *p[1:]) for p in found]
     if problems:
         raise ConfigError(problems)
-    return Suite(claims, sources, full)
+    return Suite(claims, sources, full, tuple(overrides))
 
 
-def run_claims(suite: Suite, out: Path, tell: Tell = print) -> dict[str, Any]:
-    """Train the studies of a suite that are not stored yet, judge its claims, and return what claims.json then holds.
+def read_source(name: str, path: Path, overrides: tuple[str, ...]) -> Source:
+    """Return a checked study with its plan."""
+    study = load_study(path, overrides)
+    dataset = find_dataset(study, None)
+    plan = make_plan(study, dataset)
+    described = {
+        **plan_json(plan, dataset, study_json(plan.study)),
+        "task": study.task.name or default_task(dataset.num_classes),
+        "evaluate_steps": plan.groups[0].steps.evaluate_steps,
+    }
+    runs = frozenset(run.id for run in add_sources(plan).runs)
+    return Source(name, path, overrides, study, plan, described, runs, estimate_seconds(plan, dataset))
 
-    Raises:
-      StoreError: a claim was declared otherwise when the first record of its studies was made.
-    """
-    declare(suite, out)
-    results = {}
-    for number, (name, source) in enumerate(suite.studies.items(), start=1):
-        tell(f"study {number} of {len(suite.studies)}: {name}")
-        results[name] = regjax.run(source.study, out / "studies" / name)
-    tell("judging")
-    found = judge(suite, results)
-    publish_text(out / FOUND, canonical(found))
-    return found
+
+def estimate_seconds(plan: Plan, dataset: Dataset) -> float:
+    """Return about how long a study takes on two cores, from the operations that it needs; within a factor of 3."""
+    study, task = resolve_task(plan.study, dataset)
+    setting = Setting(study.parts.regularizers, task, dataset.x.shape[1:])
+    flops = [measure(resolve_cell(study, cell.levels), setting).flops for cell in plan.cells]
+    seconds = SECONDS_PER_STUDY + SECONDS_PER_PROGRAM * len(plan.groups)
+    for group in plan.groups:
+        evaluations = group.steps.steps // group.steps.evaluate_steps * sum(group.counts.values())
+        for run in (trajectory.runs[0] for trajectory in make_trajectories(group.runs)):
+            # Forward alone is a third.
+            examples = group.steps.steps * run.recipe.batch_size + evaluations / 3
+            seconds += OVERHEAD * examples * flops[run.cell] * SECONDS_PER_FLOP / 2
+    return seconds
 
 
 def declare(suite: Suite, out: Path) -> None:
@@ -102,88 +166,12 @@ def declare(suite: Suite, out: Path) -> None:
     """
     path = out / DECLARED
     known: dict[str, str] = store.read_json(path) if path.exists() else {}
-    now = {d.claim.id: declaration(place, d, suite.full) for place, d in suite.claims.items()}
-    for name, mine in now.items():
-        if known.get(name, mine) != mine:
-            raise StoreError(
-                f"{out} holds {name} as it was declared before its first record ({known[name]}), now it is another "
-                f"({mine}); a changed claim is a new one: give another folder with --out"
-            )
-    publish_text(path, canonical(known | now))
-
-
-def judge(suite: Suite, results: Mapping[str, Results]) -> dict[str, Any]:
-    """Return claims.json: every claim with its tests, cases, evidence and verdict.
-
-    Args:
-      suite: the claims.
-      results: by the names of the suite's studies.
-    """
-    taken: dict[str, np.ndarray] = {}
-
-    def take(result: Results, name: str, options: Mapping[str, Any], at: Any) -> np.ndarray:
-        key = canonical([str(result.out), name, dict(options), at])
-        if key not in taken:
-            taken[key] = take_measure(result, name, dict(options), at)
-        return taken[key]
-
-    evidence: dict[str, dict[str, dict[str, Evidence]]] = {}
-    details: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for path, declared in suite.claims.items():
-        one = declared.claim.id
-        for case in declared.cases or [Case.model_construct(name="")]:
-            for test in declared.tests:
-                if test.mechanism:
-                    checks = MECHANISMS[test.mechanism]()
-                    found = Evidence(math.nan, math.nan, 0, "", 0.0, all(check.passed for check in checks))
-                    more: dict[str, Any] = {"checks": [check._asdict() for check in checks]}
-                else:
-                    source = suite.sources[path, case.study or test.study]
-                    effects = test_values(results[source.name], test, case, take)
-                    found, more = find_evidence(test, effects), {"effects": _plain(effects), "study": source.name}
-                evidence.setdefault(one, {}).setdefault(case.name, {})[test.name] = found
-                details[one, case.name, test.name] = more
-    rules = {d.claim.id: Rules(d.supporting(), d.refuting()) for d in suite.claims.values()}
-    verdicts = judge_suite(evidence, rules)
-    hypotheses = 2 * sum(
-        any(e.exact is None for e in tests.values()) for cases in evidence.values() for tests in cases.values()
-    )
-    made = []
-    for path, declared in suite.claims.items():
-        one = declared.claim.id
-        cases = []
-        for place, tests in evidence[one].items():
-            rows = [
-                _describe(tests[test.name], ALPHA / max(1, hypotheses))
-                | test.model_dump(include={"name", "says", "expect", "margin", "scale", "unit", "measure"})
-                | details[one, place, test.name]
-                for test in declared.tests
-            ]
-            cases.append({"name": place, **dataclasses.asdict(verdicts[one][place]), "tests": rows})
-        made.append(
-            {
-                **declared.claim.model_dump(),
-                "verdict": judge_claim(verdicts[one]),
-                "digest": declaration(path, declared, suite.full),
-                "file": path.name,
-                "studies": {name: source.name for (p, name), source in suite.sources.items() if p == path},
-                "cases": cases,
-            }
+    kind = " (full)" if suite.full else ""
+    now = {f"{one}{kind}": mine for one, mine in suite.digests().items()}
+    changed = [one for one, mine in now.items() if known.get(one, mine) != mine]
+    if changed:
+        raise StoreError(
+            f"{out} holds {', '.join(changed)} as declared before the first record, and the declaration (claim file, "
+            "studies, overrides) is another now; a changed claim is a new one: give another folder with --out"
         )
-    return {"schema": 1, "full": suite.full, "hypotheses": hypotheses, "claims": made}
-
-
-def _describe(found: Evidence, alpha: float) -> dict[str, Any]:
-    """Return evidence as plain JSON; what is not known is null."""
-    low, high = found.interval()
-    power, smallest = find_power(found, alpha)
-    numbers = {
-        "estimate": found.estimate, "se": found.se, "low": low, "high": high, "p_holds": found.p_holds,
-        "p_fails": found.p_fails, "power": power, "smallest": smallest,
-    }  # fmt: skip
-    plain = {key: value if math.isfinite(value) else None for key, value in numbers.items()}
-    return {**plain, "n": found.n, "exact": found.exact}
-
-
-def _plain(values: np.ndarray) -> list[float | None]:
-    return [float(value) if math.isfinite(value) else None for value in values]
+    publish_text(path, canonical(known | now))

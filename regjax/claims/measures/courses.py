@@ -21,7 +21,9 @@ def end_step(results: Results) -> np.ndarray:
     return np.where(_lived(results), results.table.status.end, np.nan)
 
 
-def steps_to(results: Results, metric: str = "validation.nll", target: float | str = "own_best", within: float = 0.0) -> np.ndarray:
+def steps_to(
+    results: Results, metric: str = "validation.nll", target: float | str = "own_best", within: float = 0.0
+) -> np.ndarray:
     """Return the updates until a metric first is as good as its target, [cell, seed].
 
     A run that never gets there counts with its last evaluation: all runs of a study are followed equally long, so that
@@ -41,7 +43,9 @@ def steps_to(results: Results, metric: str = "validation.nll", target: float | s
     return np.where(_lived(results), steps[first], np.nan)
 
 
-def missed(results: Results, metric: str = "validation.nll", target: float | str = "own_best", within: float = 0.0) -> np.ndarray:
+def missed(
+    results: Results, metric: str = "validation.nll", target: float | str = "own_best", within: float = 0.0
+) -> np.ndarray:
     """Return 1 where the time of `steps_to` is censored by the end of the run, else 0, [cell, seed].
 
     Of the target "own_best" this is so where the lowest value comes in the last tenth of the evaluations.

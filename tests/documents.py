@@ -46,8 +46,8 @@ def find_code(text: str) -> list[str]:
 def find_commands(text: str, program: str) -> Iterator[tuple[str, str]]:
     """Yield (sub-command, what follows on its line) of a program's commands in code.
 
-    >>> list(find_commands("Say `make test`, or make haste.\\n```\\nmake docs now\\n```", "make"))
-    [('docs', ' now'), ('test', '')]
+    >>> list(find_commands("Say `make test`, or make haste.\\n```\\nmake test-core now\\n```", "make"))
+    [('test-core', ' now'), ('test', '')]
     """
     for code in find_code(text):
-        yield from re.findall(rf"(?<![\w./]){program} ([a-z]+)\b([^\n]*)", code)
+        yield from re.findall(rf"(?<![\w./]){program} ([a-z-]+)\b([^\n]*)", code)

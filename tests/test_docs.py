@@ -65,12 +65,6 @@ def test_every_config_has_a_header_with_its_command() -> None:
         assert all(word in head for word in ("# Question:", "# Expect:", "# Cost:", f"regjax run configs/{path.name}"))
 
 
-def test_the_docs_stand_alone() -> None:
-    """No document names a package index or a folder of one machine."""
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "constraints.txt"]:
-        assert not re.search(r"/simple\b|--index-url|/work/|/root/|/tmp/", path.read_text()), path
-
-
 def find_options(parser: argparse.ArgumentParser) -> dict[str, dict[str, Any]]:
     """Return {sub-command: {option: its choices, or None}}, options of sub-commands of its own included."""
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
@@ -103,7 +97,7 @@ def test_every_command_in_a_document_exists(path: Path) -> None:
             assert option in options[command], f"{command}{rest}"
             choices = options[command][option]
             assert choices is None or set(value.split("|")) <= set(choices), f"{command}{rest}"
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
     assert {target for target, _ in find_commands(path.read_text(), "make")} <= targets
 
 

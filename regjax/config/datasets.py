@@ -115,9 +115,9 @@ class Data(Table):
     """The examples and their parts. Paths are relative to the study file. A data set knows some of the keys only."""
 
     name: Annotated[str, BeforeValidator(_check_dataset, json_schema_input_type=Written)] = Field(description=NAMES)
-    path: Text | None = Field(default=None, description="the path of an .npz file")
-    x: Text | None = Field(default=None, description="the key of the inputs in the .npz file, or a feature")
-    y: Text | None = Field(default=None, description="the key of the targets in the .npz file, or a feature")
+    path: Text | None = Field(default=None, description="the path of an .npz or .csv file")
+    x: Text | None = Field(default=None, description="the key or feature of the inputs")
+    y: Text | None = Field(default=None, description="the key, column or feature of the targets")
     folder: Text | None = Field(default=None, description="the path of the folder with prepared data sets")
     num_examples: int | None = Field(default=None, ge=2, lt=2**32, description="an integer >= 2")
     num_features: int | None = Field(default=None, ge=1, lt=2**32, description="an integer >= 1")
@@ -156,7 +156,7 @@ class Data(Table):
             hint = f"{self.name} has no official test part"
             raise fail("split = { train, validation, test }", hint, got="validation")
         if self.name == "arrays" and self.path is None:
-            raise fail('path = "..." of an .npz file', got='name = "arrays" without path')
+            raise fail('path = "..." of an .npz or .csv file', got='name = "arrays" without path')
         if self.num_classes == 1:
             raise fail("num_classes of at least 2, or 0 for values", got="num_classes = 1")
         values = {**SYNTHETIC.get(self.name, {}), **self.settings}
@@ -183,7 +183,8 @@ class Data(Table):
             # Synthetic features have unit variance, and their weights are known in these units.
             made["scale"] = "standard" if self.name in TABLES else "none" if self.name in SYNTHETIC else "unit"
         if self.name == "arrays":
-            made |= {"x": self.x or "x", "y": self.y or "y"}
+            table = str(self.path).lower().endswith(".csv")  # it has a column to predict; all others are inputs
+            made |= {"x": self.x or (None if table else "x"), "y": self.y or "y"}
         # Whether the others have an official test part shows when they are read.
         if self.validation is None and self.split is None:
             made |= {"validation": Validation(fraction=0.2)} if self.name in OFFICIAL else {}

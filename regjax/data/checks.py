@@ -34,17 +34,20 @@ def as_inputs(what: str, values: np.ndarray) -> np.ndarray:
 
 
 def as_targets(what: str, values: np.ndarray) -> np.ndarray:
-    """Return labels [N] of integers as int64 (int32 stays), or values [N] or [N, k] of floats as float32.
+    """Return labels [N] of integers as int64 (int32 and texts stay), or values [N] or [N, k] of floats as float32.
 
     Args:
       what: how messages name them.
-      values: integers (classes) or floats (values of a regression).
+      values: integers or texts (classes) or floats (values of a regression).
 
     Raises:
       DataError: neither, not finite as float32, or of another shape.
     """
-    if values.dtype.kind not in "buif":
-        raise DataError(f"{what} has type {values.dtype}, expected integers, one class number per row, or floats")
+    if values.dtype.kind not in "buifU":
+        raise DataError(
+            f"{what} has type {values.dtype}, expected integers or texts, one class per row, or floats; texts in an "
+            "array of objects become such by .astype(str)"
+        )
     if values.dtype.kind == "f":
         if values.ndim not in (1, 2) or 0 in values.shape:
             raise DataError(f"{what} has shape {values.shape}, expected [rows] or [rows, outputs], none of them 0")
@@ -56,7 +59,7 @@ def as_targets(what: str, values: np.ndarray) -> np.ndarray:
         )
     if values.dtype == np.uint64 and values.size and values.max() > np.iinfo(np.int64).max:
         raise DataError(f"{what} holds integers above {np.iinfo(np.int64).max}")
-    return values if values.dtype == np.int32 else values.astype(np.int64)
+    return values if values.dtype == np.int32 or values.dtype.kind == "U" else values.astype(np.int64)
 
 
 def number_targets(what: str, values: np.ndarray) -> tuple[np.ndarray, int]:

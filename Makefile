@@ -15,11 +15,12 @@ CREATE = $(PYTHON) -m venv --clear $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(LIMITS)
 endif
 
-.PHONY: quickstart test test-core coverage mutate audit lint docs catalogue reference clean help
+.PHONY: quickstart test test-core trackers coverage mutate audit lint docs catalogue reference claims clean help
 
 help:
 	@echo "make quickstart   install into $(VENV) and run the digits study: effects and a report"
 	@echo "make test         the test suite, in two processes"
+	@echo "make trackers     install TensorBoard, W&B and MLflow, without which their tests are skipped"
 	@echo "make test-core    the tests that versions of Python and libraries can break, in minutes"
 	@echo "make coverage     the test suite with the lines and branches that it reaches"
 	@echo "make mutate       sampled changes of MODULES that no test notices"
@@ -27,7 +28,8 @@ help:
 	@echo "make lint         ruff and mypy"
 	@echo "make docs         the documentation site, in docs/_build"
 	@echo "make catalogue    the table of docs/regularizers.md, from the code"
-	@echo "make reference    docs/commands.md and configs/study.schema.json, from the code"
+	@echo "make reference    docs/commands.md and the schemas in configs, from the code"
+	@echo "make claims       statements about regularization, tested: out/claims/claims.html, docs/claims-table.md"
 	@echo "make clean        remove $(VENV), docs/_build and out/quickstart"
 
 $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
@@ -44,11 +46,17 @@ $(VENV)/.docs: $(VENV)/.installed
 	$(INSTALL) --editable '.[docs]'
 	@touch $@
 
+$(VENV)/.trackers: $(VENV)/.installed
+	$(INSTALL) --editable '.[trackers]'
+	@touch $@
+
 quickstart: $(VENV)/.installed
 	$(BIN)/regjax run configs/quickstart.toml --out out/quickstart
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
+
+trackers: $(VENV)/.trackers
 
 # What another Python, jax, NumPy, pandas, ... can break, in minutes: pinned keys and stored folders, study files, designs, tasks,
 # optimizers, one training step and penalties against NumPy and Keras, data, statistics, page and figures, doctests.
@@ -87,7 +95,16 @@ reference: $(VENV)/.installed
 	sed -i '/^### Exit codes/,$$d' docs/commands.md
 	$(BIN)/python -c "from regjax.cli import EXIT_CODES as codes, make_parser as parser; \
 	from regjax.commands.reference import make_reference; print(make_reference(parser(), codes), end='')" >> docs/commands.md
+	sed -i '/^| measure | options/,$$d' docs/claims.md
+	$(BIN)/python -c "from regjax.claims.measures import measures_table; print(measures_table(), end='')" >> docs/claims.md
 	$(BIN)/regjax schema > configs/study.schema.json
+	$(BIN)/regjax schema --claims > configs/claim.schema.json
+
+claims: $(VENV)/.installed
+	$(BIN)/regjax claims
+	$(BIN)/regjax claims --markdown > out/claims/table.md
+	sed -i '4,$$d' docs/claims-table.md
+	(echo; cat out/claims/table.md) >> docs/claims-table.md
 
 clean:
 	rm -rf $(VENV) docs/_build out/quickstart

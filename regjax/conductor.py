@@ -17,8 +17,8 @@ from regjax.codes import code_digest
 from regjax.config import ConfigError, Problem, Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
 from regjax.data.duplicates import count_repeated
-from regjax.execute import train_plan
-from regjax.files import RegjaxError, StoreError, lock_folder, refuse_links
+from regjax.files import RegjaxError, StoreError, canonical, digest, refuse_links
+from regjax.leases import FOLDER, PLAN, Leases
 from regjax.metrics import larger_is_better, tuning_metric
 from regjax.mirror import Mirror
 from regjax.models import Model, Settings
@@ -29,12 +29,16 @@ from regjax.regularizers import REGULARIZERS, Regularizer
 from regjax.report.repeated import repeated_sentence
 from regjax.report.seeds import seeds_sentence
 from regjax.results import Results
+from regjax.sharing import Sharing
 from regjax.sources import add_sources, sources_json
 from regjax.stop import Stop
 from regjax.stored import CODE, FLAGS, compare_machines, compare_plans, find_changes, list_earlier
 from regjax.train.inputs import seed_of
 from regjax.train.layout import data_shapes, member_shapes
 from regjax.train.program import count_params
+from regjax.waves import train_plan
+
+UNEVEN = 30  # times that SDs of features may differ before the notices of a study say so
 
 
 def run(
@@ -55,7 +59,8 @@ def run(
     """Train what a study asks for and is not stored yet; return its results.
 
     Running the same study again trains nothing; after an interruption it goes on from the last segment; a study that
-    has grown (seeds, levels, cells) trains what is new.
+    has grown (seeds, levels, cells) trains what is new. Several processes that run one study into one directory, on
+    one machine or on several with a common drive, share its runs, and each returns all results.
 
     Args:
       study: a checked study, its tables as a mapping, or the path of a study file.
@@ -77,8 +82,8 @@ def run(
     Raises:
       ConfigError: the study is wrong; nothing is written.
       DataError: its data is absent or unusable; nothing is written.
-      StoreError: the run directory cannot be written, has too little room, is damaged, or another process trains into
-        it.
+      StoreError: the run directory cannot be written, has too little room, is damaged, or another process trains
+        another study into it.
       Interrupted: `stop` asked for it; what was trained is saved, and the same call goes on.
     """
     study = read_study(study, overrides, model, regularizers)
@@ -90,46 +95,80 @@ def run(
     for notice in (found.notice, *find_notices(plan, dataset)):
         if notice:
             progress.say(f"note: {notice}")
-    with lock_folder(out):
-        refuse_links(store.chunk_folder(out, ""))
-        copy = None if mirror is None else open_mirror(Path(mirror), out, plan, dataset, progress)
-        for notice in (*compare_plans(out, plan, dataset), *compare_machines(out, describe_machine(found))):
-            progress.say(f"note: {notice}")
-        waves, tuned = [], None
+    stop = stop or Stop()
+    with Leases(out) as leases:
+        copy = enter(out, plan, dataset, leases, mirror, progress, stop, describe_machine(found))
+
+        def train(plan: Plan, what: str) -> None:
+            nonlocal trace
+            with leases.alone(PLAN, stop.check):
+                save_waves(out, last, waves, dataset, found)
+            train_plan(plan, dataset, out, progress, what, leases, trace, stream, copy, stop)
+            trace = None
+
+        waves, tuned, last = [], None, plan
         if study.tune is not None:
             waves.append(make_tuning_plan(study, dataset))
-            save_waves(out, plan, waves, dataset, found)
-            train_plan(waves[0], dataset, out, progress, "tuning", trace, stream, copy, stop)
-            trace = None
+            # What comes later has a later plan, which another process may have stored already.
+            if not is_trained(waves[0], out):
+                train(waves[0], "tuning")
             tuned = choose_tuned(waves[0], out)
-            plan = make_plan(study, dataset, tuned)
-            for cell in plan.cells:
-                progress.say(f"tuned: {cell.name}: {plain(plan.tuned[cell.index])}")
+            last = make_plan(study, dataset, tuned)
+            for cell in last.cells:
+                progress.say(f"tuned: {cell.name}: {plain(last.tuned[cell.index])}")
         if study.seeds.pilot is not None:
-            if not is_trained(plan, out):
-                save_waves(out, plan, waves, dataset, found)
-                train_plan(plan, dataset, out, progress, "pilot", trace, stream, copy, stop)
-                trace = None
-            plan = make_plan(study, dataset, tuned, judge_pilot(plan, out))
-            progress.say(f"seeds: {seeds_sentence({'primary': plan.primary, 'stein': plan.stein})}")
-        save_waves(out, plan, waves, dataset, found)
-        train_plan(add_sources(plan), dataset, out, progress, "training", trace, stream, copy, stop)
+            if not is_trained(last, out):
+                train(last, "pilot")
+            last = make_plan(study, dataset, tuned, judge_pilot(last, out))
+            progress.say(f"seeds: {seeds_sentence({'primary': last.primary, 'stein': last.stein})}")
+        train(add_sources(last), "training")
         results = Results(out, model, regularizers)
         if report:
             results.report()
+        Sharing(out, leases).clear()
         if copy is not None:
             copy.close()
     return results
 
 
-def open_mirror(folder: Path, out: Path, plan: Plan, dataset: Dataset, progress: Progress) -> Mirror:
+def enter(
+    out: Path,
+    plan: Plan,
+    dataset: Dataset,
+    leases: Leases,
+    mirror: str | Path | None,
+    progress: Progress,
+    stop: Stop,
+    machine: Mapping[str, Any],
+) -> Mirror | None:
+    """Join the processes that train a study into a directory, say what is there, and return the mirror.
+
+    Raises:
+      StoreError: another study is being trained there, a file is damaged, or a folder is a link.
+      RegjaxError: the mirror is of another study.
+    """
+    for below in (store.chunk_folder(out, ""), out / FOLDER):
+        refuse_links(below)
+    leases.join(digest(canonical([study_json(plan.study), sorted(run.id for run in plan.runs)])), stop.check)
+    with leases.alone(PLAN, stop.check):
+        copy = None if mirror is None else open_mirror(Path(mirror), out, plan, dataset, progress, leases)
+        for notice in (*compare_plans(out, plan, dataset), *compare_machines(out, machine)):
+            progress.say(f"note: {notice}")
+    for holder in leases.processes():
+        progress.say(f"note: {holder.process} trains this study, too; runs are shared with it")
+    return copy
+
+
+def open_mirror(folder: Path, out: Path, plan: Plan, dataset: Dataset, progress: Progress, leases: Leases) -> Mirror:
     """Return the mirror of a run directory, which is restored from it where the mirror holds more.
+
+    Not while another process trains into the directory, for which the files of its queues change.
 
     Raises:
       RegjaxError: the mirror holds another study than this one and than the run directory.
       NewerError: one of them was written by a newer regjax.
     """
-    mirror = Mirror(folder, out, progress.say)
+    mirror = Mirror(folder, out, progress.say, leases)
     try:
         # Trained by other code or settings of jax it is the same study still; its runs are not those of now.
         changed = [key for key in find_changes(folder, plan, dataset) if key not in (CODE, FLAGS)]
@@ -146,7 +185,8 @@ def open_mirror(folder: Path, out: Path, plan: Plan, dataset: Dataset, progress:
         raise RegjaxError(
             f"{folder} mirrors a study that differs in {', '.join(changed)}; choose another --mirror, or an empty one"
         )
-    mirror.restore()
+    if not leases.processes():
+        mirror.restore()
     return mirror
 
 
@@ -161,7 +201,25 @@ def find_notices(plan: Plan, dataset: Dataset) -> list[str]:
         largest = max(float(dataset.x.max()), -float(dataset.x.min()))
         if largest > 100:
             notices.append(f'inputs reach {largest:.4g} and are not scaled; consider data.scale = "standard"')
+        elif (ratio := find_spread(dataset.x)) > UNEVEN:
+            notices.append(
+                f'features differ {ratio:.0f}-fold in spread and are not scaled; consider data.scale = "standard"'
+            )
     return notices
+
+
+def find_spread(x: np.ndarray) -> float:
+    """Return by how many times the SDs of the features of a table differ; 1 for other inputs.
+
+    Args:
+      x: inputs [N, ...]; the first 10,000 rows are looked at, and features that never change are left out.
+
+    >>> find_spread(np.array([[1.0, 100.0, 7.0], [3.0, 900.0, 7.0]]))
+    400.0
+    """
+    spread = x[:10_000].std(axis=0, dtype=np.float64) if x.ndim == 2 else np.ones(1)
+    spread = spread[spread > 0]
+    return float(spread.max() / spread.min()) if spread.size else 1.0
 
 
 def find_repeated(plan: Plan, dataset: Dataset) -> int:

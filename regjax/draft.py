@@ -1,12 +1,14 @@
 """A first study file, with comments, from a few answers: `regjax new`."""
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from regjax.config import parse_study
 from regjax.config.datasets import OFFICIAL, WHOLE
+from regjax.data import Own, read_own
 from regjax.design import count_cells
 from regjax.files import RegjaxError
 from regjax.metrics import larger_is_better
@@ -15,32 +17,66 @@ from regjax.metrics import larger_is_better
 MODEL_LINES = {"mlp": "widths = [128, 128]", "cnn": "channels = [16, 32]\ndense    = [64]"}
 VALUES = ("diabetes", "sparse_linear", "ridge_linear")  # data sets whose targets are numbers
 MARGINS = {"accuracy": 0.005, "balanced_accuracy": 0.005}
+FILES = (".npz", ".csv")
+VALIDATION = 'validation = { fraction = 0.2, take = "random" }'
+SPLIT = f'{"split = { train = 0.6, validation = 0.2, test = 0.2 }":56}# or counts, or "rest"'
 
 
 class Answers(NamedTuple):
-    """What a first study file says; None where nobody said it."""
+    """What a first study file says; None where nobody said it.
+
+    data: name of a data set, or the path of a user's own file, relative to the working directory.
+    target: key or column of the targets in such a file.
+    """
 
     data: str = "digits"
-    model: str = "mlp"
+    target: str | None = None
+    model: str | None = None
     optimizer: str = "adam"
     factors: tuple[str, ...] = ("dropout.hidden=0,0.3",)
     metric: str | None = None
     margin: float | None = None
     at: str = "best"
     epochs: int = 30
-    batch_size: int = 32
+    batch_size: int | None = None
     seeds: int = 10
     design: str = "full_factorial"
     question: str | None = None
 
 
-def default_metric(data: str) -> str:
+def find_own(answers: Answers) -> Own | None:
+    """Return what a user's own file holds; None where the data set is one by name.
+
+    Raises:
+      DataError: the file is absent, or not what a data set can be.
+    """
+    return read_own(Path(answers.data), answers.target) if answers.data.lower().endswith(FILES) else None
+
+
+def default_metric(data: str, own: Own | None = None) -> str:
     """Return the metric that suits a data set.
 
     >>> default_metric("digits"), default_metric("diabetes")
     ('test.accuracy', 'test.mse')
     """
-    return "test.mse" if data in VALUES else "test.accuracy"
+    values = data in VALUES if own is None else own.dataset.num_classes == 0
+    return "test.mse" if values else "test.accuracy"
+
+
+def default_margin(metric: str) -> float | None:
+    """Return the margin that is written where none is given; None where no number suits the metric."""
+    return MARGINS.get(metric.rpartition(".")[2])
+
+
+def default_batch(own: Own | None) -> int:
+    """Return the examples per update: 32, or all that are trained on where there are fewer."""
+    return 32 if own is None else max(1, min(32, len(own.dataset.parts.get("train", own.dataset.x)) * 3 // 5))
+
+
+def default_model(own: Own | None) -> str:
+    """Return the network that suits the inputs: a cnn for pictures of at least 8 x 8 pixels, else an mlp."""
+    shape = () if own is None else own.dataset.x.shape[1:]
+    return "cnn" if len(shape) in (2, 3) and min(shape[:2]) >= 8 else "mlp"
 
 
 def read_factor(text: str) -> tuple[str, list[Any]]:
@@ -74,44 +110,54 @@ def _quote(text: str) -> str:
     return text
 
 
-def write_draft(answers: Answers, path: Path) -> str:
+def write_draft(answers: Answers, path: Path, own: Own | None = None, cost: str | None = None) -> str:
     """Return the text of a study file; it passes the checks of `regjax plan` but for those that need the data.
 
     Args:
       answers: what it says.
       path: where it will be: the command in its header names it, and paths in it are relative to its folder.
+      own: what the user's own file holds, from `find_own`; with it the file says how to split and to scale.
+      cost: what its header says of time, None for how to find out.
 
     Raises:
       ConfigError: what was answered makes no study; all problems at once.
       RegjaxError: a factor is no PATH=LEVEL,LEVEL,...
     """
     factors = dict(read_factor(text) for text in answers.factors)
-    metric = answers.metric or default_metric(answers.data)
+    metric = answers.metric or default_metric(answers.data, own)
     names, verb = " and ".join(factors), "does" if len(factors) == 1 else "do"
     question = answers.question or f"What effect {verb} {names} have on {metric} of {Path(answers.data).name}?"
-    body = "\n".join(_body_lines(answers, factors, metric, question))
+    data = own_lines(answers, path.parent, own) if answers.data.lower().endswith(FILES) else _data_lines(answers.data)
+    filled = answers._replace(
+        metric=metric,
+        model=answers.model or default_model(own),
+        batch_size=answers.batch_size or default_batch(own),
+        question=question,
+    )
+    body = "\n".join(_body_lines(filled, factors, data))
     study = parse_study(tomllib.loads(body), path.parent)
     number = count_cells(study.design, study.factors)
     plural = "" if number == 1 else "s"
     head = [
         f"# Question: {question}",
         "# Expect:   write down what you expect, before you look.",
-        f"# Cost:     {number} cell{plural} x {answers.seeds} seeds = {number * answers.seeds} runs; the command "
-        f"`regjax plan {path}` measures memory and time.",
+        f"# Cost:     {number} cell{plural} x {answers.seeds} seeds = {number * answers.seeds} runs; "
+        + (cost or f"the command `regjax plan {path}` measures memory and time."),
         f"# Run:      regjax run {path} --out out/{path.stem}",
     ]
     return "\n".join([*head, body, ""])
 
 
-def _body_lines(answers: Answers, factors: dict[str, list[Any]], metric: str, question: str) -> list[str]:
-    margin = answers.margin or MARGINS.get(metric.rpartition(".")[2])
+def _body_lines(answers: Answers, factors: dict[str, list[Any]], data: list[str]) -> list[str]:
+    metric = str(answers.metric)
+    margin = answers.margin or default_margin(metric)
     better = {True: "more is better", False: "less is better", None: ""}[larger_is_better(metric)]
     margin_line = '# margin = ...                 # smallest effect that matters; needed to show "no difference"'
     if margin is not None:
         margin_line = f"margin = {margin:<23g}# smallest effect that matters, in the metric's unit"
     width = max((len(json.dumps(path)) for path in factors), default=0)
     return [
-        f"question = {json.dumps(question, ensure_ascii=False)}",
+        f"question = {json.dumps(answers.question, ensure_ascii=False)}",
         "",
         "[primary]                       # the one confirmatory number; all else is marked exploratory",
         f"{f'metric = {json.dumps(metric)}':32}# {better}".rstrip("# "),
@@ -119,11 +165,11 @@ def _body_lines(answers: Answers, factors: dict[str, list[Any]], metric: str, qu
         margin_line,
         "",
         "[data]",
-        *_data_lines(answers.data),
+        *data,
         "",
         "[model]",
         f"name = {json.dumps(answers.model)}",
-        *MODEL_LINES.get(answers.model, "").splitlines(),
+        *MODEL_LINES.get(str(answers.model), "").splitlines(),
         "",
         "[optimizer]",
         f"name          = {json.dumps(answers.optimizer)}",
@@ -152,14 +198,25 @@ def _write(value: Any) -> str:
 
 
 def _data_lines(data: str) -> list[str]:
-    """Return the lines of [data]: a name, or an .npz file."""
-    if data.endswith(".npz"):
-        return ['name = "arrays"', f"{f'path = {json.dumps(data)}':32}# relative to this file; keys x and y"]
+    """Return the lines of [data] for a data set by name."""
     lines = [f"name = {json.dumps(data)}"]
     if data in OFFICIAL:
-        return [*lines, 'validation = { fraction = 0.2, take = "random" }   # of the official training part']
-    return (
-        lines
-        if data not in WHOLE
-        else [*lines, f'{"split = { train = 0.6, validation = 0.2, test = 0.2 }":56}# or counts, or "rest"']
-    )
+        return [*lines, VALIDATION + "   # of the official training part"]
+    return [*lines, SPLIT] if data in WHOLE else lines
+
+
+def own_lines(answers: Answers, folder: Path, own: Own | None) -> list[str]:
+    """Return the lines of [data] for a user's own file, its path relative to the folder of the study file."""
+    relative = os.path.relpath(answers.data, folder)
+    lines = ['name = "arrays"', f"{f'path = {json.dumps(relative, ensure_ascii=False)}':32}# relative to this file"]
+    if own is None:
+        return lines
+    if own.x not in (None, "x"):
+        lines.append(f"{f'x = {json.dumps(own.x)}':32}# key of the inputs")
+    if own.y != "y":
+        what = "column to predict; all others are inputs" if own.x is None else "key of the targets"
+        lines.append(f"{f'y = {json.dumps(own.y, ensure_ascii=False)}':32}# {what}")
+    lines.append(VALIDATION + "   # of the training part" if own.dataset.parts else SPLIT)
+    if own.dataset.x.ndim == 2 and own.dataset.x.dtype.kind == "f":
+        lines.append('scale = "standard"'.ljust(32) + "# per feature, fitted on training rows")
+    return lines

@@ -1,9 +1,9 @@
-"""Training a plan into a store: queue after queue, segment after segment, going on where it was left."""
+"""Training a group into a store: queue after queue, segment after segment, going on where it was left."""
 
 import dataclasses
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,20 @@ import jax
 import numpy as np
 import pandas as pd
 
-from regjax import runtime, store
-from regjax.data import Dataset
-from regjax.files import StoreError, canonical, digest
+from regjax import store
+from regjax.files import StoreError, digest
 from regjax.harvest import Harvest, gather
+from regjax.leases import LeaseLostError
 from regjax.mirror import Mirror
-from regjax.plan import Group, Plan, Run
+from regjax.plan import Plan, Run
 from regjax.progress import Progress
-from regjax.queue import checkpoint_path, describe_queue, find_checkpoints, flat_ids, is_over, read_queue
-from regjax.room import check_room
+from regjax.queue import checkpoint_path, find_checkpoints
 from regjax.segments import begin_segment, first_look, next_look
-from regjax.standing import Standing
+from regjax.sharing import Sharing, Taken
 from regjax.stop import Stop
-from regjax.telling import count_trained, describe_groups, tell
+from regjax.telling import count_trained, tell
 from regjax.train import checkpoint
-from regjax.train.layout import Layout, Row, halve, make_rows
+from regjax.train.layout import halve
 from regjax.train.program import Program, Trainer, argument_shapes, make_program, place_data
 from regjax.train.records import Place, make_records
 from regjax.train.seats import Live, Seats, begin, empty_seats, look, refill, take_seats
@@ -78,176 +77,140 @@ class Work:
     evaluation: float  # seconds of one evaluation of all slots
     mirror: Mirror | None
     stop: Stop
+    sharing: Sharing
 
 
-def train_plan(
-    plan: Plan,
-    dataset: Dataset,
-    out: Path,
-    progress: Progress,
-    what: str,
-    profile: Path | None = None,
-    stream: bool | None = None,
-    mirror: Mirror | None = None,
-    stop: Stop | None = None,
-) -> None:
-    """Train every run of a plan that is not done yet, group by group.
+@dataclasses.dataclass
+class Job:
+    """A group that has runs to train: its index in the plan, these runs, and with what."""
 
-    Programs are compiled beside each other, and beside the training of the groups before.
-
-    Args:
-      plan: what to train.
-      dataset: its data.
-      out: run directory.
-      progress: where progress is told.
-      what: name of the wave, for people.
-      profile: folder for a trace of a few updates of the first group.
-      stream: whether the examples stay on the host; None where they are large for the devices.
-      mirror: where every saved segment is copied to.
-      stop: ends the training early.
-
-    Raises:
-      Interrupted: `stop` asked for it; what was trained is saved.
-      StoreError: the disk has less room than the runs will take, or a file cannot be written or read.
-    """
-    stop = stop or Stop()
-    if mirror is not None:
-        mirror.sync()
-    done = store.done_runs(out)
-    for name, queue in store.iter_queues(out):
-        if done.keys() >= set(flat_ids(queue)):
-            shutil.rmtree(checkpoint_path(out, name, 0).parent, ignore_errors=True)
-    missing = [unique(run for run in group.runs if run.id not in done) for group in plan.groups]
-    epochs = [len(r) * g.steps.steps / g.steps.steps_per_epoch for r, g in zip(missing, plan.groups, strict=True)]
-    finished = sum(run.id in done for run in plan.runs)
-    progress.say(f"{what}: {len(plan.runs)} runs in {len(plan.groups)} group(s), {finished} already done")
-    judge = Standing(plan).add if what != "tuning" and any(missing) else None
-    progress.begin(sum(map(len, missing)), sum(epochs), describe_groups(plan, done), what, judge)
-    if finished:
-        progress.judge(lambda: store.load_records(out, [run.id for run in plan.runs]))
-    pool = ThreadPoolExecutor(max_workers=runtime.count_cores(), thread_name_prefix="compile")
-    try:
-        programs = [
-            (index, runs, choose_program(plan, dataset, group, out, stream))
-            for index, (group, runs) in enumerate(zip(plan.groups, missing, strict=True))
-            if runs
-        ]
-        check_room(out, plan, [(program, len(runs)) for _, runs, program in programs])
-        queued = [(*one, pool.submit(compile_program, one[-1])) for one in programs]
-        for index, runs, program, compiling in queued:
-            progress.enter(index)
-            train_group(plan, plan.groups[index], runs, program, compiling, pool, out, progress, profile, mirror, stop)
-            progress.leave()
-            profile = None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        progress.end()
-
-
-def unique(runs: Iterable[Run]) -> list[Run]:
-    """Return runs without doubles: two cells whose settings mean the same are one run."""
-    return list({run.id: run for run in runs}.values())
-
-
-def choose_program(plan: Plan, dataset: Dataset, group: Group, out: Path, stream: bool | None) -> Program:
-    """Return the program of a group, in the layout that an earlier process was left with by a lack of memory."""
-    program = make_program(plan.study, dataset, group, jax.devices(), streamed=stream)
-    ids = {run.id for run in group.runs}
-    known = [
-        Layout(*queue["layout"])
-        for _, queue in store.iter_queues(out)
-        if queue["asked"] == list(program.layout) and queue["devices"] == program.devices and ids & set(flat_ids(queue))
-    ]
-    if not known or (least := min(known, key=lambda layout: layout.slots)) == program.layout:
-        return program
-    again = make_program(plan.study, dataset, group, jax.devices(), least, stream)
-    return dataclasses.replace(again, asked=program.layout)
+    index: int
+    runs: Sequence[Run]
+    program: Program
+    compiling: "Future[Trainer]"
 
 
 def train_group(
     plan: Plan,
-    group: Group,
-    runs: Sequence[Run],
-    program: Program,
-    compiling: "Future[Trainer]",
+    job: Job,
     pool: ThreadPoolExecutor,
-    out: Path,
+    sharing: Sharing,
     progress: Progress,
     profile: Path | None,
     mirror: Mirror | None = None,
     stop: Stop | None = None,
-) -> None:
-    """Train these runs of a group; with half the slots where memory runs out, as often as that helps.
+) -> bool:
+    """Train the runs of a group that nobody else trains; with half the slots where memory runs out, while that helps.
+
+    Returns:
+      Whether there were any.
 
     Raises:
       StoreError: one slot per device does not fit either.
     """
     while True:
         try:
-            train_runs(plan, runs, program, compiling.result(), out, progress, profile, mirror, stop)
-            return
+            return train_runs(plan, job, sharing, progress, profile, mirror, stop)
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             # A CPU device shares its memory with NumPy, which may be the first to find none.
             if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             reason = (str(error) or "no memory on the host").splitlines()[0][:200]
         # Outside of `except`, so that the failed attempt's arrays are gone.
+        program = job.program
         smaller = halve(program.layout, program.mesh.size)
         if smaller is None:
             raise StoreError(f"one run per device does not fit the memory: {reason}; take a smaller batch or network")
         progress.say(f"note: out of memory with {program.layout.slots} slots, going on with {smaller.slots}: {reason}")
-        again = make_program(plan.study, program.dataset, group, jax.devices(), smaller, program.streamed)
-        program = dataclasses.replace(again, asked=program.asked or program.layout)
-        compiling = pool.submit(compile_program, program)
-        done = store.done_runs(out)
-        runs = [run for run in runs if run.id not in done]
+        again = make_program(plan.study, program.dataset, program.group, jax.devices(), smaller, program.streamed)
+        job.program = dataclasses.replace(again, asked=program.asked or program.layout)
+        job.compiling = pool.submit(compile_program, job.program)
 
 
 def train_runs(
     plan: Plan,
-    runs: Sequence[Run],
-    program: Program,
-    compiled: Trainer,
-    out: Path,
+    job: Job,
+    sharing: Sharing,
     progress: Progress,
-    profile: Path | None,
+    profile: Path | None = None,
     mirror: Mirror | None = None,
     stop: Stop | None = None,
-) -> None:
-    """Train these runs of a group: first the queues that were left unfinished, then a new one of all other runs."""
+) -> bool:
+    """Train the runs of a group: first the queues that were left unfinished, then a new one of all other runs.
+
+    Returns:
+      Whether there were any that no other process trains.
+    """
+    work, passed = None, set[str]()
+    # Of a queue that was repaired some runs are behind and nevertheless not done; then there is another to take.
+    while taken := sharing.take(job.program, job.runs, passed):
+        passed.add(taken.name)
+        try:
+            if work is None:
+                work = begin_work(plan, job, taken, sharing, progress, profile, mirror, stop or Stop())
+            with work.stop:
+                train_taken(work, taken)
+        except StoreError as error:
+            # What cannot be written may be nobody's by now: whoever took it over removes what it needs no more.
+            if not isinstance(error, LeaseLostError) and sharing.leases.holds(taken.lease):
+                raise
+            progress.say(f"note: {error}")
+        finally:
+            sharing.leases.release(taken.lease)
+    return work is not None
+
+
+def begin_work(
+    plan: Plan,
+    job: Job,
+    taken: Taken,
+    sharing: Sharing,
+    progress: Progress,
+    profile: Path | None,
+    mirror: Mirror | None,
+    stop: Stop,
+) -> Work:
+    """Return what training a group needs, its program compiled and its data on the devices."""
+    progress.enter(job.index)
+    program, compiled = job.program, job.compiling.result()
     data = place_data(program)
     progress.train(program.layout.slots)
     spent = Spent(compile=compiled.seconds, compiled=int(not compiled.cached), cached=int(compiled.cached))
-    rows = make_rows(runs, program.layout.columns)
     if profile is not None:
-        trace_steps(program, compiled, data, rows, profile)
+        trace_steps(program, compiled, data, taken.rows, profile)
     evaluation = time_interval(program, compiled, data, updates=0)
-    work = Work(plan, program, compiled, data, out, progress, spent, evaluation, mirror, stop or Stop())
-    left = {run.id: run for run in runs}
-    for name, queue in store.iter_queues(out):
-        if not is_over(out, name) and (rows := read_queue(queue, program, left)):
-            with work.stop:
-                train_queue(work, name, rows)
-            # Of a queue that was repaired some runs are behind and nevertheless not done.
-            done = store.done_runs(out)
-            left = {key: run for key, run in left.items() if key not in done}
-    if left:
-        rows = make_rows(list(left.values()), program.layout.columns)
-        described = describe_queue(program, rows)
-        name = digest(canonical(described))
-        with work.stop:
-            store.write_json(store.chunk_folder(out, name) / "queue.json", described)
-            train_queue(work, name, rows)
+    return Work(plan, program, compiled, data, sharing.out, progress, spent, evaluation, mirror, stop, sharing)
 
 
-def train_queue(work: Work, name: str, rows: Sequence[Row]) -> None:
+def train_taken(work: Work, taken: Taken) -> None:
+    """Train a queue; in a chunk of another name where the process that had it may wake and write again."""
+    if not taken.lease.fenced:
+        path = store.chunk_folder(work.out, taken.name) / "queue.json"
+        if taken.described is not None and not path.exists():
+            store.write_json(path, taken.described)
+        train_queue(work, taken)
+        return
+    live = resume(work, taken)
+    moved = work.sharing.move(taken, int(live.seats.segments), lambda chunk: save_state(work.out, chunk, live))
+    work.progress.say(f"note: took over queue {taken.name} from a process that is silent")
+    if moved is not None:
+        try:
+            train_queue(work, moved)
+        finally:
+            work.sharing.leases.release(moved.lease)
+
+
+def train_queue(work: Work, taken: Taken) -> None:
     """Train a queue to its end, storing records, what has ended and a checkpoint after every segment.
 
     Raises:
       Interrupted: it was asked to end; the segment is saved, as long as it is by then.
+      LeaseLostError: another process has taken it over; nothing is stored any more.
     """
-    program, progress = work.program, work.progress
-    live = resume(work, name, rows)
+    program, progress, name = work.program, work.progress, taken.name
+    live = resume(work, taken)
+    if not live.seats.living.any():
+        return  # others have begun all of its rows
     harvest, tables = Harvest(), []
     segment, most = begin_segment(program, work.out, name, live), first_look(program)
     while True:
@@ -263,15 +226,17 @@ def train_queue(work: Work, name: str, rows: Sequence[Row]) -> None:
         if ended.any():
             gather(harvest, work.plan, program, work.compiled, work.data, live, ended)
         tell(progress, program, live, before, ended, arrays, intervals)
-        over = live.seats.taken == len(rows) and not live.seats.living.any()
+        over = live.seats.taken == len(taken.rows) and not live.seats.living.any()
         if not over:
-            live = refill(program, work.compiled, work.data, live)
+            live = refill(program, work.compiled, work.data, live, work.sharing.chooser(taken.lease))
+            over = not live.seats.living.any()
         evaluated = min(intervals * work.evaluation, trained - began)
         work.spent.evaluate += evaluated
         work.spent.train += trained - began - evaluated
         work.spent.store_since(trained)
         stopping = not over and work.stop.asked
         if over or segment.is_full(int(live.seats.since_save)) or (stopping and not segment.stored):
+            work.sharing.leases.check(taken.lease)
             live = save(work, name, live, pd.concat(tables, ignore_index=True), harvest)
             harvest, tables = Harvest(), []
             if over:
@@ -303,13 +268,17 @@ def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harves
             began = publish_runs(work, part, harvest, began)
     zero = np.zeros((), np.int64)
     live.seats = live.seats._replace(segments=live.seats.segments + 1, since_save=zero)
-    checkpoint.save(
-        checkpoint_path(work.out, name, int(live.seats.segments)), {"state": live.state, "seats": live.seats._asdict()}
-    )
+    save_state(work.out, name, live)
     for path in find_checkpoints(work.out, name)[KEPT_CHECKPOINTS:]:
         shutil.rmtree(path)
     work.spent.store_since(began)
     return live
+
+
+def save_state(out: Path, name: str, live: Live) -> None:
+    """Store the state of a queue after its last segment."""
+    path = checkpoint_path(out, name, int(live.seats.segments))
+    checkpoint.save(path, {"state": live.state, "seats": live.seats._asdict()})
 
 
 def publish_runs(work: Work, part: store.Part, harvest: Harvest, began: float) -> float:
@@ -335,18 +304,18 @@ def publish_runs(work: Work, part: store.Part, harvest: Harvest, began: float) -
         **work.spent.take(),
         **({"predictions": work.plan.primary["at"]} if harvest.predictions else {}),
     }
-    store.write_json(part.done(work.out), described)
+    store.write_json(part.done(work.out), described, True)
     return began
 
 
-def resume(work: Work, name: str, rows: Sequence[Row]) -> Live:
+def resume(work: Work, taken: Taken) -> Live:
     """Return a queue at its newest sound checkpoint, or at its beginning.
 
     A damaged checkpoint is set aside under another name.
     """
     program = work.program
     like = {"state": argument_shapes(program)[2], "seats": empty_seats(program.layout)._asdict()}
-    for path in find_checkpoints(work.out, name):
+    for path in find_checkpoints(work.out, taken.name):
         try:
             found = checkpoint.restore(path, like)
         except checkpoint.CheckpointError as error:
@@ -355,11 +324,11 @@ def resume(work: Work, name: str, rows: Sequence[Row]) -> Live:
             path.rename(aside)
             work.progress.say(f"note: {error}; it is set aside as {aside.name}, and the one before is taken")
             continue
-        live = take_seats(program, rows, Seats(**found["seats"]), found["state"])
+        live = take_seats(program, taken.rows, Seats(**found["seats"]), found["state"])
         work.progress.say(f"going on after segment {live.seats.segments} of a queue")
         work.progress.skip(count_trained(program, live))
         return live
-    return begin(program, work.compiled, work.data, rows)
+    return begin(program, work.compiled, work.data, taken.rows, work.sharing.chooser(taken.lease))
 
 
 def share_seconds(before: Seats, after: Seats, elapsed: float) -> Seats:

@@ -1,13 +1,17 @@
 """Whole files or none: atomic publishing, and digests of plain values. A leaf that any stage may use."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
+import platform
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+# Machines that share a drive may have a process of one number each.
+HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
 class RegjaxError(Exception):
@@ -26,30 +30,60 @@ class StoreError(RegjaxError):
     exit_code = 1
 
 
-def publish(path: Path, write: Callable[[Path], None]) -> None:
+def publish(path: Path, write: Callable[[Path], None], new: bool = False) -> None:
     """Write a file so that readers see all of it or nothing: temporary file, fsync, rename, fsync of the folder.
 
     Args:
       path: final name; its folder is made where missing.
       write: called with the temporary path; must leave a complete file there.
+      new: whether a file that has the name already stays as it is.
 
     Raises:
       StoreError: the disk is full or the folder cannot be written; names the path.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A link of that name would be followed, out of the folder.
-        temporary.unlink(missing_ok=True)
+    with _beside(path) as temporary:
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
+        if not new or (_link(temporary, path) is None and not path.exists()):
+            temporary.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def create(path: Path, text: str) -> bool:
+    """Write a new small file, whole from its first moment; return False where the name is taken.
+
+    Of several processes that create one name exactly one gets True, on a network drive too. It is not flushed to disk.
+
+    Raises:
+      StoreError: the disk is full or the folder cannot be written; names the path.
+    """
+    with _beside(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
+        if (made := _link(temporary, path)) is not None:
+            return made
+        # The name is exclusive here, too, and for a moment its file is empty.
+        try:
+            with path.open("xb") as file:
+                file.write(text.encode("utf-8"))
+        except FileExistsError:
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`, of this thread alone; what goes wrong is told with the path."""
+    temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A link of that name would be followed, out of the folder.
+        temporary.unlink(missing_ok=True)
+        yield temporary
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -57,41 +91,29 @@ def publish(path: Path, write: Callable[[Path], None]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def publish_text(path: Path, text: str) -> None:
+def _link(temporary: Path, path: Path) -> bool | None:
+    """Give a whole file its name unless that is taken; return whether it was given, None without hard links."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        # A file server that was asked twice has linked it and says that it is there.
+        return temporary.stat().st_nlink > 1
+    except OSError:
+        return None
+    return True
+
+
+def publish_text(path: Path, text: str, new: bool = False) -> None:
     """Write a text as UTF-8 with the line ends that it has, as `publish` does.
 
     Raises:
       StoreError: the disk is full or the folder cannot be written; names the path.
     """
-    publish(path, lambda temporary: _write(temporary, text.encode("utf-8")))
+    publish(path, lambda temporary: _write(temporary, text.encode("utf-8")), new)
 
 
 def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-
-
-@contextlib.contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; it is free again when the process ends, however it ends.
-
-    Raises:
-      StoreError: another process holds it, or it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Never emptied and no link followed: a link to another file would cost that file its content.
-        file = os.fdopen(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "r+")
-    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
-        reason = getattr(error, "strerror", None) or error
-        raise StoreError(f"cannot write {folder}: {reason}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StoreError(
-                f"another process is training into {folder}; wait for it, or choose another --out"
-            ) from None
-        yield
 
 
 def refuse_links(folder: Path) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from regjax import store
-from regjax.files import RegjaxError, StoreError, publish
+from regjax.files import RegjaxError, StoreError, create, digest, publish
+from regjax.leases import FOLDER, Leases
 from regjax.queue import checkpoint_path, find_checkpoints
+from regjax.sharing import ROWS
 from regjax.train.checkpoint import load_leaves
 
 DERIVED = ("effects.csv", "results.parquet", "report.html")
@@ -30,13 +32,14 @@ class Mirror:
       folder: the copy; made where missing.
       out: run directory.
       say: takes one line of text for people.
+      leases: of this process on the run directory; of several processes one copies at a time.
 
     Raises:
       RegjaxError: one of the two lies within the other.
     """
 
-    def __init__(self, folder: Path, out: Path, say: Callable[[str], None]) -> None:
-        self.folder, self.out, self._say = Path(folder), Path(out), say
+    def __init__(self, folder: Path, out: Path, say: Callable[[str], None], leases: Leases | None = None) -> None:
+        self.folder, self.out, self._say, self._leases = Path(folder), Path(out), say, leases
         ours, theirs = self.out.resolve(), self.folder.resolve()
         if ours == theirs or ours in theirs.parents or theirs in ours.parents:
             raise RegjaxError(f"got the mirror {folder} for {out}, expected a folder apart from it")
@@ -44,16 +47,39 @@ class Mirror:
         self._told = ""
         self.seconds, self.bytes = 0.0, 0
 
+    @property
+    def _name(self) -> str:
+        return f"mirror-{digest(str(self.folder.resolve()))}"
+
     def sync(self) -> bool:
-        """Copy what is new in the run directory, remove checkpoints that it is past; return whether all went well."""
+        """Copy what is new in the run directory, remove checkpoints that it is past; return whether all went well.
+
+        Where another process is at it nothing is done.
+        """
+        if self._leases is None:
+            return self._sync()
+        if (lease := self._leases.acquire(self._name)) is None:
+            return True
+        try:
+            return self._sync()
+        finally:
+            self._leases.release(lease)
+
+    def _sync(self) -> bool:
         began, path = time.perf_counter(), self.out
         try:
             for path in list_finished(self.out):
-                self._copy(path.relative_to(self.out))
+                try:
+                    self._copy(path.relative_to(self.out))
+                except OSError:
+                    # Another process is past this checkpoint.
+                    if path.exists():
+                        raise
             for path in list_passed(self.out, self.folder):
                 shutil.rmtree(path)
         except OSError as error:
-            self._warn(f"{path} is not mirrored to {self.folder}: {error.strerror or error}; tried again later")
+            reason = str(error.strerror or error)
+            self._warn(f"{path} is not mirrored to {self.folder}: {reason}; tried again later", reason)
             return False
         finally:
             self.seconds += time.perf_counter() - began
@@ -71,14 +97,16 @@ class Mirror:
             self.bytes += sum(path.stat().st_size for path in list_files(source))
         self._copied[name] = stamp
 
-    def _warn(self, text: str) -> None:
-        if text != self._told:
+    def _warn(self, text: str, reason: str) -> None:
+        if reason != self._told:
             self._say(f"warning: {text}")
-        self._told = text
+        self._told = reason
 
     def close(self) -> None:
         """Copy what is left at the end of a study, and say what mirroring took."""
-        whole = self.sync()
+        with contextlib.nullcontext() if self._leases is None else self._leases.alone(self._name):
+            whole = self._sync()
+            shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
         state = "is whole" if whole else "lacks files: run the study again once it can be written"
         self._say(f"mirror: {self.folder} {state}; {self.bytes / 2**20:.1f} MiB copied in {self.seconds:.1f} s")
 
@@ -88,10 +116,13 @@ class Mirror:
         Only what can be read and agrees with its digests is taken, of a queue no more than its sound beginning.
         """
         try:
+            for path in list_begun(self.folder):
+                create(self.out / path.relative_to(self.folder), path.read_text())
             chunks = sorted(path.parent.name for path in self.folder.glob("chunks/*/queue.json"))
             restored = sum(self._restore_chunk(chunk) for chunk in chunks)
         except OSError as error:
-            self._warn(f"{self.folder} cannot be restored from: {error.strerror or error}")
+            reason = str(error.strerror or error)
+            self._warn(f"{self.folder} cannot be restored from: {reason}", "")
             return
         if restored:
             self._say(f"restored {restored} files and folders from {self.folder}")
@@ -157,9 +188,13 @@ def _copy_sound(source: Path, temporary: Path, read: Callable[[Path], Any]) -> N
 def list_finished(out: Path) -> Iterator[Path]:
     """Yield the finished files and folders of a run directory, each after what it names."""
     yield from _present(out / "runs.parquet", out / "plan.json")
+    units: list[Path] = []
     for chunk in sorted(path.parent for path in out.glob("chunks/*/queue.json")):
-        yield from list_units(chunk)
-        yield from sorted(find_checkpoints(out, chunk.name))
+        # Listed before what it goes on from.
+        checkpoints = sorted(find_checkpoints(out, chunk.name))
+        units += [*list_units(chunk), *checkpoints]
+    yield from list_begun(out)
+    yield from units
     yield from _present(*(out / name for name in DERIVED))
 
 
@@ -167,10 +202,17 @@ def _present(*paths: Path) -> list[Path]:
     return [path for path in paths if path.exists()]
 
 
+def list_begun(out: Path) -> list[Path]:
+    """Return the files that say which queue has begun which row: with others a queue would go on otherwise."""
+    return sorted((out / FOLDER / ROWS).glob("[0-9a-f]*"))
+
+
 def list_units(chunk: Path) -> list[Path]:
     """Return the published files and folders of a queue but its checkpoints, in the order in which to copy them."""
     patterns = ("queue.json", "seg-*.parquet", "params-*", "predictions-*.parquet", "weights-*.parquet", "done-*.json")
-    return [path for pattern in patterns for path in sorted(chunk.glob(pattern)) if path.suffix != ".new"]
+    # Listed the other way round: what is there now is named by nothing that is listed later.
+    found = [sorted(path for path in chunk.glob(pattern) if path.suffix != ".new") for pattern in reversed(patterns)]
+    return [path for paths in reversed(found) for path in paths]
 
 
 def list_passed(out: Path, folder: Path) -> Iterator[Path]:

@@ -13,7 +13,8 @@ from regjax.train.program import Program
 def describe_queue(program: Program, rows: Sequence[Row]) -> dict[str, Any]:
     """Return what `queue.json` says: the runs in order, and all that their bits depend on besides.
 
-    `moments` are the states that their checkpoints hold beside the one of `training.keep`, where there are any.
+    `moments` are the states that their checkpoints hold beside the one of `training.keep`, where there are any. A file
+    may also have `share`, which tells queues of equal runs apart.
     """
     first = program.group.runs[0]
     moments = first.recipe.moments[first.settings["training"]["keep"] != "none" :]
@@ -42,7 +43,8 @@ def read_queue(queue: Mapping[str, Any], program: Program, left: Mapping[str, Ru
     rows = tuple(
         tuple(Trajectory(tuple(known[run] for run in trajectory)) for trajectory in row) for row in queue["rows"]
     )
-    return rows if describe_queue(program, rows) == dict(queue) else ()
+    told = {key: value for key, value in queue.items() if key != "share"}
+    return rows if describe_queue(program, rows) == told else ()
 
 
 def is_over(out: Path, name: str) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from regjax import store
-from regjax.files import StoreError, canonical, digest, lock_folder
+from regjax.files import StoreError, canonical, digest
+from regjax.leases import PLAN, Leases
 from regjax.train.checkpoint import load_leaves
 
 QUARANTINE = "quarantine"
@@ -46,7 +47,8 @@ def repair(out: Path, dry_run: bool = False) -> list[Fault]:
     out = Path(out)
     if not any((out / name).exists() for name in ("plan.json", "runs.parquet", "chunks")):
         raise StoreError(f"{out} is no run directory: it has neither plan.json nor chunks")
-    with lock_folder(out):
+    with Leases(out) as leases, leases.alone(PLAN):
+        leases.refuse(None)
         faults = list(find_faults(out))
         if not dry_run:
             for path in dict.fromkeys(path for fault in faults for path in fault.aside):

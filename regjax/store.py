@@ -9,6 +9,7 @@
     out/chunks/<hash>/weights-00003.parquet      histograms of their weights, where parameters or predictions are kept
     out/chunks/<hash>/done-00003.json            these runs, digest of their records, seconds, compilations
     out/chunks/<hash>/checkpoint/                state of the population after the last segment (train/checkpoint.py)
+    out/leases/                            who trains what, while it is trained (leases.py, sharing.py)
 
 A file appears under its name only when it is whole: it is written beside it, flushed to disk and renamed.
 """
@@ -43,10 +44,13 @@ class NewerError(StoreError):
     """A run directory was written by a newer regjax."""
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Publish `value` as an indented JSON file; its last entry, "check", is a digest of the others."""
+def write_json(path: Path, value: Mapping[str, Any], new: bool = False) -> None:
+    """Publish `value` as an indented JSON file; its last entry, "check", is a digest of the others.
+
+    With `new` a file that is there stays as it is.
+    """
     # Read back first: numbers as keys become texts, which sort differently.
-    publish_text(path, format_checked(json.loads(json.dumps(value, allow_nan=False))))
+    publish_text(path, format_checked(json.loads(json.dumps(value, allow_nan=False))), new)
 
 
 def format_checked(value: Mapping[str, Any]) -> str:

@@ -89,7 +89,7 @@ def compare_plans(out: Path, plan: Plan, dataset: Dataset) -> list[str]:
         return []
     return [
         f"{out} holds a study that differs in {', '.join(keys)}; plan and report become those of this study, runs that "
-        "both have are reused, and the others stay stored"
+        "both have are reused, and the others stay stored (another --out keeps both, for `regjax compare`)"
     ]
 
 

@@ -3,6 +3,8 @@
 #
 #   sbatch --time=04:00:00 scripts/slurm.sh study.toml out/mine [PATH=VALUE ...]
 #
+# With --array=1-4 four jobs share the runs of the study.
+#
 # A minute before its time is over, or when it is preempted, Slurm sends SIGTERM. regjax saves and exits with 75, and the
 # job is requeued; the next one goes on from there. Any other exit code ends the job as it is.
 #SBATCH --job-name=regjax

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ from studies import tiny
 
 from regjax import store
 from regjax.config import parse_study
-from regjax.execute import train_runs, unique
+from regjax.execute import Job, train_runs
+from regjax.leases import Leases
 from regjax.mirror import Mirror
 from regjax.plan import Plan, make_plan
 from regjax.progress import Progress
+from regjax.sharing import Sharing
+from regjax.stop import Stop
 from regjax.train import checkpoint
 from regjax.train.layout import Layout
 from regjax.train.program import Compiled, Program
+from regjax.waves import unique
 
 # Twelve trajectories, each watched by two runs, in two rows of two slots: three rounds, in segments of four looks.
 LAYOUT = Layout(2, 2, 2)
@@ -44,10 +49,24 @@ def progress() -> Progress:
 
 def go_on(out: Path, plan: Plan, program: Program, functions: Compiled, mirror: Mirror | None = None) -> None:
     """Train what a folder lacks, as a process that was started again would."""
-    done = store.done_runs(out)
-    missing = [run for run in unique(program.group.runs) if run.id not in done]
-    if missing:
-        train_runs(plan, missing, program, functions, out, progress(), None, mirror)
+    train(out, plan, program, functions, progress(), mirror)
+
+
+def train(
+    out: Path, plan: Plan, program: Program, functions: Compiled, told: Progress, mirror: Mirror | None = None,
+    stop: Stop | None = None,
+) -> None:  # fmt: skip
+    """Train what a folder lacks, telling it."""
+    job = Job(0, unique(program.group.runs), program, ready(functions))
+    with Leases(out) as leases:
+        train_runs(plan, job, Sharing(out, leases), told, None, mirror, stop)
+
+
+def ready(functions: Compiled) -> "Future[Any]":
+    """Return a future of functions that are compiled."""
+    future: Future[Any] = Future()
+    future.set_result(functions)
+    return future
 
 
 class Killed(BaseException):

@@ -15,7 +15,7 @@ from studies import tiny
 import regjax
 import regjax.conductor
 import regjax.execute
-from regjax import cli, execute, store
+from regjax import cli, execute, leases, store, waves
 from regjax.progress import Progress
 from regjax.train import checkpoint
 
@@ -42,6 +42,30 @@ def train(out: str, cache: str, devices: int, point: tuple[str, int] | None, sta
     execute.train_queue = train_queue
     if point is not None:
         die_at(*point)
+    regjax.run(STUDY, out, progress=Progress(sys.stderr, live=False), report=False)
+
+
+def share(out: str, cache: str, seconds: float, slow: float, together: Any) -> None:
+    """Train the study beside another process, both beginning at once; each look takes `slow` seconds more.
+
+    A lease that nobody renews for `seconds` is lost.
+    """
+    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # open as long as the process
+    os.environ["REGJAX_CACHE"] = cache
+    jax.config.update("jax_num_cpu_devices", 2)
+    leases.SECONDS, waves.WAIT = seconds, 0.1
+    train_queue, look, first = execute.train_queue, execute.look, [True]
+
+    def wait_and_train(*arguments: Any) -> None:
+        if first.pop() if first else False:
+            together.wait(60)
+        train_queue(*arguments)
+
+    def look_slowly(*arguments: Any) -> Any:
+        time.sleep(slow)
+        return look(*arguments)
+
+    execute.train_queue, execute.look = wait_and_train, look_slowly
     regjax.run(STUDY, out, progress=Progress(sys.stderr, live=False), report=False)
 
 

@@ -67,7 +67,7 @@ def test_the_store_is_what_the_design_says(done: regjax.Results) -> None:
     # Evaluations are timed apart: on a busy machine they may seem to take all the time of a segment.
     assert summary["seconds"]["train"] + summary["seconds"]["evaluate"] > 0
     assert min(summary["seconds"]["compile"], summary["seconds"]["store"]) > 0
-    assert {p.name for p in done.out.iterdir()} == {"plan.json", "runs.parquet", "chunks", ".lock"}
+    assert {p.name for p in done.out.iterdir()} == {"plan.json", "runs.parquet", "chunks"}
 
 
 def test_running_again_trains_nothing(done: regjax.Results) -> None:
@@ -440,6 +440,19 @@ def test_notices_say_what_would_surprise(tmp_path: Path) -> None:
     np.savez(tmp_path / "raw.npz", x=data.x.reshape(len(data.y), -1) * 100.0, y=data.y)
     arrays = tiny(data={"name": "arrays", "path": str(tmp_path / "raw.npz"), "split": tiny()["data"]["split"]})
     assert "consider data.scale" in run({**arrays, "seeds": {"count": 1}}, tmp_path / "raw")[1]
+
+
+@pytest.mark.parametrize(("scale", "told"), [("unit", True), ("standard", False)])
+def test_features_of_uneven_spread_are_told(scale: str, told: bool) -> None:
+    """A table whose features differ much in spread, though none is large, is noticed where it is not scaled."""
+    x = np.random.default_rng(0).normal(size=(100, 2)) * [1.0, 0.01]
+    data = regjax.make_dataset("own", x, np.arange(100) % 2)
+    split = {"train": 50, "validation": 25, "test": 25}
+    study = conductor.read_study(tiny(data={"name": "custom", "split": split, "scale": scale}))
+    assert (
+        any("-fold in spread" in notice for notice in conductor.find_notices(conductor.make_plan(study, data), data))
+        == told
+    )
 
 
 def test_tuned_values_are_said(tmp_path: Path) -> None:

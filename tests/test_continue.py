@@ -2,27 +2,30 @@
 
 import dataclasses
 import io
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jax
 import pytest
-from continued import LAYOUT, STUDY, Killed, assert_same_numbers, go_on, plan_of, progress, published
+from continued import LAYOUT, STUDY, Killed, assert_same_numbers, go_on, plan_of, progress, published, ready, train
 from populations import compiled, digits
 
 from regjax import execute, store
-from regjax.execute import choose_program, train_group, train_runs, unique
+from regjax.execute import Job, train_group
 from regjax.files import StoreError
+from regjax.leases import Leases
 from regjax.plan import Plan
 from regjax.progress import Progress
 from regjax.queue import flat_ids
+from regjax.sharing import Sharing, Taken
 from regjax.stop import Interrupted, Stop
 from regjax.train import checkpoint
 from regjax.train import program as engine_program
-from regjax.train.layout import Layout, Row
+from regjax.train.layout import Layout
 from regjax.train.program import Compiled, Program, make_program
+from regjax.waves import choose_program, unique
 
 # What a segment in which runs end is published with, in order.
 WRITES = ("seg", "params", "predictions", "weights", "done", "checkpoint")
@@ -103,8 +106,8 @@ def test_killed_between_two_refills_and_continued_equals_uninterrupted(
     """Killed in the middle of a segment, between two rows that take a slot, a queue loses that segment only (I8)."""
     original, taken = execute.refill, []
 
-    def refill(program: Program, functions: Compiled, data: Any, live: Any) -> Any:
-        live = original(program, functions, data, live)
+    def refill(program: Program, functions: Compiled, data: Any, live: Any, may_take: Any) -> Any:
+        live = original(program, functions, data, live, may_take)
         taken.append(int(live.seats.taken))
         if taken[-1] == 4 and live.seats.since_save % program.segment:
             raise Killed
@@ -142,10 +145,8 @@ class StopAfter(Stop):
 
 def go_until(out: Path, stop: Stop, plan: Plan, program: Program, functions: Compiled) -> bool:
     """Train what a folder lacks until asked to end; return whether it was."""
-    done = store.done_runs(out)
-    missing = [run for run in unique(program.group.runs) if run.id not in done]
     try:
-        train_runs(plan, missing, program, functions, out, progress(), None, None, stop)
+        train(out, plan, program, functions, progress(), stop=stop)
     except Interrupted:
         return True
     return False
@@ -218,8 +219,7 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
     said = io.StringIO()
     loud = Progress(said, live=False)
     loud.begin(1, 1.0)
-    missing = [run for run in unique(program.group.runs) if run.id not in store.done_runs(tmp_path)]
-    train_runs(plan, missing, program, functions, tmp_path, loud, None)
+    train(tmp_path, plan, program, functions, loud)
 
     assert f"set aside as {found[-1].name}.damaged, and the one before is taken" in said.getvalue()
     assert f"going on after segment {int(found[-2].name)} " in said.getvalue()
@@ -277,13 +277,6 @@ def test_a_queue_of_another_machine_is_abandoned(
     assert_same_numbers(tmp_path, whole)
 
 
-def ready(functions: Compiled) -> "Future[Any]":
-    """Return a future of functions that are compiled."""
-    future: Future[Any] = Future()
-    future.set_result(functions)
-    return future
-
-
 EXHAUSTED = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
 
 
@@ -294,10 +287,10 @@ def test_out_of_memory_halves_the_slots(
     plan, program, functions = engine
     original, said = execute.train_queue, io.StringIO()
 
-    def train_queue(work: execute.Work, name: str, rows: Sequence[Row]) -> None:
+    def train_queue(work: execute.Work, taken: Taken) -> None:
         if work.program.layout == LAYOUT:
             raise EXHAUSTED
-        original(work, name, rows)
+        original(work, taken)
 
     monkeypatch.setattr(execute, "train_queue", train_queue)
     monkeypatch.setattr(jax, "devices", lambda: list(program.mesh.devices.flat))
@@ -305,8 +298,9 @@ def test_out_of_memory_halves_the_slots(
     loud = Progress(said, live=False)
     loud.begin(1, 1.0)
     runs = unique(program.group.runs)
-    with ThreadPoolExecutor(1) as pool:
-        train_group(plan, program.group, runs, program, ready(functions), pool, tmp_path, loud, None)
+    job = Job(0, runs, program, ready(functions))
+    with ThreadPoolExecutor(1) as pool, Leases(tmp_path) as leases:
+        train_group(plan, job, pool, Sharing(tmp_path, leases), loud, None)
     queues = sorted((queue["layout"], queue["asked"]) for _, queue in store.iter_queues(tmp_path))
     again = choose_program(plan, digits(), program.group, tmp_path, None)
 
@@ -336,6 +330,6 @@ def test_one_slot_that_does_not_fit_is_told(
 
     monkeypatch.setattr(execute, "train_runs", train_runs)
     single = make_program(plan.study, digits(), program.group, jax.devices()[:2], Layout(2, 1, 2))
-    runs = unique(program.group.runs)
-    with ThreadPoolExecutor(1) as pool, pytest.raises(expected, match=text):
-        train_group(plan, program.group, runs, single, ready(functions), pool, tmp_path, progress(), None)
+    job = Job(0, unique(program.group.runs), single, ready(functions))
+    with ThreadPoolExecutor(1) as pool, Leases(tmp_path) as leases, pytest.raises(expected, match=text):
+        train_group(plan, job, pool, Sharing(tmp_path, leases), progress(), None)

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import pytest
 from documents import ROOT, find_blocks
+from PIL import Image
 
 from regjax.config import parse_study
 from regjax.data import load_dataset
@@ -38,8 +39,11 @@ def plain_jax() -> Iterator[None]:
 @pytest.mark.usefixtures("plain_jax")
 @pytest.mark.parametrize("page", ["start", "own-parts"])
 def test_the_code_of_a_guide_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its blocks are one program that runs in an empty folder, here with two seeds and two epochs."""
+    """Its blocks are one program that runs in a folder with pictures, here with two seeds and two epochs."""
     monkeypatch.chdir(tmp_path)
+    for shade, kind in enumerate(("cat", "dog")):
+        (tmp_path / "pictures" / kind).mkdir(parents=True)
+        Image.new("RGB", (40, 30), (shade, 0, 0)).save(tmp_path / "pictures" / kind / "1.png")
     names: dict[str, Any] = {"__name__": page}
     for language, code in read_blocks(page, "python", "toml"):
         if language == "toml":
@@ -48,6 +52,8 @@ def test_the_code_of_a_guide_runs(page: str, tmp_path: Path, monkeypatch: pytest
         else:
             exec(re.sub(r"^SEEDS, EPOCHS = .*$", "SEEDS, EPOCHS = 2, 2", code, flags=re.M), names)
 
+    if page == "start":
+        assert load_dataset("arrays", path=tmp_path / "pictures.npz").x.shape == (2, 32, 32, 3)
     assert len(names["results"].to_pandas()) == 4 * 2 * 2
     assert (tmp_path / names["results"].out / "report.html").exists()
 

@@ -13,7 +13,7 @@ PACKAGE = Path(regjax.__file__).parent
 
 # A stage imports only from its own row and the rows above it.
 STAGES = [
-    ["parts", "keys", "files", "runtime", "progress", "stop", "costs", "metrics"],
+    ["parts", "keys", "files", "leases", "runtime", "progress", "stop", "costs", "metrics"],
     ["regularizers", "models", "observers", "tasks", "optimizers", "recipe"],
     ["design"],
     ["config"],
@@ -26,11 +26,13 @@ STAGES = [
     ["report"],
     ["answers"],
     ["results", "pilot", "foreign", "trackers", "explain"],
-    ["harvest", "queue", "standing", "telling", "room", "segments", "repair"],
+    ["harvest", "queue", "standing", "telling", "room", "segments", "repair", "sharing"],
     ["mirror"],
     ["execute", "stored"],
+    ["waves"],
     ["conductor"],
     ["preview", "overhead"],
+    ["claims"],
     ["commands"],
     ["cli"],
     ["__init__", "__main__"],

@@ -21,7 +21,9 @@ import regjax
 from regjax import store
 from regjax.cli import main
 from regjax.files import StoreError
+from regjax.leases import read_leases
 from regjax.progress import Progress
+from regjax.queue import find_checkpoints
 from regjax.repair import repair
 from regjax.train import checkpoint
 
@@ -56,6 +58,16 @@ class Workers:
         process.join()
         assert process.exitcode is not None
         return process.exitcode
+
+    def share(self, out: Path, seconds: float, slow: float = 0.0) -> list[Any]:
+        """Return two processes that train into one folder, once both are about to."""
+        together = self.context.Barrier(3)
+        arguments = (str(out), str(self.cache), seconds, slow, together)
+        processes = [self.context.Process(target=crash_worker.share, args=arguments) for _ in range(2)]
+        for process in processes:
+            process.start()
+        together.wait(120)
+        return processes
 
     def command(self, *words: str, signals: tuple[int, ...] = (), slow: float = 0.0, limit: int = 0) -> int:
         """Return the exit code of a command, to which signals are sent from its first look on; `said` has its words."""
@@ -158,6 +170,66 @@ def test_killed_at_random_moments_equals_uninterrupted(workers: Workers, whole: 
     assert kills == 20
     assert workers.train(tmp_path / str(attempts)) == 0
     assert results(tmp_path / str(attempts)) == whole
+
+
+def test_two_processes_share_the_runs(workers: Workers, whole: Any, tmp_path: Path) -> None:
+    """P6: two processes on one folder train some of the runs each, and the results are those of one process."""
+    out = tmp_path / "out"
+    processes = workers.share(out, seconds=600, slow=0.05)
+    for process in processes:
+        process.join()
+
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert results(out) == whole
+    assert len({done["chunk"] for done in store.iter_done(out)}) == 2
+    assert sum(len(done["runs"]) for done in store.iter_done(out)) == len(whole)
+    assert {path.name for path in out.iterdir()} == {"plan.json", "runs.parquet", "chunks"}
+
+
+def test_a_dead_process_is_taken_over_from_at_once(workers: Workers, whole: Any, tmp_path: Path) -> None:
+    """P6: one of two is killed at a seeded moment; the other goes on with its queue, though leases last ten minutes."""
+    for index, wait in enumerate(np.random.default_rng(11).uniform(0.0, 1.0, 2)):
+        out = tmp_path / str(index)
+        victim, other = workers.share(out, seconds=600, slow=0.05)
+        victim.join(wait)
+        victim.kill()
+        victim.join()
+        done = assert_stays({}, out, whole)
+        other.join()
+
+        assert other.exitcode == 0
+        assert_stays(done, out, whole)
+        assert results(out) == whole
+
+
+def test_a_frozen_process_loses(workers: Workers, whole: Any, tmp_path: Path) -> None:
+    """P6: one of two is stopped for longer than a lease; the other ends the study, and the one that wakes adds none."""
+    out = tmp_path / "out"
+    victim, other = workers.share(out, seconds=1.0, slow=0.1)
+    queues = [name for name in find_queues(out, victim.pid) if find_checkpoints(out, name)]
+    while victim.is_alive() and not queues:
+        victim.join(0.02)
+        queues = [name for name in find_queues(out, victim.pid) if find_checkpoints(out, name)]
+    os.kill(victim.pid, signal.SIGSTOP)
+    other.join()
+    frozen = victim.is_alive()
+    done = assert_stays({}, out, whole)
+    os.kill(victim.pid, signal.SIGCONT)
+    victim.join()
+
+    assert frozen
+    assert [other.exitcode, victim.exitcode] == [0, 0]
+    assert len(queues) == 1
+    assert any("share" in queue for _, queue in store.iter_queues(out))
+    assert assert_stays(done, out, whole) == done
+    assert results(out) == whole
+    assert not list(out.glob("chunks/*/checkpoint/*"))
+
+
+def find_queues(out: Path, pid: int) -> list[str]:
+    """Return the queues that a process trains."""
+    return [name for name, holder in read_leases(out / "leases").items()
+            if holder.told.get("pid") == pid and len(name) == 16]  # fmt: skip
 
 
 @pytest.fixture

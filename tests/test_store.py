@@ -1,7 +1,5 @@
 """Files of a run directory: whole or absent, verified when read."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from regjax import store
-from regjax.files import StoreError, lock_folder, publish
+from regjax.files import StoreError, publish
 
 
 def frame(run: str = "a", offset: float = 0.0) -> pd.DataFrame:
@@ -158,19 +156,3 @@ def test_a_done_file_without_runs_is_named(tmp_path: Path) -> None:
     store.write_json(store.Part("x", 0).done(tmp_path), {"chunk": "x"})
     with pytest.raises(StoreError, match=r"x/done-00000\.json lacks segment, runs, digest"):
         store.done_runs(tmp_path)
-
-
-def test_one_process_trains_into_a_folder(tmp_path: Path) -> None:
-    """A second holder of a run directory is refused while the first has it, and not afterwards."""
-    with lock_folder(tmp_path / "out"):
-        code = (
-            "import sys; from pathlib import Path; from regjax.files import lock_folder\n"
-            "with lock_folder(Path(sys.argv[1])): pass"
-        )
-        second = subprocess.run(
-            [sys.executable, "-c", code, tmp_path / "out"], capture_output=True, text=True, check=False
-        )
-    with lock_folder(tmp_path / "out"):
-        pass
-
-    assert "another process is training" in second.stderr

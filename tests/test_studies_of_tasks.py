@@ -17,11 +17,12 @@ from regjax import runtime
 from regjax.conductor import save_waves
 from regjax.config import ConfigError, parse_study
 from regjax.data import Dataset, load_dataset
-from regjax.execute import train_plan
+from regjax.leases import Leases
 from regjax.plan import find_rows, make_plan
 from regjax.progress import Progress
 from regjax.tasks import Regression
 from regjax.train.inputs import seed_of
+from regjax.waves import train_plan
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(500, 2, 3)).astype(np.float32)
@@ -50,7 +51,8 @@ def run(dataset: Dataset, out: Path, stream: bool = False, **changes: Any) -> re
     plan = make_plan(parse_study(tiny(**changes)), dataset)
     out.mkdir(parents=True, exist_ok=True)
     save_waves(out, plan, [], dataset, runtime.configure())
-    train_plan(plan, dataset, out, Progress(io.StringIO(), live=False), "training", None, stream)
+    with Leases(out) as leases:
+        train_plan(plan, dataset, out, Progress(io.StringIO(), live=False), "training", leases, None, stream)
     return regjax.load_results(out)
 
 

@@ -5,6 +5,7 @@ from types import ModuleType
 from regjax.commands import (
     across,
     analyze,
+    claims,
     compare,
     completion,
     cost,
@@ -33,6 +34,7 @@ COMMANDS: dict[str, ModuleType] = {
     "analyze": analyze,
     "across": across,
     "compare": compare,
+    "claims": claims,
     "cost": cost,
     "explain": explain,
     "data": data,

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 
 HELP = "print the completion script of a shell"
 SHELLS = ("bash", "zsh", "fish")
+# Arguments that are folders, and those that are files (`export --path` is either).
+FOLDERS = ("out", "outs", "first", "second", "figures", "profile", "mirror", "source", "folder")
+FILES = ("study", "file", "data", "diagram", "path")
 EPILOG = """bash: regjax completion bash > ~/.local/share/bash-completion/completions/regjax
 zsh:  regjax completion zsh > a file _regjax in a folder of $fpath
 fish: regjax completion fish > ~/.config/fish/completions/regjax.fish"""
@@ -32,7 +35,7 @@ def complete_files(parser: argparse.ArgumentParser, files: Mapping[str, object],
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
                 complete_files(command, files, folders)
-        elif action.dest in ("out", "outs", "profile", "source", "folder"):
+        elif action.dest in FOLDERS:
             action.complete = folders  # type: ignore[attr-defined]
-        elif action.dest in ("study", "file", "to", "diagram"):
+        elif action.dest in FILES:
             action.complete = files  # type: ignore[attr-defined]

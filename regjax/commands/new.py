@@ -2,13 +2,15 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 HELP = "write a study file with comments, from flags or from a few questions"
 # Flag, type, help.
 FLAGS: tuple[tuple[str, type, str], ...] = (
-    ("data", str, "name of a data set (regjax data list), or an .npz file with x and y"),
+    ("data", str, "name of a data set (regjax data list), or your own .npz or .csv file"),
+    ("target", str, "of your own file: key or column to predict (default: y and other usual names)"),
     ("model", str, "linear, mlp, cnn, resnet or vit"),
     ("optimizer", str, "sgd, adam, adamw or rmsprop"),
     ("metric", str, "primary metric, e.g. test.accuracy"),
@@ -20,6 +22,8 @@ FLAGS: tuple[tuple[str, type, str], ...] = (
     ("design", str, "e.g. full_factorial, one_at_a_time, leave_one_out"),
     ("question", str, "one sentence, the report's title"),
 )
+# A factor that every data set and model knows: it stands in while the questions before are checked.
+STAND_IN = ("optimizer.learning_rate=0.001,0.01",)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -30,12 +34,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     for name, kind, text in FLAGS:
         parser.add_argument(f"--{name}", type=kind, help=text)
+    parser.add_argument("--no-timing", action="store_true", help="do not compile and time a few updates of it")
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Write a study file; print the command that comes next."""
-    from regjax.draft import Answers, write_draft
+    """Write a study file; print what it costs and the commands that come next."""
+    from regjax.draft import Answers, find_own, write_draft
     from regjax.files import RegjaxError, publish
 
     path = chosen.file
@@ -45,15 +50,26 @@ def run(chosen: argparse.Namespace) -> int:
     given: dict[str, Any] = {name: value for name in names if (value := getattr(chosen, name)) is not None}
     if chosen.factor:
         given["factors"] = tuple(chosen.factor)
-    if not given:
-        if not sys.stdin.isatty():
-            raise RegjaxError("got no flags, expected --factor PATH=LEVELS at least; on a terminal questions are asked")
-        given = ask()
-    elif "factors" not in given:
+    elif sys.stdin.isatty():
+        given = ask(given, path)
+    else:
         raise RegjaxError("got no factor, expected --factor PATH=LEVELS, e.g. --factor dropout.hidden=0,0.3")
-    text = write_draft(Answers(**given), path)
+    answers = Answers(**given)
+    own = find_own(answers)
+    text = write_draft(answers, path, own)
     publish(path, lambda temporary: _write(temporary, text))
-    print(f"{path}\nnext: regjax plan {path}")
+    print(path)
+    if own is not None:
+        from regjax.report.words import count_labels
+
+        rows, *shape = own.dataset.x.shape
+        labels = count_labels(own.dataset.num_classes, own.dataset.num_outputs)
+        print(f"{answers.data}: {rows} examples, inputs {shape} {own.dataset.x.dtype}, {labels} from {own.y!r}")
+    if not chosen.no_timing and (cost := _time(path)):
+        timed = write_draft(answers, path, own, cost)
+        publish(path, lambda temporary: _write(temporary, timed))
+        print(cost)
+    print(f"next: regjax plan {path}, then regjax run {path} --out out/{path.stem}")
     return 0
 
 
@@ -61,30 +77,89 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def ask() -> dict[str, Any]:
-    """Return the answers to a few questions; an empty line takes the default in brackets."""
-    from regjax.draft import Answers, default_metric
+def _time(path: Path) -> str | None:
+    """Return what a study costs, in words; say why where it cannot be known."""
+    from regjax.files import RegjaxError
+    from regjax.preview import make_preview
+    from regjax.progress import format_seconds
 
-    default = Answers()
-    given: dict[str, Any] = {"data": _ask("Data set, or an .npz file", default.data)}
-    given["model"] = _ask("Model: linear, mlp, cnn, resnet or vit", default.model)
-    factors = _ask("Factors, with spaces between", " ".join(default.factors))
-    given["factors"] = tuple(factors.split())
-    given["metric"] = _ask("Primary metric", default_metric(given["data"]))
-    margin = _ask("Smallest effect that matters, in its unit", "default")
-    given["margin"] = None if margin == "default" else _number(margin, float)
-    given["epochs"] = _number(_ask("Epochs", str(default.epochs)), int)
-    given["seeds"] = _number(_ask("Seeds", str(default.seeds)), int)
+    print("compiling, and timing a few updates (Ctrl-C leaves the file as it is) ...", file=sys.stderr)
+    try:
+        found = make_preview(path)
+    except RegjaxError as error:
+        print(f"not timed: {error}", file=sys.stderr)
+        return None
+    except KeyboardInterrupt:
+        print("not timed", file=sys.stderr)
+        return None
+    compiling = sum(group["compile_seconds"] for group in found["groups"])
+    programs = "1 program" if found["programs"] == 1 else f"{found['programs']} programs"
+    return (
+        f"about {format_seconds(found['seconds'])} of training on {found['devices']}, {programs} compiled in "
+        f"{format_seconds(compiling)}."
+    )
+
+
+def ask(given: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the answers to a few questions beside what is given; an empty line takes the default in brackets.
+
+    What is wrong is told at once, and asked again.
+    """
+    from regjax.draft import Answers, default_margin, default_metric, default_model, find_own, write_draft
+
+    given = {**given, "factors": STAND_IN}
+
+    def put(name: str, question: str, default: str, read: Callable[[str], Any] = str) -> None:
+        def check(text: str) -> Any:
+            value = read(text)
+            answers = Answers(**{**given, name: value})
+            write_draft(answers, path, find_own(answers))
+            return value
+
+        if name not in given or given[name] is STAND_IN:
+            given[name] = _ask(question, default, check)
+
+    def margin(text: str) -> float | None:
+        return None if text == "none" else _number(text, float)
+
+    usual = Answers()
+    put("data", "Data set, or your own .npz or .csv file", usual.data, lambda text: _find_target(text, given))
+    own = find_own(Answers(**given))
+    put("model", "Model: linear, mlp, cnn, resnet or vit", default_model(own))
+    put("factors", "Factors, with spaces between", " ".join(usual.factors), lambda text: tuple(text.split()))
+    put("metric", "Primary metric", default_metric(given["data"], own))
+    put("margin", "Smallest effect that matters, in its unit", f"{default_margin(given['metric']) or 'none'}", margin)
+    put("epochs", "Epochs", str(usual.epochs), lambda text: _number(text, int))
+    put("seeds", "Seeds", str(usual.seeds), lambda text: _number(text, int))
     return given
 
 
-def _ask(question: str, default: str) -> str:
+def _find_target(data: str, given: dict[str, Any]) -> str:
+    """Return the data set; ask for the target of a table that has none of the usual names."""
+    from regjax.draft import Answers, find_own
     from regjax.files import RegjaxError
 
     try:
-        return input(f"{question} [{default}]: ").strip() or default
-    except EOFError:
-        raise RegjaxError("the input ended before all questions were answered; nothing was written") from None
+        find_own(Answers(data=data, target=given.get("target")))
+    except RegjaxError as error:
+        if "--target" not in str(error):
+            raise
+        given["target"] = input(f"{str(error).partition(';')[0]}: ").strip() or None
+    return data
+
+
+def _ask(question: str, default: str, check: Callable[[str], Any]) -> Any:
+    from regjax.files import RegjaxError
+
+    while True:
+        try:
+            text = input(f"{question} [{default}]: ").strip() or default
+        except EOFError:
+            raise RegjaxError("the input ended before all questions were answered; nothing was written") from None
+        try:
+            return check(text)
+        except RegjaxError as error:
+            print(error, file=sys.stderr)
 
 
 def _number(text: str, kind: type) -> Any:

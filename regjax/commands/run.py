@@ -42,6 +42,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     stop = Stop(chosen.max_seconds, chosen.grace)
     with watch_signals(stop):
+        from regjax.analysis.levels import KINDS as LEVEL_TESTS
         from regjax.conductor import run
         from regjax.progress import Progress
 
@@ -57,4 +58,11 @@ def run(chosen: argparse.Namespace) -> int:
         )
     print(results.summary())
     print(f"\nreport: {chosen.out / 'report.html'}")
+    effects, margin = results.effects(), results.plan["primary"].get("margin")
+    undecided = effects["confirmatory"] & (effects["verdict"] == "undecided") & ~effects["kind"].isin(LEVEL_TESTS)
+    if undecided.any():
+        effect = "EFFECT" if margin is None else f"{margin:g}"
+        print(
+            f"undecided: regjax power {chosen.out} --effect {effect} says how many seeds an effect of that size needs"
+        )
     return 0

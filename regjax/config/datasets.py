@@ -15,12 +15,18 @@ OFFICIAL = (  # these have an official test part
     "emnist/digits", "emnist/mnist", "cifar10", "cifar100", "svhn",
 )  # fmt: skip
 SYNTHETIC: dict[str, dict[str, int | float]] = {  # their keys, with the defaults
-    "sparse_linear": {"num_examples": 1000, "num_features": 100, "num_informative": 10, "noise": 1.0, "seed": 0},
+    "sparse_linear": {
+        "num_examples": 1000, "num_features": 100, "num_informative": 10, "noise": 1.0, "copies": 1, "seed": 0
+    },
     "ridge_linear": {"num_examples": 1000, "num_features": 50, "correlation": 0.5, "noise": 1.0, "seed": 0},
     "teacher": {
         "num_examples": 2000, "num_features": 20, "num_hidden": 32, "num_classes": 10, "noise": 0.1, "seed": 0
     },
     "logistic": {"num_examples": 1000, "num_features": 20, "signal": 2.0, "seed": 0},
+    "parity": {"num_examples": 1000, "num_features": 100, "num_informative": 2, "noise": 0.0, "seed": 0},
+    "contaminated": {
+        "num_examples": 1000, "num_features": 20, "signal": 4.0, "outliers": 0.1, "distance": 3.0, "seed": 0
+    },
 }  # fmt: skip
 WHOLE = ("digits", *TABLES, *SYNTHETIC)  # these have none
 DATASETS = ("digits", *TABLES, *OFFICIAL, *SYNTHETIC, "arrays", "custom")
@@ -109,9 +115,9 @@ class Data(Table):
     """The examples and their parts. Paths are relative to the study file. A data set knows some of the keys only."""
 
     name: Annotated[str, BeforeValidator(_check_dataset, json_schema_input_type=Written)] = Field(description=NAMES)
-    path: Text | None = Field(default=None, description="the path of an .npz file")
-    x: Text | None = Field(default=None, description="the key of the inputs in the .npz file, or a feature")
-    y: Text | None = Field(default=None, description="the key of the targets in the .npz file, or a feature")
+    path: Text | None = Field(default=None, description="the path of an .npz or .csv file")
+    x: Text | None = Field(default=None, description="the key or feature of the inputs")
+    y: Text | None = Field(default=None, description="the key, column or feature of the targets")
     folder: Text | None = Field(default=None, description="the path of the folder with prepared data sets")
     num_examples: int | None = Field(default=None, ge=2, lt=2**32, description="an integer >= 2")
     num_features: int | None = Field(default=None, ge=1, lt=2**32, description="an integer >= 1")
@@ -121,6 +127,9 @@ class Data(Table):
     noise: float | None = Field(default=None, ge=0, description="a number >= 0")
     correlation: float | None = Field(default=None, ge=0, lt=1, description="a number in [0, 1)")
     signal: float | None = Field(default=None, gt=0, description="a number > 0")
+    copies: int | None = Field(default=None, ge=1, lt=2**32, description="an integer >= 1")
+    outliers: float | None = Field(default=None, ge=0, lt=1, description="a number in [0, 1)")
+    distance: float | None = Field(default=None, ge=1, description="a number >= 1")
     seed: int | None = Field(default=None, ge=0, lt=2**32, description="an integer >= 0")
     validation: Validation | None = Field(default=None, description="a table with count or fraction, and take")
     split: Split | None = Field(default=None, description="a table with train, validation and test")
@@ -147,7 +156,7 @@ class Data(Table):
             hint = f"{self.name} has no official test part"
             raise fail("split = { train, validation, test }", hint, got="validation")
         if self.name == "arrays" and self.path is None:
-            raise fail('path = "..." of an .npz file', got='name = "arrays" without path')
+            raise fail('path = "..." of an .npz or .csv file', got='name = "arrays" without path')
         if self.num_classes == 1:
             raise fail("num_classes of at least 2, or 0 for values", got="num_classes = 1")
         values = {**SYNTHETIC.get(self.name, {}), **self.settings}
@@ -174,7 +183,8 @@ class Data(Table):
             # Synthetic features have unit variance, and their weights are known in these units.
             made["scale"] = "standard" if self.name in TABLES else "none" if self.name in SYNTHETIC else "unit"
         if self.name == "arrays":
-            made |= {"x": self.x or "x", "y": self.y or "y"}
+            table = str(self.path).lower().endswith(".csv")  # it has a column to predict; all others are inputs
+            made |= {"x": self.x or (None if table else "x"), "y": self.y or "y"}
         # Whether the others have an official test part shows when they are read.
         if self.validation is None and self.split is None:
             made |= {"validation": Validation(fraction=0.2)} if self.name in OFFICIAL else {}

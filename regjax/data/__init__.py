@@ -8,10 +8,12 @@ from regjax.data.arrays import load_arrays
 from regjax.data.base import Dataset, Rows, make_dataset
 from regjax.data.builder import prepare
 from regjax.data.checks import DataError
+from regjax.data.csv_table import load_csv
 from regjax.data.embedded import EMBEDDED
 from regjax.data.generic import PREFIX, load_generic
 from regjax.data.memory import find_limit
 from regjax.data.official import OFFICIAL, load_official
+from regjax.data.own import Own, read_own
 from regjax.data.splits import split_rows
 from regjax.data.synthetic import SYNTHETIC, make_synthetic, ridge_optimum
 
@@ -37,7 +39,9 @@ DATASETS: dict[str, str] = {
     "ridge_linear": "synthetic regression: correlated features, dense known weights",
     "teacher": "synthetic: classes or values of a random two-layer network, known least error",
     "logistic": "synthetic: two classes from a known logistic model, known least error",
-    "arrays": "your own .npz file",
+    "parity": "synthetic: two classes that few features make together and none alone, as exclusive or",
+    "contaminated": "synthetic: two classes from a known logistic model, and planted outliers",
+    "arrays": "your own .npz or .csv file",
     "custom": "your own arrays from Python: regjax.make_dataset",
 }
 
@@ -45,10 +49,12 @@ __all__ = [
     "DATASETS",
     "DataError",
     "Dataset",
+    "Own",
     "Rows",
     "load_dataset",
     "make_dataset",
     "prepare",
+    "read_own",
     "ridge_optimum",
     "split_rows",
 ]
@@ -68,9 +74,9 @@ def load_dataset(
     Args:
       name: one of `DATASETS`, or "tfds:<name>[/config][:version]".
       folder: where TFDS keeps prepared data; None for $TFDS_DATA_DIR, else ~/tensorflow_datasets.
-      path: the .npz file, for "arrays" only.
+      path: the .npz or .csv file, for "arrays" only.
       x: key of the inputs in that file, or feature of a "tfds:" set.
-      y: key of the targets, likewise.
+      y: key of the targets, likewise; or the column of the targets in a .csv file.
       settings: of synthetic sets: the arguments of their functions in `regjax.data.synthetic`.
 
     Raises:
@@ -88,7 +94,7 @@ def load_dataset(
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise DataError(f"data.name: got {name!r}, expected one of {', '.join(DATASETS)}{hint}")
     if (path is None) == (name == "arrays"):
-        what = "needs the path of an .npz file" if path is None else f"is for 'arrays' only, not for {name!r}"
+        what = "needs the path of an .npz or .csv file" if path is None else f"is for 'arrays' only, not for {name!r}"
         raise DataError(f"data.path: {what}")
     if (x, y) != (None, None) and not generic and name != "arrays":
         raise DataError(f"data.{'y' if x is None else 'x'}: is for 'arrays' and 'tfds:' sets, not for {name!r}")
@@ -109,6 +115,10 @@ def load_dataset(
 def _load(
     name: str, folder: Path | None, path: Path | None, x: str | None, y: str | None, settings: dict[str, Any]
 ) -> Dataset:
+    if path is not None and path.suffix.lower() == ".csv":
+        if x is not None:
+            raise DataError(f"data.x: is a key of .npz files; of {path} every column but data.y is an input")
+        return load_csv(path, y=y or "y")
     if path is not None:
         return load_arrays(path, x=x or "x", y=y or "y")
     if name.startswith(PREFIX):

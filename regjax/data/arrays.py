@@ -24,21 +24,22 @@ def load_arrays(path: Path, *, x: str = "x", y: str = "y") -> Dataset:
     Args:
       path: file written by `np.savez` or `np.savez_compressed`; pickled objects in it are refused.
       x: key of the inputs [N, ...]; uint8 stays, other numbers become float32.
-      y: key of the targets: integers [N] are labels, any values, mapped to 0..K-1 in sorted order; floats [N] or
-        [N, k] are the values of a regression.
+      y: key of the targets: integers or texts [N] are labels, any values, mapped to 0..K-1 in sorted order; floats [N]
+        or [N, k] are the values of a regression.
 
     Returns:
       The data set. Where the file has the keys `<x>_test` and `<y>_test` these rows come last and are its official
-      test part.
+      test part (of "x_train" and "y_train" the keys are "x_test" and "y_test").
 
     Raises:
       DataError: a key is missing, a value not finite, a target no number, train and test rows or lengths differ, there
         is one class or one value only, or the heads declare more than `memory.check_size` admits (nothing is then
         decompressed).
     """
-    arrays = _read_keys(path, [x, y], [f"{x}_test", f"{y}_test"])
-    inputs = {key: as_inputs(f"{path}: {key!r}", arrays[key]) for key in (x, f"{x}_test") if key in arrays}
-    targets = {key: as_targets(f"{path}: {key!r}", arrays[key]) for key in (y, f"{y}_test") if key in arrays}
+    x_test, y_test = (f"{key.removesuffix('_train')}_test" for key in (x, y))
+    arrays = _read_keys(path, [x, y], [x_test, y_test])
+    inputs = {key: as_inputs(f"{path}: {key!r}", arrays[key]) for key in (x, x_test) if key in arrays}
+    targets = {key: as_targets(f"{path}: {key!r}", arrays[key]) for key in (y, y_test) if key in arrays}
     for x_key, y_key in zip(inputs, targets, strict=True):
         if len(inputs[x_key]) != len(targets[y_key]):
             raise DataError(
@@ -53,7 +54,7 @@ def load_arrays(path: Path, *, x: str = "x", y: str = "y") -> Dataset:
 
 def _read_keys(path: Path, needed: list[str], optional: list[str]) -> dict[str, np.ndarray]:
     if not path.is_file():
-        raise DataError(f"data.path: {path} does not exist; give the path of an .npz file")
+        raise DataError(f"data.path: {path} does not exist; give the path of an .npz or .csv file")
     try:
         with path.open("rb") as opened:
             if opened.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
@@ -98,7 +99,10 @@ def _measure(path: Path, archive: zipfile.ZipFile, key: str) -> int:
     except Exception as error:
         raise error if isinstance(error, DataError) else DataError(f"{what} cannot be read: {error}") from error
     if dtype.hasobject:
-        raise DataError(f"{what} cannot be read without executing what it holds: it has type {dtype}, expected numbers")
+        raise DataError(
+            f"{what} cannot be read without executing what it holds: it has type {dtype}, expected numbers; "
+            "labels that are texts can be saved as y.astype(str)"
+        )
     count = math.prod(shape)
     if head + count * dtype.itemsize != info.file_size:
         raise DataError(

@@ -1,5 +1,6 @@
 """Checks of inputs, targets and parts before anything trains on them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,17 +34,20 @@ def as_inputs(what: str, values: np.ndarray) -> np.ndarray:
 
 
 def as_targets(what: str, values: np.ndarray) -> np.ndarray:
-    """Return labels [N] of integers as int64 (int32 stays), or values [N] or [N, k] of floats as float32.
+    """Return labels [N] of integers as int64 (int32 and texts stay), or values [N] or [N, k] of floats as float32.
 
     Args:
       what: how messages name them.
-      values: integers (classes) or floats (values of a regression).
+      values: integers or texts (classes) or floats (values of a regression).
 
     Raises:
       DataError: neither, not finite as float32, or of another shape.
     """
-    if values.dtype.kind not in "buif":
-        raise DataError(f"{what} has type {values.dtype}, expected integers, one class number per row, or floats")
+    if values.dtype.kind not in "buifU":
+        raise DataError(
+            f"{what} has type {values.dtype}, expected integers or texts, one class per row, or floats; texts in an "
+            "array of objects become such by .astype(str)"
+        )
     if values.dtype.kind == "f":
         if values.ndim not in (1, 2) or 0 in values.shape:
             raise DataError(f"{what} has shape {values.shape}, expected [rows] or [rows, outputs], none of them 0")
@@ -55,7 +59,7 @@ def as_targets(what: str, values: np.ndarray) -> np.ndarray:
         )
     if values.dtype == np.uint64 and values.size and values.max() > np.iinfo(np.int64).max:
         raise DataError(f"{what} holds integers above {np.iinfo(np.int64).max}")
-    return values if values.dtype == np.int32 else values.astype(np.int64)
+    return values if values.dtype == np.int32 or values.dtype.kind == "U" else values.astype(np.int64)
 
 
 def number_targets(what: str, values: np.ndarray) -> tuple[np.ndarray, int]:
@@ -116,6 +120,25 @@ def as_parts(what: str, parts: Mapping[str, Any], count: int) -> dict[str, np.nd
     if times.max() > 1:
         raise DataError(f"{what} holds row {numbers[times.argmax()]} more than once, expected disjoint parts")
     return made
+
+
+def check_sizes(**sizes: tuple[Any, int]) -> None:
+    """Raise DataError for the first of {key of a synthetic set: (value, least)} that is no such integer."""
+    for name, (value, least) in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**32:
+            raise DataError(f"data.{name}: got {value!r}, expected an integer from {least} to {2**32 - 1}")
+
+
+def check_noise(noise: Any) -> None:
+    """Raise DataError unless `noise` is a standard deviation."""
+    if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise < math.inf:
+        raise DataError(f"data.noise: got {noise!r}, expected a number >= 0")
+
+
+def check_support(num_informative: int, num_features: int) -> None:
+    """Raise DataError for more informative features than there are."""
+    if num_informative > num_features:
+        raise DataError(f"data.num_informative: got {num_informative}, expected at most num_features, {num_features}")
 
 
 def _as_finite(what: str, values: np.ndarray) -> np.ndarray:

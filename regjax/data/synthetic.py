@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from regjax.data.base import Dataset, make_dataset
-from regjax.data.checks import DataError
-from regjax.keys import stream_generator
-
-MOST_VALUES = 2**30  # of the inputs: 4 GiB
+from regjax.data.checks import DataError, check_noise, check_sizes, check_support
+from regjax.data.planted import make_contaminated, make_generator, make_parity
 
 
 def make_sparse_linear(
@@ -20,6 +18,7 @@ def make_sparse_linear(
     num_features: int = 100,
     num_informative: int = 10,
     noise: float = 1.0,
+    copies: int = 1,
     seed: int = 0,
 ) -> Dataset:
     """Return a regression in which few features matter.
@@ -32,28 +31,29 @@ def make_sparse_linear(
       num_features: features F.
       num_informative: size of the support, 1 to F.
       noise: standard deviation of the noise, at least 0.
+      copies: C, how many times the features stand in x, one block after the other; y is that of one.
       seed: fixes the draw, in [0, 2**32).
 
     Returns:
-      x [N, F], y [N], float32; truth: weights [F], support [num_informative] (sorted), mse = noise^2, the least
-      expected squared error of any predictor.
+      x [N, C F], y [N], float32; truth: weights [C F] (w / C in each block, of all that predict best those of least
+      norm), support [C num_informative] (sorted), mse = noise^2, the least expected squared error of any predictor.
 
     Raises:
       DataError: an argument is out of its range.
     """
-    _check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
-    _check_sizes(num_informative=(num_informative, 1))
-    _check_noise(noise)
-    if num_informative > num_features:
-        raise DataError(f"data.num_informative: got {num_informative}, expected at most num_features, {num_features}")
-    rng = _make_generator(seed, num_examples * num_features)
+    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
+    check_sizes(num_informative=(num_informative, 1), copies=(copies, 1))
+    check_noise(noise)
+    check_support(num_informative, num_features)
+    rng = make_generator(seed, num_examples * num_features * copies)
     weights = np.zeros(num_features)
     support = np.sort(rng.permutation(num_features)[:num_informative])
     weights[support] = rng.choice([-1.0, 1.0], num_informative) * rng.uniform(1, 2, num_informative)
     x = rng.standard_normal((num_examples, num_features), np.float32)
     y = x @ weights + noise * rng.standard_normal(num_examples)
-    truth = {"weights": weights, "support": support, "mse": np.array(noise**2)}
-    return make_dataset("sparse_linear", x, y, truth=truth)
+    weights = np.tile(weights / copies, copies)
+    truth = {"weights": weights, "support": np.flatnonzero(weights), "mse": np.array(noise**2)}
+    return make_dataset("sparse_linear", np.tile(x, copies), y, truth=truth)
 
 
 def make_ridge_linear(
@@ -82,11 +82,11 @@ def make_ridge_linear(
     Raises:
       DataError: an argument is out of its range.
     """
-    _check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
-    _check_noise(noise)
+    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
+    check_noise(noise)
     if not 0 <= correlation < 1:
         raise DataError(f"data.correlation: got {correlation!r}, expected a number in [0, 1)")
-    rng = _make_generator(seed, num_examples * num_features)
+    rng = make_generator(seed, num_examples * num_features)
     weights = rng.standard_normal(num_features) / math.sqrt(num_features)
     x = rng.standard_normal((num_examples, num_features))
     for column in range(1, num_features):
@@ -126,12 +126,12 @@ def make_teacher(
     Raises:
       DataError: an argument is out of its range, or a class does not occur.
     """
-    _check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), num_hidden=(num_hidden, 1))
-    _check_sizes(num_classes=(num_classes, 0), seed=(seed, 0))
-    _check_noise(noise)
+    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), num_hidden=(num_hidden, 1))
+    check_sizes(num_classes=(num_classes, 0), seed=(seed, 0))
+    check_noise(noise)
     if num_classes == 1:
         raise DataError("data.num_classes: got 1, expected at least 2, or 0 for a regression")
-    rng = _make_generator(seed, num_examples * max(num_features, num_hidden, num_classes))
+    rng = make_generator(seed, num_examples * max(num_features, num_hidden, num_classes))
     hidden = 2 * rng.standard_normal((num_features, num_hidden)) / math.sqrt(num_features)
     output = rng.standard_normal((num_hidden, num_classes or 1)) / math.sqrt(num_hidden)
     x = rng.standard_normal((num_examples, num_features), np.float32)
@@ -167,10 +167,10 @@ def make_logistic(num_examples: int = 1000, num_features: int = 20, signal: floa
     Raises:
       DataError: an argument is out of its range.
     """
-    _check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
+    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
     if not 0 < signal < math.inf:
         raise DataError(f"data.signal: got {signal!r}, expected a number > 0")
-    rng = _make_generator(seed, num_examples * num_features)
+    rng = make_generator(seed, num_examples * num_features)
     weights = rng.standard_normal(num_features)
     weights *= signal / np.linalg.norm(weights)
     x = rng.standard_normal((num_examples, num_features), np.float32)
@@ -186,6 +186,8 @@ SYNTHETIC: dict[str, Callable[..., Dataset]] = {
     "ridge_linear": make_ridge_linear,
     "teacher": make_teacher,
     "logistic": make_logistic,
+    "parity": make_parity,
+    "contaminated": make_contaminated,
 }
 
 
@@ -243,20 +245,3 @@ def _find_bayes(values: np.ndarray, noise: float) -> dict[str, np.ndarray]:
     log_p = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
     p = np.exp(log_p)
     return {"error": np.mean(1 - p.max(axis=1)), "nll": np.mean(-np.sum(p * log_p, axis=1))}
-
-
-def _make_generator(seed: int, num_values: int) -> np.random.Generator:
-    if num_values > MOST_VALUES:
-        raise DataError(f"data.num_examples: got {num_values} values in all, expected at most {MOST_VALUES}")
-    return stream_generator(seed, "data")
-
-
-def _check_sizes(**sizes: tuple[Any, int]) -> None:
-    for name, (value, least) in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**32:
-            raise DataError(f"data.{name}: got {value!r}, expected an integer from {least} to {2**32 - 1}")
-
-
-def _check_noise(noise: Any) -> None:
-    if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise < math.inf:
-        raise DataError(f"data.noise: got {noise!r}, expected a number >= 0")

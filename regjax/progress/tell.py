@@ -75,8 +75,9 @@ class Progress:
 
     def enter(self, index: int) -> None:
         """Turn to a group of the wave, whose program is being compiled."""
-        self._current = self.wave.groups[index]
-        self._current.phase = "compiling"
+        self._current = self.wave.groups[index] if self.wave.groups else None
+        if self._current is not None:
+            self._current.phase = "compiling"
         self._draw()
 
     def train(self, slots: int) -> None:
@@ -88,9 +89,19 @@ class Progress:
         self._draw()
 
     def leave(self) -> None:
-        """Say that all runs of the group are over."""
+        """Say that the group has no runs left for this process."""
         if self._current is not None:
-            self._current.phase = "done"
+            self._current.phase = "waiting"
+
+    def settle(self, index: int, done: int, epochs: float) -> None:
+        """Say how many runs of a group are over, whoever trained them, and how many epochs a run has."""
+        group = self.wave.groups[index]
+        others = max(0, done - group.done)
+        group.done += others
+        self.wave.num_runs -= others
+        self.skip(others * epochs)
+        if group.done >= group.num_runs:
+            group.phase = "done"
 
     def advance(self, model_epochs: float, epoch: float) -> None:
         """Count epochs trained; `epoch` is the farthest that a run in training is."""

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from regjax.analysis.effects import NO_DIFFERENCE
+from regjax.analysis.levels import KINDS as LEVEL_TESTS
 from regjax.analysis.sentences import INTERACTIONS, effect_text, p_text
 from regjax.report.methods import margin_text
 from regjax.report.prose import Verdict, verdict_tone
@@ -68,6 +69,8 @@ def _evidence(row: Mapping[str, Any]) -> str:
     """Return the p-value and in how many seeds the effect has the sign of the mean."""
     agree = row["seeds_positive"] if row["effect"] >= 0 else row["seeds_negative"]
     p = "" if math.isnan(row["p"]) else f", adjusted {p_text(row['p'])}"
+    if row["kind"] in LEVEL_TESTS:
+        return p  # a best level is one of all seeds together
     side = ""
     if row["verdict"] not in ("raises", "lowers"):
         side = f" {'above' if row['effect'] >= 0 else 'below'} 0"

@@ -43,7 +43,8 @@ def make_section(table: Table) -> Extra | None:
         return None
     grids = [_cells_grid(table, found)]
     if table.plan["contrasts"]:
-        grids.append(effects_grid(paired_effects(table, found.ece, METRIC, MOST_ROWS), "Exploratory effects on ECE"))
+        effects = paired_effects(table, found.ece, METRIC, MOST_ROWS)
+        grids.append(effects_grid(effects, "Exploratory effects on ECE", len(table.plan["contrasts"])))
     return Extra("calibration", "Calibration", (MEANING,), (draw_reliability(table, found),), tuple(grids))
 
 

@@ -130,7 +130,7 @@ def epoch_axis(table: Table) -> tuple[str, int]:
 def make_curves(table: Table) -> list[Group]:
     """Return the learning curves: all cells in one panel per metric, one small panel per cell and metric, or both."""
     pairs, panels = _metrics(table), _panels(table)
-    if not pairs and not panels:
+    if not has_course(table) or (not pairs and not panels):
         return []
     x_label, scale = epoch_axis(table)
     groups = [_together(table, panels, scale, x_label)] if panels else []
@@ -139,6 +139,11 @@ def make_curves(table: Table) -> list[Group]:
         small = pairs[:1] if panels else pairs
         groups += _small_groups(table, small, scale, x_label)
     return groups
+
+
+def has_course(table: Table) -> bool:
+    """Return whether runs were evaluated more than once: of one evaluation there is nothing to draw over time."""
+    return table.records["step"].nunique() > 1
 
 
 def _together(table: Table, panels: Sequence[Sequence[str]], per_epoch: int, x_label: str) -> Group:

@@ -11,7 +11,7 @@ from regjax.analysis.table import Table, at_label, state_values
 from regjax.report.curves import MOST_POINTS, MOST_TOGETHER, SETTLED, Curve, summarize_curve
 from regjax.report.drawing import SOFT, Drawing, Look, cell_look, padded
 from regjax.report.extra import Extra
-from regjax.report.gallery import epoch_axis, held_curves, short_names, shown_cells, shown_note
+from regjax.report.gallery import epoch_axis, has_course, held_curves, short_names, shown_cells, shown_note
 from regjax.report.panels import Frame, Panel, draw_panels
 from regjax.report.rows import capital, draw_means, effects_grid, range_text
 from regjax.report.tables import Grid, state_words
@@ -39,9 +39,9 @@ def make_section(table: Table) -> Extra | None:
     grids: tuple[Grid, ...] = ()
     if table.plan["contrasts"]:
         effects = paired_effects(table, values, metric, MOST_ROWS)
-        grids = (effects_grid(effects, "Exploratory effects on the gap"),)
+        grids = (effects_grid(effects, "Exploratory effects on the gap", len(table.plan["contrasts"])),)
     # Of more cells the learning curves show training beside held-out, a panel each.
-    course = (draw_course(table, metric),) if len(table.cells) <= MOST_TOGETHER else ()
+    course = (draw_course(table, metric),) if len(table.cells) <= MOST_TOGETHER and has_course(table) else ()
     drawings = (draw_state(table, metric), *course)
     return Extra("gap", "Generalization gap", (sentence,), drawings, grids)
 

@@ -120,9 +120,7 @@ def _caption(frame: pd.DataFrame, metric: str, where: str) -> str:
     parts = [
         f"Effects on {where}{f' in {unit}' if unit else ''}: main effects in bold on the diagonal, interactions off"
     ]
-    parts[0] += (
-        " it, with 95% intervals. Blue is above 0, orange below; a dark frame marks an interval that leaves 0 out."
-    )
+    parts[0] += " it, with 95% intervals. Blue is above 0, orange below; a frame marks an interval that leaves 0 out."
     if len(pairs):
         parts.append(f"Of {count(len(pairs), 'interaction')} {int(apart.sum())} leave 0 out.")
     if pairs["effect"].notna().any():

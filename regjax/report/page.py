@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from regjax.report import prose, tables
 from regjax.report.brief import brief_verdicts
 from regjax.report.checklist import make_checklist
 from regjax.report.drawing import Drawing
+from regjax.report.extra import Extra
 from regjax.report.extras import make_extras
 from regjax.report.gallery import Group, make_curves, make_effect_plot, make_legend, make_strip_plot
 from regjax.report.methods import make_methods
@@ -26,6 +26,8 @@ from regjax.store import iter_done
 
 # More verdicts than this, and the first screen names the others' place only.
 MOST_BRIEF = 8
+# Of these a phone shows so many, so that the effect plot begins on its first screen; the others unfold.
+FIRST_BRIEF = 3
 # Characters of one figure's numbers that the page holds; a dozen figures then fit into 3 MB.
 MOST_DATA = 180_000
 # Tables with more rows than this are closed at first.
@@ -105,12 +107,19 @@ def render_page(table: Table, done: Sequence[Mapping[str, Any]]) -> str:
       table: loaded run directory.
       done: what `store.iter_done` yields.
     """
-    from jinja2 import Environment, StrictUndefined
+    return render("page.html.j2", make_context(table, done))
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    source = files("regjax.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """Return a page from its template beside this file; every text is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("regjax", "report")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["data_uri"] = data_uri
-    return environment.from_string(source).render(make_context(table, done))
+    return environment.get_template(template).render(context)
 
 
 def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -118,15 +127,17 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
     plan, effects = table.plan, tables.ranked_effects(table)
     verdicts, shared = prose.make_verdicts(table, effects)
     metric, misled = plan["primary"]["metric"], prose.find_misled(table, effects)
-    own = table.out is not None
+    own, extras = table.out is not None, make_extras(table)
     return {
         "question": clean(plan["question"]),
         "facts": _headline_facts(table, done),
         "brief": brief_verdicts(effects, plan["primary"].get("margin")),
         "most_brief": MOST_BRIEF,
+        "first_brief": FIRST_BRIEF,
         "verdicts": verdicts,
         "shared": shared,
         "missing_sentence": prose.missing_sentence(table),
+        "lead_plot": _find_lead(extras, effects),
         "effect_plot": make_effect_plot(effects, plan),
         "marker_sentences": prose.marker_sentences(place_markers(table), metric),
         "misled_sentences": prose.misled_sentences(misled),
@@ -138,7 +149,7 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
         "cells": [tables.cells_grid(describe_cells(table, at), reference_cell(plan)) for at in tables.state_of(plan)],
         "effects": tables.effects_grid(effects) if len(effects) else None,
         "effects_note": prose.effects_note(plan),
-        "extras": make_extras(table),
+        "extras": extras,
         "folded": FOLDED,
         "most_rows": MOST_ROWS,
         "methods": make_methods(table, effects, done),
@@ -156,6 +167,13 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
     }
 
 
+def _find_lead(extras: Sequence[Extra], effects: pd.DataFrame) -> Drawing | None:
+    """Return the figure of best levels where the study declares nothing but how they move, which no effect shows."""
+    kinds = set(effects.loc[effects["confirmatory"], "kind"])
+    drawings = [drawing for extra in extras if extra.anchor == "levels" for drawing in extra.drawings]
+    return drawings[0] if kinds == {"trend"} and drawings else None
+
+
 def _headline_facts(table: Table, done: Sequence[Mapping[str, Any]]) -> list[str]:
     plan = table.plan
     primary = plan["primary"]
@@ -164,13 +182,19 @@ def _headline_facts(table: Table, done: Sequence[Mapping[str, Any]]) -> list[str
         return [clean(fact) for fact in ("numbers from elsewhere", size, f"primary: {metric_words(primary['metric'])}")]
     programs = sum(chunk["programs"].get(kind, 0) for chunk in done for kind in ("compiled", "cached"))
     facts = [
-        f"{plan['data']['name']}, {plan['data']['num_train']:,} training examples",
+        f"{plan['data']['name']}, {_train_sizes(plan)} training examples",
         size,
         f"primary: {metric_words(primary['metric'])} {tables.state_words(at_label(primary['at']))}",
         prose.diverged_sentence(table).removesuffix("."),
         count(programs, "compiled program"),
     ]
     return [clean(fact) for fact in facts]
+
+
+def _train_sizes(plan: Mapping[str, Any]) -> str:
+    """Return on how many examples cells train, from fewest to most where they differ."""
+    sizes = next((f["levels"] for f in plan["factors"] if f["path"] == "data.train_size"), [plan["data"]["num_train"]])
+    return " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)}))
 
 
 def data_uri(panels: Drawing | Sequence[Drawing]) -> str | None:

@@ -19,7 +19,12 @@ def power_text(table: Table, effect: float, power: float) -> str:
     frame, primary = make_power(table, effect, power), table.plan["primary"]
     metric = primary["metric"]
     if not len(frame):
-        return "The study has no confirmatory contrast: no effect was declared to be found.\n"
+        return (
+            "The study has no confirmatory contrast of cells, whose effect could be found; what it says of best levels"
+            " needs more seeds or levels where it is undecided.\n"
+            if table.plan.get("level_contrasts")
+            else "The study has no confirmatory contrast: no effect was declared to be found.\n"
+        )
     columns = (
         Column("Contrast"), Column("Seeds", True), Column("Paired SD", True), Column("Upper SD", True),
         Column("Seeds needed", True), Column("At upper SD", True), Column("Power now", True),

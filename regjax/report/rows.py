@@ -122,13 +122,15 @@ def range_text(metric: str, names: Sequence[str], values: Sequence[float] | np.n
     return f"from {format_value(metric, low)} ({least}) to {format_value(metric, high)} ({most})"
 
 
-def effects_grid(frame: pd.DataFrame, title: str) -> Grid:
+def effects_grid(frame: pd.DataFrame, title: str, total: int) -> Grid:
     """Return exploratory effects as a table: contrast, effect, interval, seeds.
 
     Args:
       frame: columns contrast, metric, effect, low, high and n, all of one metric.
-      title: of the table.
+      title: of the table, which says so where contrasts are left out.
+      total: contrasts there are.
     """
+    title = title if len(frame) == total else f"{title}: {len(frame)} of {total} contrasts"
     metric = str(frame["metric"].iloc[0])
     unit = f" ({effect_unit(metric)})" if effect_unit(metric) else ""
     columns = (Column("Contrast"), Column(f"Effect{unit}", True), Column("95% interval", True), Column("Seeds", True))

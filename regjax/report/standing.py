@@ -1,16 +1,19 @@
 """How far a run directory is, read from its files while another process may be writing them."""
 
 import json
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from regjax import store
 from regjax.analysis.table import Table
+from regjax.leases import FOLDER, PROCESS, find_space, is_gone, read_leases
 from regjax.report.tables import Column, Grid, Row
 from regjax.report.text import grid_text
-from regjax.report.words import MISSING
+from regjax.report.words import MISSING, clean
 
 WAVES = {"main": "training", "tune": "tuning", "sources": "sources"}
 COUNTS = ("runs", "done", "running", "waiting", "stopped", "diverged")
@@ -70,6 +73,46 @@ def last_steps(out: Path, done: Collection[str]) -> dict[str, int]:
             if run not in done:
                 found[str(run)] = max(int(step), found.get(str(run), 0))
     return found
+
+
+def list_processes(out: Path) -> list[dict[str, Any]]:
+    """Return who trains in a run directory.
+
+    Returns:
+      Of each process host, pid, since (Unix seconds), alive ("yes" or "no"; "unknown" of another machine, whose
+      processes cannot be looked at), and of the queue that it trains queue (its chunk, "" for none), runs and done.
+    """
+    held, done = read_leases(out / FOLDER), store.done_runs(out)
+    queues = dict(store.iter_queues(out))
+    rows = []
+    for name, holder in held.items():
+        if not name.startswith(PROCESS):
+            continue
+        told = holder.told
+        alive = "no" if is_gone(told) else "yes" if told.get("space") == find_space() else "unknown"
+        mine = [
+            chunk for chunk in queues if chunk in held and "moved" not in held[chunk].told
+            and all(held[chunk].told.get(key) == told.get(key) for key in ("space", "pid", "mark"))
+        ]  # fmt: skip
+        chunk = mine[0] if mine else ""
+        runs = {run for row in queues[chunk]["rows"] for t in row for run in t} if chunk else set()
+        rows.append({"host": str(told.get("host")), "pid": told.get("pid"), "since": told.get("since"), "alive": alive,
+                     "queue": chunk, "runs": len(runs), "done": len(runs & done.keys())})  # fmt: skip
+    return rows
+
+
+def processes_text(processes: Sequence[Mapping[str, Any]]) -> str:
+    """Return who trains as a table for the terminal."""
+    columns = (Column("Host"), Column("Process", True), Column("Since"), Column("Alive"), Column("Queue"),
+               Column("Its runs done", True))  # fmt: skip
+    rows = []
+    for process in processes:
+        since = process["since"]
+        shown = time.strftime("%Y-%m-%d %H:%M", time.localtime(since)) if isinstance(since, float) else MISSING
+        of = f"{process['done']} of {process['runs']}" if process["queue"] else MISSING
+        name = process["queue"] or MISSING
+        rows.append(Row((clean(process["host"]), str(process["pid"]), shown, process["alive"], name, of)))
+    return grid_text(Grid("Processes", columns, tuple(rows)))
 
 
 def groups_text(groups: pd.DataFrame) -> str:

@@ -1,7 +1,7 @@
 """Who sits in the slots: a queue of rows, refilled as trajectories end, and the looks at them between intervals."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -22,7 +22,7 @@ class Seats(NamedTuple):
       over: which observers have seen their run end (all of them where the slot is padding), bool [rows, columns,
         observers].
       seconds: wall time of the trajectory so far, float64 [rows, columns].
-      taken: rows that have left the queue, int64 [].
+      taken: rows that have left the queue, those that other processes train included, int64 [].
       since_save: intervals since the last save, int64 [].
       segments: saves made, int64 [].
     """
@@ -59,10 +59,12 @@ class Live:
     host: tuple[Any, Seed, Any]
 
 
-def begin(program: Program, compiled: Trainer, data: Data, queue: Sequence[Row]) -> Live:
-    """Return the first rows of a queue in their slots, before their first update."""
+def begin(
+    program: Program, compiled: Trainer, data: Data, queue: Sequence[Row], may_take: Callable[[Row], bool] | None = None
+) -> Live:
+    """Return the first rows of a queue in their slots, before their first update; see `refill`."""
     live = take_seats(program, queue, empty_seats(program.layout))
-    return refill(program, compiled, data, live)
+    return refill(program, compiled, data, live, may_take)
 
 
 def empty_seats(layout: Layout) -> Seats:
@@ -94,16 +96,26 @@ def take_seats(program: Program, queue: Sequence[Row], seats: Seats, state: Stat
     )
 
 
-def refill(program: Program, compiled: Trainer, data: Data, live: Live) -> Live:
-    """Return the chunk with the next rows of the queue in the rows of slots that have ended; others are untouched."""
+def refill(
+    program: Program, compiled: Trainer, data: Data, live: Live, may_take: Callable[[Row], bool] | None = None
+) -> Live:
+    """Return the chunk with the next rows of the queue in the rows of slots that have ended; others are untouched.
+
+    Rows that `may_take` refuses are passed over for good: another process trains them.
+    """
     seats = live.seats
-    free = np.flatnonzero(~seats.living)[: max(0, len(live.queue) - int(seats.taken))]
+    free, passed, chosen = np.flatnonzero(~seats.living), int(seats.taken), list[int]()
+    while len(chosen) < len(free) and passed < len(live.queue):
+        if may_take is None or may_take(live.queue[passed]):
+            chosen.append(passed)
+        passed += 1
+    free = free[: len(chosen)]
     row, step, over, seconds = (np.copy(part) for part in seats[:4])
     row[~seats.living] = -1
-    for seat, taken in zip(free, range(int(seats.taken), len(live.queue)), strict=False):
+    for seat, taken in zip(free, chosen, strict=True):
         row[seat], step[seat], seconds[seat] = taken, 0, 0.0
         over[seat] = (np.arange(program.layout.columns) >= len(live.queue[taken]))[:, None]
-    seats = seats._replace(row=row, step=step, over=over, seconds=seconds, taken=seats.taken + len(free))
+    seats = seats._replace(row=row, step=step, over=over, seconds=seconds, taken=np.asarray(passed, np.int64))
     if not len(free):
         return dataclasses.replace(live, seats=seats)
     fresh = np.zeros(program.layout.rows, bool)

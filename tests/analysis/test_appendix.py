@@ -51,6 +51,14 @@ def test_bootstrap_interval_is_scipys_but_for_its_draws() -> None:
     assert np.allclose(bca(d + 5), np.add(bca(d), 5))
 
 
+@pytest.mark.parametrize("num_seeds", [1, 2, 5, 8, 13, 14])
+def test_signed_rank_equals_scipy_with_and_without_ties(num_seeds: int) -> None:
+    """Counting how many flips give a sum of ranks gives the very p-value that going through them gives."""
+    generator = np.random.default_rng(num_seeds)
+    for d in (generator.normal(0.5, 1, num_seeds), np.round(generator.normal(0.5, 1, num_seeds), 1) + 0.05):
+        assert signed_rank(d) == pytest.approx(stats.wilcoxon(d).pvalue, rel=1e-12)
+
+
 def test_signed_rank_worked_by_hand() -> None:
     """Of 2^4 sign patterns two have all ranks on one side; zeros do not count, and rounding makes no order."""
     assert signed_rank(np.array([1.0, 2.0, 3.0, 4.0])) == 2 / 16

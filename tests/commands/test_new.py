@@ -1,16 +1,20 @@
 """A first study file from flags or questions."""
 
 import io
+import re
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from regjax import cli
 from regjax.config import load_study
+from regjax.data import load_dataset
 from regjax.draft import Answers, write_draft
 
-FACTORS = ["--factor", "dropout.hidden=0,0.3", "--factor", "l2.strength=0,1e-4"]
+FACTORS = ["--factor", "dropout.hidden=0,0.3", "--factor", "l2.strength=0,1e-4", "--no-timing"]
 
 
 class Keyboard(io.StringIO):
@@ -70,7 +74,8 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture) -
         (["--factor", "dropout.hiden=0,0.3"], 'did you mean "hidden"'),
         (["--factor", "dropout.hidden"], "expected PATH=LEVEL"),
         (["--seeds", "3"], "got no factor"),
-        ([], "got no flags"),
+        ([], "got no factor"),
+        ([*FACTORS, "--data", "absent.npz"], "absent.npz does not exist"),
         ([*FACTORS, "--metric", "accuracy"], 'did you mean "test.accuracy"'),
     ],
 )
@@ -88,12 +93,81 @@ def test_questions_are_asked_on_a_terminal(tmp_path: Path, monkeypatch: pytest.M
     """Without flags each question has a default that an empty line takes."""
     path = tmp_path / "study.toml"
     monkeypatch.setattr(sys, "stdin", Keyboard("wine\n\nl2.strength=0,0.1 model.norm=none,batch\n\n0.02\n7\n\n"))
-    assert cli.main(["new", str(path)]) == 0
+    assert cli.main(["new", str(path), "--no-timing"]) == 0
     study = load_study(path)
 
     assert (study.data.name, study.model["name"], study.training.epochs, study.seeds.count) == ("wine", "mlp", 7, 10)
     assert (study.primary.metric, study.primary.margin) == ("test.accuracy", 0.02)
     assert study.factors == {"l2.strength": (0.0, 0.1), "model.norm": ("none", "batch")}
+
+
+def test_questions_left_open_by_flags(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """What flags say is not asked; a wrong answer is told at once, and asked again."""
+    path = tmp_path / "study.toml"
+    typed = "digitz\n\nmlq\n\ndropout.hiden=0,0.3\nl2.strength=0,0.1\n\n\n"
+    monkeypatch.setattr(sys, "stdin", Keyboard(typed))
+    assert cli.main(["new", str(path), "--epochs", "3", "--seeds", "7", "--no-timing"]) == 0
+    study, told = load_study(path), capsys.readouterr().err
+
+    assert (study.data.name, study.training.epochs, study.seeds.count) == ("digits", 3, 7)
+    assert study.factors == {"l2.strength": (0.0, 0.1)}
+    assert [text in told for text in ('did you mean "digits"', '"mlq"', 'did you mean "hidden"')] == [True] * 3
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a working directory with a user's own files: two tables, pictures, and arrays under other names."""
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    x, kinds = generator.normal(size=(30, 3)), generator.choice(["low", "mid", "high"], 30)
+    pd.DataFrame(x, columns=["a", "b", "c"]).assign(kind=kinds).to_csv("kinds.csv", index=False)
+    pd.DataFrame(x, columns=["a", "b", "y"]).to_csv("values.csv", index=False)
+    np.savez("pictures.npz", x=generator.integers(0, 256, (30, 8, 8), np.uint8), y=kinds)
+    np.savez("parts.npz", x_train=x, y_train=kinds, x_test=x[:9], y_test=kinds[:9])
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["kinds.csv", "--target", "kind"], ("mlp", "test.accuracy", "standard", None, "kind")),
+        (["values.csv"], ("mlp", "test.mse", "standard", None, "y")),
+        (["pictures.npz"], ("cnn", "test.accuracy", "unit", "x", "y")),
+        (["parts.npz"], ("mlp", "test.accuracy", "standard", "x_train", "y_train")),
+    ],
+)
+def test_own_files(words: list[str], expected: tuple, own: Path) -> None:
+    """What a user's own file holds chooses the network, metric, scale and keys; the path leads there from the study."""
+    (own / "studies").mkdir()
+    assert cli.main(["new", "studies/s.toml", "--data", *words, "--factor", "l2.strength=0,0.1", "--no-timing"]) == 0
+    study = load_study("studies/s.toml")
+    data = study.data
+
+    assert (study.model["name"], study.primary.metric, data.scale, data.x, data.y) == expected
+    assert (data.split is None) == (words == ["parts.npz"])
+    assert len(load_dataset(**study.dataset_arguments()).x) >= 30
+
+
+def test_the_target_of_a_table(own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    """A table without a column of a usual name needs the name of one: an error says so, a question asks for it."""
+    assert cli.main(["new", "s.toml", "--data", "kinds.csv", *FACTORS]) == 2
+    assert "It has 'a', 'b', 'c', 'kind'; name it with --target" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", Keyboard("kinds.csv\nkind\n\n\n\n\n\n\n"))
+    assert cli.main(["new", "s.toml", "--no-timing"]) == 0
+    assert load_study("s.toml").data.y == "kind"
+
+
+def test_the_time_stands_in_the_file(own: Path, capsys: pytest.CaptureFixture) -> None:
+    """Without --no-timing a few updates are timed, and the header says what training costs."""
+    words = ["--epochs", "1", "--seeds", "6", "--model", "linear", "--factor", "l2.strength=0,0.1"]
+    assert cli.main(["new", "s.toml", "--data", "values.csv", *words]) == 0
+    cost = r"about \d+ s of training on cpu x \d, 1 program compiled in \d+ s\."
+
+    assert re.search(cost, capsys.readouterr().out)
+    assert re.search(rf"# Cost:     2 cells x 6 seeds = 12 runs; {cost}", (own / "s.toml").read_text())
+    assert load_study("s.toml").training.epochs == 1
 
 
 @pytest.mark.parametrize(("typed", "text"), [("wine\n", "the input ended"), ("\n\n\n\n\nmany\n", "got 'many'")])

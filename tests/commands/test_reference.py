@@ -60,3 +60,4 @@ def test_the_completion_works_in_the_shell(shell: str, tmp_path: Path, capsys: p
     else:
         assert "status" in complete("regjax st")
         assert "--log" in complete("regjax run --l")
+        assert "tensorboard" in complete("regjax export out --to ten").split()

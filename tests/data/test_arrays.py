@@ -54,6 +54,24 @@ def test_official_test_part(save):
     np.testing.assert_array_equal(found.x[6:], X[:2].astype(np.float32))
 
 
+def test_texts_are_labels(save):
+    """Labels may be texts, numbered in sorted order over both parts."""
+    names = np.array(["mid", "high", "mid", "low", "high", "mid"])
+    found = load_dataset("arrays", path=save(x=X, y=names, x_test=X[:2], y_test=np.array(["lowest", "high"])))
+
+    assert found.y.tolist() == [3, 0, 3, 1, 0, 3, 2, 0]
+    assert (found.num_classes, found.y.dtype) == (4, np.int32)
+
+
+def test_keys_that_name_the_training_part(save):
+    """Beside x_train and y_train the official test part is x_test and y_test."""
+    path = save(x_train=X, y_train=Y, x_test=X[:2], y_test=Y[:2])
+    found = load_dataset("arrays", path=path, x="x_train", y="y_train")
+
+    assert found.parts["test"].tolist() == [6, 7]
+    assert found.y.tolist() == [1, 0, 1, 2, 0, 1, 1, 0]
+
+
 def test_floats_are_the_values_of_a_regression(save):
     """Floating y are kept as float32 [N] or [N, k], train and test rows joined, with no classes."""
     one = load_dataset("arrays", path=save(x=X, y=Y / 2, x_test=X[:2], y_test=Y[:2] / 4))
@@ -94,7 +112,7 @@ def test_digest_is_of_contents(save, tmp_path):
             {"x": X, "y": Y, "x_test": X, "y_test": Y * 1.0},
             r"rows of 'y' are int64 .* 'y_test' float32",
         ),
-        ({"x": X, "y": Y.astype(str)}, r"'y' has type <U21, expected integers"),
+        ({"x": X, "y": Y.astype(bytes)}, r"'y' has type \|S21, expected integers or texts"),
         ({"x": X, "y": Y[:, None]}, r"'y' has shape \(6, 1\)"),
         ({"x": X, "y": Y.astype(np.uint64)}, r"'y' holds integers above"),
         ({"x": X, "y": Y * 0 + 3}, r"one class only \(3\)"),

@@ -25,7 +25,7 @@ def test_shapes_and_defaults(name):
     assert found.x.shape == (defaults["num_examples"], defaults["num_features"])
     assert found.x.dtype == np.float32
     assert (found.parts, found.peak, len(found.y)) == ({}, 1.0, defaults["num_examples"])
-    assert found.num_classes == {"teacher": 10, "logistic": 2}.get(name, 0)
+    assert found.num_classes == {"teacher": 10, "logistic": 2, "parity": 2, "contaminated": 2}.get(name, 0)
     assert found.num_outputs == (found.num_classes or 1)
 
 
@@ -66,6 +66,28 @@ def test_lasso_recovers_the_support():
     assert (np.abs(found.truth["weights"][found.truth["support"]]) >= 1).all()
     np.testing.assert_allclose(np.mean(residuals**2), found.truth["mse"], rtol=0.1)
     assert found.truth["mse"] == 0.25
+
+
+def test_copies_of_features_change_nothing_else():
+    """The blocks of x are one and the same, y is that of one block, and the known weights predict it."""
+    settings = {"num_examples": 50, "num_features": 7, "num_informative": 3, "noise": 0.0, "seed": 5}
+    one, three = (load_dataset("sparse_linear", **settings, copies=copies) for copies in (1, 3))
+
+    np.testing.assert_array_equal(three.x, np.concatenate([one.x] * 3, axis=1))
+    np.testing.assert_array_equal(three.y, one.y)
+    np.testing.assert_allclose(three.x @ three.truth["weights"], one.y, atol=1e-4)
+    assert three.truth["support"].tolist() == [j + 7 * c for c in range(3) for j in one.truth["support"]]
+
+
+def test_parity_is_no_linear_function():
+    """The labels are the sign of a product of the support; no feature correlates with them, the product does."""
+    found = load_dataset("parity", num_examples=20_000, num_features=6, num_informative=2, seed=2)
+    product = found.x[:, found.truth["support"]].prod(axis=1)
+
+    np.testing.assert_array_equal(found.y, product > 0)
+    assert np.abs(np.corrcoef(found.x.T, found.y)[-1, :-1]).max() < 0.03
+    noisy = load_dataset("parity", num_examples=20_000, num_features=6, num_informative=2, seed=2, noise=1.0)
+    assert 0.6 < np.mean(noisy.y == (product > 0)) < 0.8
 
 
 def test_ridge_features_are_correlated():
@@ -158,6 +180,8 @@ def test_noise_of_the_teacher_of_values():
     ("name", "settings", "message"),
     [
         ("sparse_linear", {"num_informativ": 3}, r"data\.num_informativ: is no key of .*mean 'num_informative'"),
+        ("sparse_linear", {"copies": 0}, r"data\.copies: got 0, expected an integer from 1"),
+        ("parity", {"num_informative": 101}, "got 101, expected at most num_features, 100"),
         ("sparse_linear", {"num_informative": 101}, "got 101, expected at most num_features, 100"),
         ("sparse_linear", {"num_examples": 1}, r"data\.num_examples: got 1, expected an integer from 2"),
         ("sparse_linear", {"num_examples": True}, r"data\.num_examples: got True"),

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from studies import tiny
 import regjax
 from regjax import cli, store
 from regjax.data import DataError, load_dataset
-from regjax.files import StoreError, lock_folder, publish, refuse_links
+from regjax.files import HOST, StoreError, publish, refuse_links
+from regjax.leases import Leases
 
 FILES = re.compile(
-    r"\.lock|plan\.json|runs\.parquet|effects\.csv|results\.parquet|report\.html|chunks/[0-9a-f]{16}/("
+    r"plan\.json|runs\.parquet|effects\.csv|results\.parquet|report\.html|chunks/[0-9a-f]{16}/("
     r"queue\.json|(seg|predictions|weights)-\d{5}\.parquet|done-\d{5}\.json|params-\d{5}/[\w./-]+)"
 )
 
@@ -56,7 +58,7 @@ def test_names_come_back_as_they_were_written(hostile_run: HostileRun) -> None:
 )
 def test_an_output_folder_has_the_very_name_that_was_given(tmp_path: Path, name: str) -> None:
     """Names that other systems reserve, and any unicode, make a folder of that name and no other."""
-    with lock_folder(tmp_path / name):
+    with Leases(tmp_path / name):
         store.write_json(tmp_path / name / "plan.json", {"schema": 1})
 
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -90,12 +92,12 @@ def test_an_output_folder_may_be_a_link(tmp_path: Path) -> None:
     """Where OUT itself is a link the files are in the folder that it leads to, and the link stays."""
     (tmp_path / "scratch").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / "scratch")
-    with lock_folder(tmp_path / "out"):
+    with Leases(tmp_path / "out"):
         refuse_links(store.chunk_folder(tmp_path / "out", ""))
         store.write_json(tmp_path / "out" / "plan.json", {"schema": 1})
 
     assert (tmp_path / "out").is_symlink()
-    assert list_files(tmp_path / "scratch") == {".lock", "plan.json"}
+    assert list_files(tmp_path / "scratch") == {"plan.json"}
 
 
 @pytest.mark.parametrize("link", ["chunks", "chunks/0123456789abcdef", "chunks/0123456789abcdef/checkpoint"])
@@ -111,22 +113,25 @@ def test_a_chunk_that_is_a_link_is_refused(tmp_path: Path, link: str, dangling: 
 
     with pytest.raises(StoreError, match=rf"out/{link} is a link to .*elsewhere; remove it"):
         regjax.run(tiny(), tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", "chunks"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["chunks"]
     assert dangling or list_files(elsewhere) == {"kept"}
     assert elsewhere.exists() != dangling
 
 
 def test_files_that_are_links_are_replaced_not_followed(tmp_path: Path) -> None:
-    """A result, a temporary file or the lock that is a link to another file leaves that file as it was."""
+    """A result, a temporary file or a lease that is a link to another file leaves that file as it was."""
     (tmp_path / "precious").write_text("kept")
     out = tmp_path / "out"
     out.mkdir()
-    for name in ("report.html", f".report.html.{os.getpid()}.tmp"):
+    for name in ("report.html", f".report.html.{HOST}.{os.getpid()}.{threading.get_ident()}.tmp"):
         (out / name).symlink_to(tmp_path / "precious")
     publish(out / "report.html", lambda path: path.write_text("page"))
-    (out / ".lock").symlink_to(tmp_path / "precious")
-    with pytest.raises(StoreError, match="cannot write"), lock_folder(out):
-        pass
+    (out / "leases").mkdir()
+    (out / "leases" / "plan.0.json").symlink_to(tmp_path / "precious")
+    with Leases(out) as leases:
+        assert leases.acquire("plan") is None
+    with pytest.raises(StoreError, match=r"leases/plan\.0\.json is a link to .*precious; remove it"):
+        regjax.run(tiny(), out)
 
     assert (tmp_path / "precious").read_text() == "kept"
     assert (out / "report.html").read_text() == "page"

@@ -41,6 +41,27 @@ def test_gap_is_train_less_test(table: Table) -> None:
     assert (with_gap(known, "gap.nll").records["gap.nll"] == 1.0).all()
 
 
+def test_one_evaluation_is_no_course(table: Table) -> None:
+    """Of runs that were evaluated once no curve is drawn; the gap keeps its means."""
+    once = dataclasses.replace(table, records=table.records[table.records["step"] == table.records["step"].max()])
+    section = gap.make_section(once)
+    assert section is not None
+    assert [drawing.name for drawing in section.drawings] == ["gap-state"]
+    assert make_curves(once) == []
+
+
+def test_a_table_says_what_it_leaves_out(lattice_folder: Path) -> None:
+    """Of many contrasts the table of the gap has the first, and its title says of how many."""
+    table = load_table(lattice_folder)
+    section = gap.make_section(table)
+    assert section is not None
+    (grid,) = section.grids
+    assert (len(grid.rows), grid.title) == (
+        gap.MOST_ROWS,
+        f"Exploratory effects on the gap: {gap.MOST_ROWS} of {len(table.plan['contrasts'])} contrasts",
+    )
+
+
 def test_gap_section_shows_means_curves_and_effects(table: Table) -> None:
     """Means at the primary state, curves over training and paired effects equal those of the metric gap.*."""
     section = gap.make_section(table)

@@ -16,6 +16,8 @@ from regjax.analysis.table import Table, load_table
 from regjax.report.brief import brief_sentence, brief_verdicts
 from regjax.report.checklist import make_checklist
 from regjax.report.methods import make_methods, training_text
+from regjax.report.page import make_context
+from regjax.report.power import power_text
 from regjax.report.selection import selection_text
 from regjax.report.tables import ranked_effects
 from regjax.results import load_results
@@ -236,6 +238,17 @@ def test_methods_of_best_levels_are_those_that_were_used(
     assert ("adjusted for 2 tests (Bonferroni)" in text) == (tests == 2)
     assert checks["Enough seeds for an interval"] == ("yes", f"smallest possible p-value {least:.2g}")
     assert "best levels" in checks["Error bars defined"][1]
+
+
+@pytest.mark.parametrize(("kinds", "leads"), [(("trend",), True), (("best_level",), False)])
+def test_the_page_leads_with_what_is_declared(tmp_path: Path, kinds: tuple[str, ...], leads: bool) -> None:
+    """How best levels move is drawn first where only that is declared; sizes that are a factor are named as a range."""
+    table = best_levels(tmp_path, kinds)
+    page = make_context(table, [])
+    assert (page["lead_plot"] is not None) == leads
+    assert "100 to 900 training examples" in page["facts"][0]
+    assert all("seeds" not in verdict.sentence for verdict in page["brief"])
+    assert "no confirmatory contrast of cells" in power_text(table, 0.01, 0.9)
 
 
 def test_checklist_counts_the_seeds_that_are_left(tmp_path: Path) -> None:

@@ -55,6 +55,18 @@ def test_question_verdict_and_effects_begin_on_the_first_screen(browser: Browser
         assert 0 <= top < 600, part
 
 
+def test_a_phone_shows_the_effects_below_the_first_verdicts(browser: Browser, lattice_folder: Path) -> None:
+    """Of many verdicts a phone shows the first, and the plot begins on its screen; a desktop and print show all."""
+    page = make_report(lattice_folder)
+    last = "[...document.querySelectorAll('.verdicts li')].at(-1).checkVisibility({contentVisibilityAuto: true})"
+    seen = []
+    for width in (390, 1280):
+        browser.open(page, width, 844)
+        assert browser.ask("document.querySelector('#effects svg').getBoundingClientRect().top") < 700
+        seen.append(browser.ask(last))
+    assert seen == [False, True]
+
+
 def test_dark_readers_get_a_dark_page(browser: Browser, page: Path) -> None:
     """Paper and ink change places: the page is bright for readers who prefer light and dark for the others."""
     means = []

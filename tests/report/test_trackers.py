@@ -14,7 +14,8 @@ import report_folders as folders
 from regjax import cli, store
 from regjax.analysis.effects import make_effects
 from regjax.analysis.table import load_table, state_values
-from regjax.files import RegjaxError, lock_folder
+from regjax.files import RegjaxError
+from regjax.leases import Leases
 from regjax.mirror import digest_path
 from regjax.trackers import TRACKERS, send
 from regjax.trackers.runs import Tracked, list_tracked
@@ -124,7 +125,7 @@ def to(request: pytest.FixtureRequest) -> str:
 def test_every_run_is_read_back_once(to: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Curves, levels, final state and status of every run are the store's; a second export changes and adds nothing."""
     out, folder = study(tmp_path / "out"), tmp_path / to
-    with lock_folder(out):  # as a process that trains would
+    with Leases(out):  # as a process that trains would
         locked = digest_path(out)
         assert cli.main(["export", str(out), "--to", to, "--path", str(folder)]) == 0
         assert digest_path(out) == locked
@@ -153,7 +154,7 @@ def test_every_run_is_read_back_once(to: str, tmp_path: Path, capsys: pytest.Cap
     assert "written" not in capsys.readouterr().out
     assert {path for path in folder.rglob("*") if path.is_file()} == files
     assert READ[to](folder) == found
-    with lock_folder(out):  # nobody holds it
+    with Leases(out):  # nobody holds it
         assert digest_path(out) == locked
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from populations import EVERYTHING, Trained, assert_same_run, compiled, train
 
-from regjax.execute import unique
 from regjax.observers import EarlyStopping, Observer
 from regjax.plan import Run
 from regjax.train.layout import Layout, Row, Trajectory, make_rows
+from regjax.waves import unique
 
 SLOTS = Layout(4, 2, 1)
 STOPPING = {

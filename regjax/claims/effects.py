@@ -1,0 +1,144 @@
+"""From the results of studies to the evidence of a test: which cells are compared, and how."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from regjax.analysis.inference import ALPHA
+from regjax.analysis.levels import LevelTest
+from regjax.analysis.table import state_values
+from regjax.claims.declare import BEST, Case, Test
+from regjax.claims.verdict import Evidence
+from regjax.config import ConfigError, Problem
+from regjax.metrics import larger_is_better
+from regjax.results import Results
+
+Levels = Mapping[str, Any]
+# Of a results object: a measure's numbers, [cell, seed].
+Take = Callable[[Results, str, Mapping[str, Any], Any], np.ndarray]
+
+
+def find_cell(plan: Mapping[str, Any], levels: Levels) -> int:
+    """Return the index of the cell with these levels, all other factors at their first.
+
+    Raises:
+      ConfigError: a factor or a level is unknown, or the design has no such cell.
+    """
+    factors = {factor["path"]: factor["levels"] for factor in plan["factors"]}
+    for path, level in levels.items():
+        if path not in factors:
+            raise ConfigError([Problem("tests", f"factor {path!r}", f"one of {', '.join(factors)}")])
+        if level not in factors[path]:
+            raise ConfigError([Problem(f"tests: {path}", repr(level), f"one of {factors[path]}")])
+    wanted = {path: levels.get(path, known[0]) for path, known in factors.items()}
+    for cell in plan["cells"]:
+        if cell["levels"] == wanted:
+            return int(cell["index"])
+    raise ConfigError([Problem("tests", f"levels {dict(levels)}", "those of a cell of the study's design")])
+
+
+def side_values(results: Results, test: Test, sides: Sequence[Levels], values: np.ndarray) -> np.ndarray:
+    """Return the numbers of one side of a test, [seed]; of several cells one is chosen on the other half of the seeds.
+
+    Seeds are halved by turns. Each half is given the cell whose mean of `choose_on` is best on the other one.
+
+    Args:
+      results: of the study.
+      test: says what is chosen by, and at which state.
+      sides: levels of each side that may be chosen; one level may be "best", for those after the factor's first.
+      values: of the measure, [cell, seed].
+    """
+    cells = [cell for levels in sides for cell in candidate_cells(results.plan, test.name, levels)]
+    if len(cells) == 1:
+        return values[cells[0]]
+    sign = 1 if larger_is_better(test.choose_on) else -1
+    scores = sign * state_values(results.table, test.choose_on, parse_state(test.at))[cells]
+    # A cell that lost a run is not chosen.
+    scores = np.where(np.isfinite(scores), scores, -np.inf)
+    made = np.full(values.shape[1], math.nan)
+    for half in range(2):
+        judged = np.arange(len(made)) % 2 == half
+        if judged.any() and not judged.all():
+            made[judged] = values[cells[int(scores[:, ~judged].mean(axis=1).argmax())]][judged]
+    return made
+
+
+def candidate_cells(plan: Mapping[str, Any], name: str, levels: Levels) -> list[int]:
+    """Return the cells that levels stand for: one, or with a "best" level one for each level after the first.
+
+    Raises:
+      ConfigError: a factor or a level is unknown, several levels are "best", or the design has no such cell.
+    """
+    open_ = [path for path, level in levels.items() if level == BEST]
+    if not open_:
+        return [find_cell(plan, levels)]
+    if len(open_) > 1:
+        raise ConfigError([Problem(f"tests.{name}.of", " and ".join(open_), "at most one best level")])
+    known = {factor["path"]: factor["levels"] for factor in plan["factors"]}
+    if open_[0] not in known:
+        raise ConfigError([Problem(f"tests.{name}", f"factor {open_[0]!r}", f"one of {', '.join(known)}")])
+    return [find_cell(plan, {**levels, open_[0]: level}) for level in known[open_[0]][1:]]
+
+
+def parse_state(at: str) -> dict[str, Any]:
+    """Return the state that a claim names, as `state_values` takes it.
+
+    >>> parse_state("best"), parse_state("200")
+    ({'kind': 'best'}, {'kind': 'step', 'step': 200})
+    """
+    return {"kind": "step", "step": int(at)} if at.isdigit() else {"kind": at}
+
+
+def test_values(results: Results, test: Test, case: Case, take: Take) -> np.ndarray:
+    """Return the effect of a test in a case for each seed, [seed]; NaN where a run of it has no number."""
+    options = {**test.options, **case.options}
+    values = take(results, test.measure, options, parse_state(test.at))
+    if test.scale == "log":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.where(values > 0, np.log(values), math.nan)
+    if not test.trend:
+        return _difference(results, test, case, values, {})
+    levels = next(factor["levels"] for factor in results.plan["factors"] if factor["path"] == test.trend)
+    effects = np.stack([_difference(results, test, case, values, {test.trend: level}) for level in levels])
+    x = np.log2(np.asarray(levels, dtype=float))
+    x -= x.mean()
+    return x @ effects / (x @ x)
+
+
+def _difference(results: Results, test: Test, case: Case, values: np.ndarray, where: Levels) -> np.ndarray:
+    both = {**case.where, **where}
+    sides = [{**both, **test.of, **case.of, **one} for one in test.of_any or [{}]]
+    of = side_values(results, test, sides, values)
+    if test.than is not None:
+        return of - (math.log(test.than) if test.scale == "log" else test.than)
+    others = [{**both, **test.against, **case.against, **one} for one in test.against_any or [{}]]
+    return of - side_values(results, test, others, values)
+
+
+def find_evidence(test: Test, effects: np.ndarray) -> Evidence:
+    """Return the evidence of effects of seeds; seeds without one are left out, the effect is their mean."""
+    assert test.expect is not None
+    kept = effects[np.isfinite(effects)]
+    n = len(kept)
+    se = float(kept.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    return Evidence(float(kept.mean()) if n else math.nan, se, n, test.expect, test.bound)
+
+
+def contrast_evidence(test: Test, found: LevelTest) -> Evidence:
+    """Return the evidence of a test of the best level that a study declares.
+
+    Its interval may be wider than that of its standard error (a trend joins two intervals): the error is then the one
+    whose t interval at the same level holds it, so that a verdict here never says more than the study's own.
+    """
+    from scipy.stats import t
+
+    assert test.expect is not None
+    n, effect, se = found.found.n, found.effect, found.found.se
+    if n > 1 and math.isfinite(found.low) and math.isfinite(found.high):
+        half = max(found.high - effect, effect - found.low)
+        se = max(se, half / float(t.ppf(1 - ALPHA / found.num_tests / 2, n - 1)))
+    else:
+        se = math.nan
+    return Evidence(effect, se, n, test.expect, test.bound)

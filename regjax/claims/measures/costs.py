@@ -1,0 +1,138 @@
+"""What training costs in time and memory: programs of single networks, compiled and timed for the purpose."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from regjax.claims.measures.base import Measure
+from regjax.results import Results
+
+ROUNDS = 8
+
+
+def update_cost(results: Results, part: Mapping[str, Any], rounds: int = ROUNDS) -> np.ndarray:
+    """Return how many times longer an update takes with a part than without it, [cell, round]; NaN but of the baseline.
+
+    Two programs are compiled, each of one network on one device, the baseline's with the part and without. They are
+    timed in turns, by the processor's time where that is the device (see `regjax.overhead`). The ratios of the rounds,
+    not seeds, are what varies.
+
+    Args:
+      results: of a study; what is timed is its first cell, its runs do not matter.
+      part: levels that switch it on, such as {"dropout.hidden": 0.5}; they need not be factors of the study.
+      rounds: with, without, without, with; fewer where they take over 30 s.
+    """
+    from regjax.overhead import choose_updates, take_rounds
+
+    with_part, without = _make_ready(results, part), _make_ready(results, {})
+    updates = choose_updates(without.seconds)
+    ratios = update_ratios(take_rounds(with_part.seconds, without.seconds, updates, rounds))
+    return _of_baseline(results, ratios)
+
+
+def update_ratios(seconds: np.ndarray) -> np.ndarray:
+    """Return the ratio of the times of an update, [round], NaN where noise was larger than what was timed.
+
+    Args:
+      seconds: as of `regjax.overhead.take_rounds`: [rounds, turns, programs (with, without), calls (evaluation only,
+        with updates)].
+    """
+    evaluation, call = np.moveaxis(seconds.mean(axis=1), 2, 0)
+    updates = call - evaluation
+    known = (updates > 0).all(axis=1)
+    return np.divide(updates[:, 0], updates[:, 1], out=np.full(len(updates), np.nan), where=known)
+
+
+def memory_cost(results: Results, part: Mapping[str, Any]) -> np.ndarray:
+    """Return how many times more bytes a network's program takes with a part, [cell, seed]; NaN but of the baseline.
+
+    Bytes are the compiler's count of arguments, results and temporaries without the data: exact, equal for all seeds.
+
+    Args:
+      results, part: as for `update_cost`.
+    """
+    ratio = _make_ready(results, part).bytes_per_member() / _make_ready(results, {}).bytes_per_member()
+    return _of_baseline(results, np.full(len(results.table.seeds), ratio))
+
+
+def seconds_run(results: Results, rounds: int = ROUNDS) -> np.ndarray:
+    """Return the seconds that the training of a run takes on this machine, [cell, seed]; NaN where it diverged.
+
+        seconds = updates u + evaluations e v,   v = validation examples / all examples of an evaluation
+
+    with u and e of one update and one evaluation of the baseline's program for one network, medians over rounds. A run
+    that can stop needs validation alone, after every interval; one that cannot is evaluated once, at its end. What one
+    network takes is stated, since a population that trains together has no time of a run.
+
+    Args:
+      results: of a study.
+      rounds: in which u and e are timed.
+    """
+    from regjax.overhead import choose_updates
+
+    ready, status, data = _make_ready(results, {}), results.table.status, results.plan["data"]
+    updates = choose_updates(ready.seconds)
+    times = np.array([[ready.seconds(0), ready.seconds(updates)] for _ in range(rounds)])
+    evaluation = float(np.median(times[:, 0]))
+    update = float(np.median(times[:, 1] - times[:, 0])) / updates
+    examined = min(data["num_train"], ready.program.study.training.train_examples)
+    share = data["num_validation"] / (examined + data["num_validation"] + data["num_test"])
+    every = ready.program.group.steps.evaluate_steps
+    watched = np.array([_can_stop(results, cell["levels"]) for cell in results.plan["cells"]])[:, None]
+    evaluations = np.where(watched, status.end / every, 1)
+    seconds = status.end * update + evaluations * share * evaluation
+    return np.where(status.done & (status.diverged < 0), seconds, np.nan)
+
+
+def _can_stop(results: Results, levels: Mapping[str, Any]) -> bool:
+    """Return whether a cell's runs have a stopping criterion."""
+    named = {**results.plan["fixed"], **levels}
+    criteria = ("patience", "gl", "pq", "up")
+    return any(named.get(f"early_stopping.{name}", "off") not in ("off", float("inf")) for name in criteria)
+
+
+def _make_ready(results: Results, part: Mapping[str, Any]) -> Any:
+    """Return the program of one network of the baseline, with a part on, compiled and called once."""
+    import jax
+
+    from regjax import runtime
+    from regjax.conductor import find_dataset, read_study
+    from regjax.overhead import make_ready, make_variant
+    from regjax.train.layout import Layout
+
+    runtime.configure()
+    study = read_study(results.plan["study"])
+    levels = {path: found[0] for path, found in study.factors.items()}
+    dataset = find_dataset(study, None)
+    levels |= {path: _read_level(results, path, level) for path, level in part.items()}
+    variant = make_variant(study, dataset, "", None, None, levels)
+    return make_ready(variant, dataset, jax.devices()[:1], Layout(1, 1, 1))
+
+
+def _read_level(results: Results, path: str, level: Any) -> Any:
+    """Return a level as a study file's factor has it, checked as there."""
+    from regjax.conductor import read_study
+
+    written = results.plan["study"]
+    table, _, key = path.partition(".")
+    baseline = written["model"].get(key) if table == "model" else "off"
+    # What belongs to the factors of the study is left out with them.
+    kept = {
+        name: value for name, value in written.items() if name not in ("contrasts", "design", "fixed", "report", "tune")
+    }
+    return read_study({**kept, "factors": {path: [baseline, level]}}).factors[path][1]
+
+
+def _of_baseline(results: Results, values: np.ndarray) -> np.ndarray:
+    """Return numbers of the first cell as [cell, number]."""
+    made = np.full((len(results.table.cells), len(values)), np.nan)
+    made[0] = values
+    return made
+
+
+MEASURES: dict[str, Measure] = {
+    "update_cost": Measure(update_cost, "how many times longer an update takes with a part"),
+    "memory_cost": Measure(memory_cost, "how many times more bytes a network's program takes with a part"),
+    "seconds_run": Measure(seconds_run, "seconds to train one network, with the evaluations that its stopping needs"),
+}

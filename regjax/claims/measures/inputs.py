@@ -1,0 +1,179 @@
+"""The examples that a run saw, and the network that it kept, for measures that look inside."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from regjax import store
+from regjax.files import StoreError
+from regjax.results import Results
+from regjax.train.checkpoint import load_leaves, nest
+
+
+class Inputs(NamedTuple):
+    """The examples of a run, as its network meets them; labels and values as the data set stores them.
+
+    Attributes:
+      x_train, x_validation, x_test: scaled inputs [examples, ...], float32.
+      y_train, y_validation, y_test: clean labels [examples], or values [examples] or [examples, outputs].
+      given: labels that were trained on [examples]: `y_train`, but for those that label noise changed.
+      rows: numbers of the examples in the data set, (train, validation, test); the test's are those of predictions.
+      shift, factor: of the scaling (x - shift) * factor.
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_validation: np.ndarray
+    y_validation: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    given: np.ndarray
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray]
+    shift: np.ndarray
+    factor: np.ndarray
+
+
+class Networks(NamedTuple):
+    """The networks that the runs of a cell keep.
+
+    Attributes:
+      seeds: numbers of the seeds that have one, int [found].
+      places: their places among the seeds of the study, int [found].
+      params, stats: nested dicts of arrays [found, ...].
+    """
+
+    seeds: np.ndarray
+    places: np.ndarray
+    params: dict[str, Any]
+    stats: dict[str, Any]
+
+
+def run_inputs(results: Results, cell: int, seed: int) -> Inputs:
+    """Return the examples of a run, split, scaled and mislabelled as they were in training.
+
+    Args:
+      results: of a study whose data can be loaded by its name.
+      cell: index of the cell.
+      seed: number of the seed.
+
+    Raises:
+      StoreError: the data are no longer those that were trained on.
+    """
+    study, dataset, run = _plan_run(results, cell, seed)
+    from regjax.plan import find_rows
+    from regjax.train.inputs import seed_of
+
+    rows = find_rows(study, dataset, run)
+    scale = seed_of(study, dataset, run).scale
+    x = [np.asarray(scale.apply(dataset.x[part])) for part in rows]
+    y = [dataset.y[part] for part in rows]
+    given = _given_labels(run, y[0], rows.train)
+    shift, factor = np.asarray(scale.shift), np.asarray(scale.factor)
+    return Inputs(x[0], y[0], x[1], y[1], x[2], y[2], given, (rows.train, rows.validation, rows.test), shift, factor)
+
+
+def load_data(results: Results) -> Any:
+    """Return the `regjax.data.Dataset` of a study, with what is known of a synthetic one."""
+    return _load_study(str(results.out), results.plan["data"]["digest"], tuple(results._given.items()))[1]
+
+
+def find_recipe(results: Results, cell: int) -> Any:
+    """Return the `regjax.recipe.Recipe` of a cell: its network, task, regularizers and optimizer."""
+    return _plan_run(results, cell, results.plan["seeds"][0])[2].recipe
+
+
+def load_networks(results: Results, cell: int) -> Networks:
+    """Return the kept networks of a cell, stacked over the seeds that have one.
+
+    A run that is not done or diverged has none. The arrays are of `training.keep`'s state.
+
+    Raises:
+      StoreError: the study keeps no parameters.
+    """
+    runs = store.load_runs(results.out)
+    runs = runs[(runs["wave"] == "main") & (runs["cell"] == cell)]
+    names = dict(zip(runs["seed"], runs["run"], strict=True))
+    owner, sound = store.done_runs(results.out), results.table.status.diverged[cell] < 0
+    seeds = results.plan["seeds"]
+    places = [s for s, seed in enumerate(seeds) if sound[s] and names.get(seed) in owner]
+    leaves = [_load_run(results.out, owner[names[seeds[s]]], names[seeds[s]]) for s in places]
+    stacked = nest({path: np.stack([run[path] for run in leaves]) for path in (leaves[0] if leaves else {})})
+    return Networks(
+        np.array([seeds[s] for s in places], int),
+        np.array(places, int),
+        stacked.get("params", {}),
+        stacked.get("stats", {}),
+    )
+
+
+def _load_run(out: Path, part: store.Part, run: str) -> dict[str, np.ndarray]:
+    """Return the parameters and statistics {path: array} that a run keeps."""
+    if not part.params(out).exists():
+        raise StoreError(f'{out} keeps no parameters; set training.keep = "best" or "last", run again')
+    place = store.read_json(part.done(out))["runs"].index(run)
+    kept = _load_part(str(part.params(out)), part.done(out).stat().st_mtime_ns)
+    return {path: leaf[place] for path, leaf in kept.items() if path.startswith(("params/", "stats/"))}
+
+
+@lru_cache(maxsize=8)
+def _load_part(folder: str, changed: int) -> dict[str, np.ndarray]:
+    return load_leaves(Path(folder))
+
+
+def make_forward(results: Results, cell: int) -> Callable[[Any, Any, Any], Any]:
+    """Return (params, stats, scaled inputs [examples, ...]) -> outputs before softmax, without noise; jax traces it.
+
+    It is the network of a cell as evaluations use it: batch norm by its running statistics, all units there.
+    """
+    recipe = find_recipe(results, cell)
+    return lambda params, stats, x: recipe.forward(params, stats, x, lambda site, h: h, False).outputs
+
+
+@lru_cache(maxsize=4)
+def _load_study(out: str, digest: str, given: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+    """Return study, data and the runs of the first seed of a run directory."""
+    from regjax import runtime
+    from regjax.conductor import find_dataset
+    from regjax.config import parse_study
+    from regjax.plan import make_plan
+    from regjax.results import load_results
+
+    runtime.configure()
+    plan = load_results(out).plan
+    study = parse_study(plan["study"], **dict(given))
+    dataset = find_dataset(study, None)
+    if dataset.digest != digest:
+        raise StoreError(f"{out} was trained on data {digest}, now {study.data.name!r} is {dataset.digest}")
+    made = make_plan(study, dataset)
+    first = made.runs[0].seed
+    return made.study, dataset, tuple(run for run in made.runs if run.seed == first)
+
+
+def _plan_run(results: Results, cell: int, seed: int) -> tuple[Any, Any, Any]:
+    """Return study, data and run; what nuisance values were tuned changes neither rows nor scale."""
+    given = tuple(results._given.items())
+    study, dataset, runs = _load_study(str(results.out), results.plan["data"]["digest"], given)
+    run = next(run for run in runs if run.cell == cell)
+    streams = {name: seed if name in study.seeds.vary else 0 for name in run.streams}
+    return study, dataset, run._replace(seed=seed, streams=streams)
+
+
+def _given_labels(run: Any, y: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the labels that the run's own label noise makes of those of its training rows."""
+    import jax.numpy as jnp
+
+    from regjax.regularizers import Batch
+    from regjax.regularizers.base import Now
+    from regjax.regularizers.labels import LabelNoise
+
+    noise = [part for part in run.recipe.regularizers if isinstance(part, LabelNoise)]
+    if not noise:
+        return y
+    seeds = {name: jnp.uint32(number) for name, number in run.streams.items()}
+    now = Now(jnp.int32(0), 1, jnp.float32(0), seeds, {}, {})
+    targets = jnp.eye(run.recipe.task.num_outputs)[y]
+    batch = Batch(jnp.zeros((len(y), 1)), targets, jnp.asarray(rows))
+    return np.asarray(noise[0].batch(batch, now).y.argmax(axis=1)).astype(y.dtype)

@@ -1,0 +1,187 @@
+"""From evidence to a verdict, by rules that were written down before the first record.
+
+Every test of a claim has an estimate e of its effect with standard error s over n seeds, a margin m > 0, and an
+expectation. Two one-sided hypotheses are tested with t on n - 1 degrees of freedom:
+
+    expectation   holds if rejected   fails if rejected
+    higher        e <= 0              e >= m
+    lower         e >= 0              e <= -m
+    not higher    e >= m              e <= m
+    not lower     e <= -m             e >= -m
+
+so that "higher" fails where an effect of the size that matters is excluded, not where none is found. A claim is
+supported in a case where all its tests hold, p = max p_i (intersection-union: no correction), and refuted where any of
+k fails, p = min(1, k min p_i) (Bonferroni). The two p of all cases of all claims of the suite are one family, adjusted
+by Holm: the chance that the suite reports any wrong verdict is at most 5%. Exact mechanisms are facts: p is 0 or 1,
+outside the family.
+
+A claim whose cases are all supported (refuted) is supported (refuted); one with cases of both kinds is conditional, on
+the moderator that it declared; all else is undecided. Where both hold, the effect is there and smaller than what
+matters: that refutes.
+
+Reference: Berger, "Multiparameter hypothesis testing and acceptance sampling" (1982), for the intersection-union test.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from regjax.analysis.multiplicity import holm
+
+ALPHA = 0.05
+SUPPORTED, REFUTED, UNDECIDED, CONDITIONAL = "supported", "refuted", "undecided", "conditional"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a test found in a case.
+
+    Attributes:
+      estimate, se, n: effect, standard error and seeds; NaN and 0 of an exact mechanism.
+      expect, bound: as declared, the bound on the scale of the effect.
+      exact: of a mechanism, whether every check of it passed; None else.
+    """
+
+    estimate: float
+    se: float
+    n: int
+    expect: str
+    bound: float
+    exact: bool | None = None
+
+    @property
+    def p_holds(self) -> float:
+        """p of the hypothesis that what was expected is not so; 1 where nothing is known."""
+        if self.exact is not None:
+            return 0.0 if self.exact else 1.0
+        sign, zero = self._side()
+        return self._tail(sign * self.estimate - zero)
+
+    @property
+    def p_fails(self) -> float:
+        """p of the hypothesis that what was expected is so, by as much as matters; 1 where nothing is known."""
+        if self.exact is not None:
+            return 1.0 if self.exact else 0.0
+        sign, zero = self._side()
+        claimed = self.bound if self.expect in ("higher", "lower") else zero
+        return self._tail(claimed - sign * self.estimate)
+
+    def interval(self, alpha: float = ALPHA) -> tuple[float, float]:
+        """Return the t interval of the effect for this test alone."""
+        if not self._known():
+            return math.nan, math.nan
+        from scipy.stats import t
+
+        half = float(t.ppf(1 - alpha / 2, self.n - 1)) * self.se
+        return self.estimate - half, self.estimate + half
+
+    def _known(self) -> bool:
+        return self.n >= 2 and math.isfinite(self.estimate) and math.isfinite(self.se)
+
+    def _side(self) -> tuple[int, float]:
+        """Return the sign that makes larger effects speak for the claim, and what must then be exceeded."""
+        sign = 1 if self.expect in ("higher", "not lower") else -1
+        return sign, -self.bound if self.expect.startswith("not") else 0.0
+
+    def _tail(self, excess: float) -> float:
+        """Return the one-sided p of an excess of at most 0."""
+        if not self._known():
+            return 1.0
+        if self.se == 0:
+            return 0.0 if excess > 0 else 1.0
+        from scipy.stats import t
+
+        return float(t.sf(excess / self.se, self.n - 1))
+
+
+@dataclass(frozen=True)
+class CaseVerdict:
+    """The verdict in one case, with p adjusted over the suite (of exact claims 0 or 1)."""
+
+    verdict: str
+    p_supported: float
+    p_refuted: float
+    trivial: bool = False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Names of the tests that must all hold, and of those of which any one that fails refutes."""
+
+    supported: Sequence[str]
+    refuted: Sequence[str]
+
+
+def combine(found: Mapping[str, Evidence], rules: Rules) -> tuple[float, float]:
+    """Return the p of "not supported" and of "not refuted" of a case, before the suite's correction.
+
+    >>> sure, open_ = Evidence(1.0, 0.1, 20, "higher", 0.5), Evidence(0.1, 0.2, 20, "higher", 0.5)
+    >>> [round(p, 3) for p in combine({"a": sure, "b": open_}, Rules(["a", "b"], ["a", "b"]))]
+    [0.311, 0.06]
+    """
+    refuting = [found[name].p_fails for name in rules.refuted]
+    return max(found[name].p_holds for name in rules.supported), min(1.0, len(refuting) * min(refuting))
+
+
+def judge_suite(
+    suite: Mapping[str, Mapping[str, Mapping[str, Evidence]]], rules: Mapping[str, Rules]
+) -> dict[str, dict[str, CaseVerdict]]:
+    """Return the verdict of every case of every claim; the suite is one family.
+
+    Args:
+      suite: {claim: {case: {test: evidence}}}, of a claim without cases one case "".
+      rules: {claim: its rules}.
+    """
+    places = [(claim, case) for claim, cases in suite.items() for case in cases]
+    raw = {place: combine(suite[place[0]][place[1]], rules[place[0]]) for place in places}
+    exact = {place: all(e.exact is not None for e in suite[place[0]][place[1]].values()) for place in places}
+    family = [place for place in places if not exact[place]]
+    adjusted = (
+        holm(np.array([p for place in family for p in raw[place]])).reshape(-1, 2) if family else np.zeros((0, 2))
+    )
+    known = {place: (float(a), float(b)) for place, (a, b) in zip(family, adjusted, strict=True)}
+    made: dict[str, dict[str, CaseVerdict]] = {claim: {} for claim in suite}
+    for claim, case in places:
+        made[claim][case] = _judge_case(*known.get((claim, case), raw[claim, case]))
+    return made
+
+
+def _judge_case(p_supported: float, p_refuted: float) -> CaseVerdict:
+    supported, refuted = p_supported <= ALPHA, p_refuted <= ALPHA
+    verdict = REFUTED if refuted else SUPPORTED if supported else UNDECIDED
+    return CaseVerdict(verdict, p_supported, p_refuted, supported and refuted)
+
+
+def judge_claim(cases: Mapping[str, CaseVerdict]) -> str:
+    """Return the verdict of a claim from those of its cases.
+
+    >>> yes, no, open_ = (CaseVerdict(verdict, 1.0, 1.0) for verdict in ("supported", "refuted", "undecided"))
+    >>> judge_claim({"a": yes, "b": yes}), judge_claim({"a": yes, "b": no}), judge_claim({"a": yes, "b": open_})
+    ('supported', 'conditional', 'undecided')
+    """
+    verdicts = {case.verdict for case in cases.values()}
+    if verdicts == {SUPPORTED}:
+        return SUPPORTED
+    if verdicts == {REFUTED}:
+        return REFUTED
+    return CONDITIONAL if {SUPPORTED, REFUTED} <= verdicts else UNDECIDED
+
+
+def find_power(evidence: Evidence, alpha: float) -> tuple[float, float]:
+    """Return the power to find an effect of the margin's size, and the smallest effect found with 90% power.
+
+    Both with the standard error that was seen, one-sided at `alpha` (in a suite of k hypotheses ALPHA / k, the first
+    and hardest step of Holm); the smallest effect by the normal approximation t_(1 - alpha) + t_(0.9) times the error.
+    """
+    if evidence.exact is not None or not evidence._known():
+        return math.nan, math.nan
+    from scipy.stats import nct, t
+
+    df = evidence.n - 1
+    critical = float(t.ppf(1 - alpha, df))
+    if evidence.se == 0:
+        return 1.0, 0.0
+    power = float(nct.sf(critical, df, evidence.bound / evidence.se))
+    return power, (critical + float(t.ppf(0.9, df))) * evidence.se

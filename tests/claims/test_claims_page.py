@@ -1,0 +1,129 @@
+"""The page of claims as a file: whole, harmless, a section for every claim, and true to claims.json."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_report_page import Page
+from worlds import HOSTILE, every_kind
+
+from regjax.report.claims import make_claims_page
+from regjax.report.claims_text import claims_markdown, claims_text
+from regjax.report.claims_words import claim_sentence
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    """Return a suite with a claim of each verdict."""
+    return every_kind()
+
+
+@pytest.fixture(scope="module")
+def path(found: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return its page."""
+    out = tmp_path_factory.mktemp("claims")
+    (out / "studies" / "s").mkdir(parents=True)
+    (out / "studies" / "s" / "report.html").write_text("a report")
+    return make_claims_page(found, out)
+
+
+@pytest.fixture(scope="module")
+def page(path: Path) -> Page:
+    """Return what a parser sees."""
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_the_page_is_whole_and_harmless(path: Path, page: Page) -> None:
+    """Every element is closed, there is no script, handler or far address, and the policy forbids all but styles."""
+    source = path.read_text(encoding="utf-8")
+    assert page.open == []
+    assert not {tag for tag, _ in page.tags} & {"script", "iframe", "object", "embed", "form", "link", "base", "img"}
+    assert "<script" not in source
+    assert "//" not in re.sub(
+        r"http://www\.w3\.org/\S*", "", " ".join(v or "" for _, a in page.tags for v in a.values())
+    )
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    (policy,) = (a["content"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a)
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline';")
+
+
+def test_names_are_text(page: Page) -> None:
+    """A statement, a case and a line of a figure that look like markup are shown as they were written."""
+    assert page.text.count(HOSTILE) >= 8
+    assert any(HOSTILE in (a.get("aria-label") or "") for _, a in page.tags)
+
+
+def test_every_claim_has_its_place(found: dict[str, Any], page: Page) -> None:
+    """The scoreboard comes first and links a section for every claim; ids are unique and links have their target."""
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    links = [a["href"] or "" for tag, a in page.tags if tag == "a"]
+    sections = [a["id"] for tag, a in page.tags if tag == "section"]
+    assert len(ids) == len(set(ids))
+    assert sections[0] == "scoreboard"
+    assert {claim["id"] for claim in found["claims"]} <= set(sections)
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+    assert {f"#{claim['id']}" for claim in found["claims"]} <= set(links)
+    assert "studies/s/report.html" in links
+
+
+def test_every_verdict_has_a_word_a_symbol_and_a_sentence(found: dict[str, Any], page: Page) -> None:
+    """The page says each verdict in words beside its symbol, and the sentence that the code made."""
+    words = {"supported": "✓", "refuted": "✗", "undecided": "?", "only when": "◐"}
+    for claim in found["claims"]:
+        assert claim_sentence(claim) in page.text
+    shown = {claim["verdict"].replace("conditional", "only when") for claim in found["claims"]}
+    assert shown == set(words)
+    for word, symbol in words.items():
+        assert re.search(rf"{re.escape(symbol)}\s+{word}", page.text), word
+
+
+def test_the_numbers_are_those_of_the_data_files(found: dict[str, Any], path: Path, page: Page) -> None:
+    """Each claim's CSV, which the page links, holds the effects of seeds, the estimates and the points of curves."""
+    links = [a["href"] for tag, a in page.tags if tag == "a"]
+    for claim in found["claims"]:
+        with (path.parent / "data" / f"{claim['id']}.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        tests = [test for case in claim["cases"] for test in case["tests"] if test["exact"] is None]
+        kinds = [row["kind"] for row in rows]
+        assert kinds.count("estimate") == len(tests)
+        assert kinds.count("seed") == sum(len(test["effects"]) for test in tests)
+        assert kinds.count("level") == len((claim["figure"] or {"rows": []})["rows"])
+        assert [float(row["value"]) for row in rows if row["kind"] == "estimate"] == [t["estimate"] for t in tests]
+        assert not tests or f"data/{claim['id']}.csv" in links
+
+
+def test_the_page_tells_the_definition_from_claims(page: Page) -> None:
+    """A table made from the catalogue says which parts add a term to the loss: L2 does, dropout does not."""
+    rows = {row[0]: row for row in page.tables["Where the regularizers of regjax act"]}
+    assert rows["loss"][1] == "yes"
+    assert "l2" in rows["loss"][3].split(", ")
+    assert rows["activations"][1] == "no"
+    assert "dropout" in rows["activations"][3].split(", ")
+
+
+def test_a_large_suite_stays_a_small_page(found: dict[str, Any], tmp_path: Path) -> None:
+    """Forty claims with 30 seeds and six cases make a page of less than 3 MB."""
+    claim = found["claims"][2]
+    test = {**claim["cases"][0]["tests"][0], "effects": [0.1 * i for i in range(30)]}
+    cases = [
+        {**claim["cases"][0], "name": f"case {i}", "tests": [{**test, "name": f"t{j}"} for j in range(3)]}
+        for i in range(6)
+    ]
+    rule = {"supported": ["t0"], "refuted": ["t0"]}
+    many = [{**claim, "id": f"C{n}", "cases": cases, "rule": rule} for n in range(1, 5)]
+    size = make_claims_page({**found, "claims": many}, tmp_path).stat().st_size
+
+    assert 10 * size < 3_000_000
+
+
+def test_text_and_markdown_say_the_same_verdicts(found: dict[str, Any]) -> None:
+    """Terminal and Markdown have a line per claim with its verdict; bars in names do not break the table."""
+    text, table = claims_text(found), claims_markdown(found)
+    assert len([line for line in table.splitlines() if line.startswith("| C")]) == len(found["claims"])
+    for claim in found["claims"]:
+        word = claim["verdict"].replace("conditional", "only when")
+        assert re.search(rf"^{claim['id']} +\S {word} ", text, re.M)
+        assert re.search(rf"^\| {claim['id']} \|.*\*\*{word}\*\*", table, re.M)

@@ -1,0 +1,73 @@
+"""A user's .csv file."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from regjax.data import DataError, load_dataset
+
+HEAD = "age,site,smokes,kind"
+ROWS = ["41,north,True,b", "38.5,south,False,a", "52,east,True,b", "47,north,False,a"]
+
+
+def save(folder: Path, text: str, name: str = "own.csv") -> Path:
+    """Write a text and return its path."""
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+def test_columns_become_features(tmp_path: Path) -> None:
+    """Numbers stand as they are, truth values are 1 and 0, a column of texts is one 0/1 feature for each in order."""
+    found = load_dataset("arrays", path=save(tmp_path, "\n".join([HEAD, *ROWS])), y="kind")
+
+    expected = [[41, 0, 1, 0, 1], [38.5, 0, 0, 1, 0], [52, 1, 0, 0, 1], [47, 0, 1, 0, 0]]
+    np.testing.assert_array_equal(found.x, np.array(expected, np.float32))
+    assert (found.x.dtype, found.peak, found.y.tolist(), found.num_classes) == (np.float32, 1.0, [1, 0, 1, 0], 2)
+
+
+def test_targets_by_their_kind(tmp_path: Path) -> None:
+    """Whole numbers are labels, numbers with a decimal point values; the file equals the same arrays."""
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": generator.normal(size=8), "n": np.arange(8) % 3, "v": generator.normal(size=8)})
+    frame.to_csv(tmp_path / "own.CSV", index=False)
+    np.savez(tmp_path / "own.npz", x=frame[["a", "v"]], y=frame["n"], w=frame[["a", "n"]], z=frame["v"])
+
+    for column, x, y in (("n", "x", "y"), ("v", "w", "z")):
+        table = load_dataset("arrays", path=tmp_path / "own.CSV", y=column)
+        assert table.digest == load_dataset("arrays", path=tmp_path / "own.npz", x=x, y=y).digest
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n3,4\n", r"has no column 'y'; available: 'a', 'b'; set data\.y"),
+        (",a,y\n0,1,2\n1,3,4\n", r"column 1 has no name; if it numbers the rows, leave it out"),
+        ("a,y\n1,2\n,3\n", r"column 'a' has no value in 1 of 2 rows, first in row 2 after the head"),
+        ("a,y\n1,2\n3,NA\n", r"column 'y' has no value in 1 of 2 rows"),
+        ("a,y\n1,2,3\n4,5,6\n", r"more fields in its rows than names"),
+        ("a,y\n1,2\n4,5,6\n", r"no readable \.csv file: .*line 3"),
+        ("a;y\n1;2\n", r"one column, 'a;y'; expected columns separated by commas"),
+        ("y\n1\n2\n", r"has the column 'y' alone"),
+        ("a,y\n1,2\n3,2\n", r"one class only \(2\)"),
+        ("a,y\n1,2\ninf,3\n", r"not finite as float32 in 1 of 2 rows"),
+        ("a,y\n" + "".join(f"name{i},{i % 2}\n" for i in range(65)), r"'a' has 65 different texts, such as 'name0'"),
+        ("", r"no readable \.csv file: No columns"),
+        ("a,y\n\0\ud800", None),
+    ],
+)
+def test_refusals(text: str, message: str | None, tmp_path: Path) -> None:
+    """A table that cannot be trained on is refused with the column, what was got and what to do."""
+    path = tmp_path / "own.csv"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(DataError, match=message):
+        load_dataset("arrays", path=path)
+
+
+def test_other_arguments(tmp_path: Path) -> None:
+    """A key of inputs belongs to .npz files, and a file that is absent is said to be so."""
+    with pytest.raises(DataError, match=r"data\.x: is a key of \.npz files"):
+        load_dataset("arrays", path=save(tmp_path, "\n".join([HEAD, *ROWS])), x="age", y="kind")
+    with pytest.raises(DataError, match=r"none\.csv does not exist"):
+        load_dataset("arrays", path=tmp_path / "none.csv")

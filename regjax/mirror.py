@@ -71,9 +71,9 @@ class Mirror:
             for path in list_finished(self.out):
                 try:
                     self._copy(path.relative_to(self.out))
-                except OSError:
-                    # Another process is past this checkpoint.
-                    if path.exists():
+                except FileNotFoundError:
+                    # Another process is past this checkpoint, and removes it.
+                    if path.parent.name != "checkpoint":
                         raise
             for path in list_passed(self.out, self.folder):
                 shutil.rmtree(path)

@@ -11,7 +11,7 @@ from regjax.claims.declare import Declared, declaration, load_claims
 from regjax.conductor import find_dataset
 from regjax.config import ConfigError, Problem, Study, load_study, resolve_cell, study_json
 from regjax.costs import SECONDS_PER_FLOP, SECONDS_PER_PROGRAM
-from regjax.data import Dataset
+from regjax.data import DataError, Dataset
 from regjax.files import StoreError, canonical, digest, publish_text
 from regjax.grouping import Setting, measure
 from regjax.labels import resolve_task
@@ -105,6 +105,7 @@ def make_suite(claims: Mapping[Path, Declared], full: bool = False, overrides: S
     read: dict[tuple[Path, tuple[str, ...]], Source] = {}
     sources: dict[tuple[Path, str], Source] = {}
     problems: list[Problem] = []
+    absent: dict[str, list[str]] = {}
     for path, declared in claims.items():
         for name, asked in declared.files(full).items():
             file, given = (path.parent / asked.file).resolve(), (*asked.overrides, *overrides)
@@ -115,6 +116,8 @@ def make_suite(claims: Mapping[Path, Declared], full: bool = False, overrides: S
                 sources[path, name] = read[file, given]
             except ConfigError as error:
                 problems += [Problem(f"{path.name}: studies.{name}: {p.path}", *p[1:]) for p in error.problems]
+            except DataError as error:
+                absent.setdefault(str(error), []).append(declared.claim.id)
     names = [source.name for source in read.values()]
     problems += [
         Problem("studies", f"two files named {one!r}", "a name of its own for each, their results share a folder")
@@ -126,6 +129,9 @@ def make_suite(claims: Mapping[Path, Declared], full: bool = False, overrides: S
         problems += [Problem(f"{path.name}: {p.path}", *p[1:]) for p in found]
     if problems:
         raise ConfigError(problems)
+    if absent:
+        told = [f"{', '.join(dict.fromkeys(ids))}: {error}" for error, ids in absent.items()]
+        raise DataError("\n".join([*told, "--only names the claims to run without these data"]))
     return Suite(claims, sources, full, tuple(overrides))
 
 

@@ -1,5 +1,6 @@
 """How far a run directory is."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from regjax import cli, store
+from regjax.leases import Leases
 from regjax.report.standing import find_ends
 from regjax.results import load_results
 
@@ -92,3 +94,19 @@ def test_the_best_cell_is_judged_on_validation(out: Path) -> None:
     np.testing.assert_allclose(np.nanmean(standing.values, axis=1), means)
     shown = f"{results.table.cells[best]} (validation accuracy {100 * means[best]:.2f}%, "
     assert words.startswith(shown)
+
+
+def test_processes_that_train_are_named(part: Path, read: Callable[..., dict[str, Any]], capsys: Any) -> None:
+    """While a process trains, its number, its queue and how many of that queue's runs are done are told."""
+    name, queue = next((name, queue) for name, queue in store.iter_queues(part))
+    runs = {run for row in queue["rows"] for trajectory in row for run in trajectory}
+    with Leases(part) as leases:
+        leases.join("a study")
+        assert leases.acquire(name) is not None
+        (found,) = read("status", part)["processes"]
+        assert cli.main(["status", str(part)]) == 0
+
+    assert f"{os.getpid()}" in capsys.readouterr().out.partition("Processes")[2]
+    assert (found["pid"], found["alive"], found["queue"]) == (os.getpid(), "yes", name)
+    assert (found["runs"], found["done"]) == (len(runs), len(runs & store.done_runs(part).keys()))
+    assert read("status", part)["processes"] == []

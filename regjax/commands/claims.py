@@ -20,7 +20,8 @@ KEYS = {
     "alpha": "chance of any wrong verdict of the suite",
     "hypotheses": "size of the family: two of every case of a claim that is not exact",
     "claims": "rows: id, statement, quick (the statement of the quick suite where it is another), measured, moderator, "
-    "note, verdict (`supported`, `refuted`, `undecided`, `conditional`), digest (of the declaration), file, rule, studies, cases, figure (null or curves)",
+    "note, verdict (`supported`, `refuted`, `undecided`, `conditional`), digest (of the declaration), file, rule, "
+    "studies, cases, figure (null or curves)",
     "cases": "of a claim: name (empty without cases), verdict, p_supported and p_refuted (adjusted over the suite), "
     "trivial (there, and smaller than what matters), tests",
     "tests": "of a case: name, says, expect, margin, scale, unit, measure, mechanism, contrast, about, bound (the "

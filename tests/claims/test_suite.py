@@ -212,7 +212,9 @@ def test_absent_data_are_said_before_training(folder: Path, tmp_path: Path, caps
     code = cli.main(["claims", str(folder), "--out", str(tmp_path / "out")])
 
     assert code == 2
-    assert "absent.npz" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "C1, C2, C3: " in said
+    assert "absent.npz" in said
     assert not (tmp_path / "out").exists()
 
 

@@ -216,15 +216,16 @@ def load_claim(path: Path) -> Declared:
     return found
 
 
-def load_claims(folder: Path, only: list[str] | None = None) -> dict[Path, Declared]:
+def load_claims(folder: Path, only: Sequence[str] | None = None, without: Sequence[str] = ()) -> dict[Path, Declared]:
     """Return the claims of a folder by path, in the order of their numbers.
 
     Args:
       folder: with one claim per `.toml`; folders in it hold their studies.
       only: ids, such as ["C7"]; None for all.
+      without: ids that are left out.
 
     Raises:
-      ConfigError: there are none, two have one id, an id is unknown, or one of them is wrong.
+      ConfigError: there are none, or none is left, two have one id, an id is unknown, or one of them is wrong.
     """
     paths = sorted(folder.glob("*.toml"))
     if not paths:
@@ -234,10 +235,13 @@ def load_claims(folder: Path, only: list[str] | None = None) -> dict[Path, Decla
     problems = [
         Problem("claim.id", f"{one} twice", "each id once") for one in sorted({i for i in ids if ids.count(i) > 1})
     ]
-    problems += [Problem("--only", one, f"of {', '.join(ids)}") for one in only or [] if one not in ids]
+    for flag, named in (("--only", only or []), ("--without", without)):
+        problems += [Problem(flag, one, f"of {', '.join(ids)}") for one in named if one not in ids]
+    wanted = [(p, d) for p, d in claims.items() if d.claim.id in (only or ids) and d.claim.id not in without]
+    if not wanted:
+        problems.append(Problem("--without", "every claim", "at least one claim that is left"))
     if problems:
         raise ConfigError(problems)
-    wanted = [(p, d) for p, d in claims.items() if not only or d.claim.id in only]
     return dict(sorted(wanted, key=lambda item: int(item[1].claim.id[1:])))
 
 

@@ -85,7 +85,13 @@ class Suite:
         }  # fmt: skip
 
 
-def load_suite(folder: Path, only: list[str] | None = None, full: bool = False, overrides: Sequence[str] = ()) -> Suite:
+def load_suite(
+    folder: Path,
+    only: Sequence[str] | None = None,
+    full: bool = False,
+    overrides: Sequence[str] = (),
+    without: Sequence[str] = (),
+) -> Suite:
     """Return the checked claims of a folder with their checked studies; all problems are found before any training.
 
     Args:
@@ -93,12 +99,13 @@ def load_suite(folder: Path, only: list[str] | None = None, full: bool = False, 
       only: ids; None for all.
       full: whether the studies of `[full]` take the place of those of `[studies]`.
       overrides: of every study, such as "training.epochs=3".
+      without: ids that are left out.
 
     Raises:
       ConfigError: lists what is wrong, with the claim file.
       DataError: the data of a study are absent or unusable.
     """
-    return make_suite(load_claims(folder, only), full, overrides)
+    return make_suite(load_claims(folder, only, without), full, overrides)
 
 
 def make_suite(claims: Mapping[Path, Declared], full: bool = False, overrides: Sequence[str] = ()) -> Suite:
@@ -134,7 +141,7 @@ def make_suite(claims: Mapping[Path, Declared], full: bool = False, overrides: S
         raise ConfigError(problems)
     if absent:
         told = [f"{', '.join(dict.fromkeys(ids))}: {error}" for error, ids in absent.items()]
-        raise DataError("\n".join([*told, "--only names the claims to run without these data"]))
+        raise DataError("\n".join([*told, "--without leaves claims out, such as those of these data"]))
     return Suite(claims, sources, full, tuple(overrides))
 
 

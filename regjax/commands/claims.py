@@ -42,6 +42,7 @@ def add(parser: argparse.ArgumentParser) -> None:
                         help="folder for studies and verdicts (default: out/claims, with --full out/claims_full); "
                         "the same again continues it")  # fmt: skip
     parser.add_argument("--only", nargs="+", metavar="ID", help="claims, such as C7 C19; they alone are the family")
+    parser.add_argument("--without", nargs="+", metavar="ID", help="claims that are left out, such as C6")
     parser.add_argument("--full", action="store_true", help="the larger studies, on MNIST and Fashion-MNIST")
     parser.add_argument("--log", choices=("auto", "plain"), default="auto", help="as for `regjax run`")
     parser.add_argument("--max-seconds", type=read_seconds, metavar="S", help="save and exit with 75 after S seconds")
@@ -64,7 +65,8 @@ def run(chosen: argparse.Namespace) -> int:
         from regjax.progress import Progress
         from regjax.report.claims_text import claims_markdown, claims_text, plan_text
 
-        suite = load_suite(Path(chosen.folder), chosen.only, chosen.full, chosen.overrides)
+        named = chosen.only, chosen.full, chosen.overrides, chosen.without or []
+        suite = load_suite(Path(chosen.folder), *named)
         if chosen.plan:
             print(plan_text(plan_claims(suite, out)))
             return 0
@@ -79,7 +81,8 @@ def run(chosen: argparse.Namespace) -> int:
 
 def move_overrides(chosen: argparse.Namespace) -> None:
     """Take PATH=VALUE for an override wherever it stands: no folder and no claim has such a name."""
-    words = [chosen.folder, *(chosen.only or [])]
+    words = [chosen.folder, *(chosen.only or []), *(chosen.without or [])]
     chosen.overrides = [*chosen.overrides, *(word for word in words if "=" in word)]
     chosen.folder = FOLDER if "=" in chosen.folder else chosen.folder
-    chosen.only = [word for word in chosen.only or [] if "=" not in word] or None
+    for key in ("only", "without"):
+        setattr(chosen, key, [word for word in getattr(chosen, key) or [] if "=" not in word] or None)

@@ -246,6 +246,18 @@ def test_the_command_prints_plan_scoreboard_and_markdown(
     assert "| C1 | Ruinous L2 lowers test error. | ✗ **refuted** |" in capsys.readouterr().out
 
 
+def test_claims_can_be_left_out(suite_folder: Path) -> None:
+    """--without leaves the others; unknown ids and a suite without any claim are refused."""
+    every = {declared.claim.id for declared in load_suite(suite_folder).claims.values()}
+
+    left = load_suite(suite_folder, without=["C1"]).claims.values()
+    assert {declared.claim.id for declared in left} == every - {"C1"}
+    with pytest.raises(ConfigError, match=r"--without: got C99, expected of C1"):
+        load_suite(suite_folder, without=["C99"])
+    with pytest.raises(ConfigError, match="at least one claim that is left"):
+        load_suite(suite_folder, ["C1"], without=["C1"])
+
+
 def test_larger_studies_are_another_declaration(suite_folder: Path, out: Path) -> None:
     """The quick suite and the full one stand in one folder without refusing each other."""
     suite = load_suite(suite_folder, ["C1"])

@@ -10,7 +10,7 @@ from regjax.claims.checks import find_problems
 from regjax.claims.declare import Declared, declaration, load_claims
 from regjax.conductor import find_dataset
 from regjax.config import ConfigError, Problem, Study, load_study, resolve_cell, study_json
-from regjax.costs import SECONDS_PER_FLOP, SECONDS_PER_PROGRAM
+from regjax.costs import SECONDS_PER_PROGRAM
 from regjax.data import DataError, Dataset
 from regjax.files import StoreError, canonical, digest, publish_text
 from regjax.grouping import Setting, measure
@@ -21,8 +21,11 @@ from regjax.tasks import default_task
 from regjax.train.layout import make_trajectories
 
 DECLARED = "declared.json"
-# Reading data, the report, and what the counted operations leave out (updates, evaluation): measured on small networks.
-SECONDS_PER_STUDY, OVERHEAD = 6.0, 3.0
+# Of one core, for dense networks in many slots: measured at 9 thousand and at 670 thousand weights. The planner's
+# constants weigh draws against programs and are three times as large.
+SECONDS_PER_FLOP, SECONDS_PER_WEIGHT, SECONDS_PER_UPDATE = 8e-12, 2e-9, 4e-5
+CORES = 2
+SECONDS_PER_STUDY = 6.0  # data and report
 
 
 class Source(NamedTuple):
@@ -158,9 +161,10 @@ def estimate_seconds(plan: Plan, dataset: Dataset) -> float:
     for group in plan.groups:
         evaluations = group.steps.steps // group.steps.evaluate_steps * sum(group.counts.values())
         for run in (trajectory.runs[0] for trajectory in make_trajectories(group.runs)):
-            # Forward alone is a third.
+            # Forward alone is a third; a weight is six operations of an update.
             examples = group.steps.steps * run.recipe.batch_size + evaluations / 3
-            seconds += OVERHEAD * examples * flops[run.cell] * SECONDS_PER_FLOP / 2
+            update = SECONDS_PER_UPDATE + SECONDS_PER_WEIGHT * flops[run.cell] / 6
+            seconds += (group.steps.steps * update + examples * flops[run.cell] * SECONDS_PER_FLOP) / CORES
     return seconds
 
 

@@ -31,6 +31,8 @@ import numpy as np
 from regjax.analysis.multiplicity import holm
 
 ALPHA = 0.05
+# Seeds that differ by less are equal, and an effect below it is none.
+ROUNDING = 1e-12
 SUPPORTED, REFUTED, UNDECIDED, CONDITIONAL = "supported", "refuted", "undecided", "conditional"
 
 
@@ -89,8 +91,8 @@ class Evidence:
         """Return the one-sided p of an excess of at most 0."""
         if not self._known():
             return 1.0
-        if self.se == 0:
-            return 0.0 if excess > 0 else 1.0
+        if self.se <= ROUNDING:
+            return 0.0 if excess > ROUNDING else 1.0
         from scipy.stats import t
 
         return float(t.sf(excess / self.se, self.n - 1))
@@ -181,7 +183,7 @@ def find_power(evidence: Evidence, alpha: float) -> tuple[float, float]:
 
     df = evidence.n - 1
     critical = float(t.ppf(1 - alpha, df))
-    if evidence.se == 0:
+    if evidence.se <= ROUNDING:
         return 1.0, 0.0
     power = float(nct.sf(critical, df, evidence.bound / evidence.se))
     return power, (critical + float(t.ppf(0.9, df))) * evidence.se

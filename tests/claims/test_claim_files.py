@@ -62,7 +62,9 @@ def shorten(path: Path, asked: Studies) -> Studies:
     """Return a study with few seeds and two evaluations, by overrides alone; its cells stay what they are."""
     study = load_study(path.parent / asked.file, asked.overrides)
     unit = "steps" if study.training.steps else "epochs"
-    short = [f"training.{unit}=2", f"training.evaluate_every={{ {unit} = 1 }}"]
+    short = [f"training.{unit}=2", f"training.evaluate_every={{ {unit} = 1 }}", "primary.also_at=[]"]
+    if not isinstance(study.primary.at, str):
+        short.append('primary.at="last"')
     for count in (6, 8, 10, 12, study.seeds.count):
         overrides = [*asked.overrides, *short, f"seeds.count={count}"]
         try:

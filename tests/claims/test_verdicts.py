@@ -42,6 +42,13 @@ def test_few_or_noisy_seeds_decide_nothing(expect: str) -> None:
         assert verdict_of({"effect": effects}, declared) == "undecided"
 
 
+def test_rounding_of_equal_seeds_is_no_evidence() -> None:
+    """Seeds that are equal but for float64 rounding show nothing in either direction, and no effect refutes."""
+    evidence = Evidence(estimate=-3e-16, se=1e-17, n=SEEDS, expect="lower", bound=0.02)
+
+    assert (evidence.p_holds, evidence.p_fails) == (1.0, 0.0)
+
+
 def test_an_effect_smaller_than_the_margin_is_called_so() -> None:
     """Where the effect is there and a relevant one is excluded the case is refuted, and marked as trivial."""
     (claim,) = judged([(declare(), {"": {"effect": seeds_with(0.3, 0.1)}})])["claims"]

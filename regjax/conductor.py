@@ -101,17 +101,17 @@ def run(
 
         def train(plan: Plan, what: str) -> None:
             nonlocal trace
-            with leases.alone(PLAN, stop.check):
-                save_waves(out, last, waves, dataset, found)
+            # Past a wave there is a later plan, which another process may have stored already.
+            if what == "training" or not is_trained(plan, out):
+                with leases.alone(PLAN, stop.check):
+                    save_waves(out, last, waves, dataset, found)
             train_plan(plan, dataset, out, progress, what, leases, trace, stream, copy, stop)
             trace = None
 
         waves, tuned, last = [], None, plan
         if study.tune is not None:
             waves.append(make_tuning_plan(study, dataset))
-            # What comes later has a later plan, which another process may have stored already.
-            if not is_trained(waves[0], out):
-                train(waves[0], "tuning")
+            train(waves[0], "tuning")
             tuned = choose_tuned(waves[0], out)
             last = make_plan(study, dataset, tuned)
             for cell in last.cells:

@@ -53,8 +53,9 @@ $(VENV)/.trackers: $(VENV)/.installed
 quickstart: $(VENV)/.installed
 	$(BIN)/regjax run configs/quickstart.toml --out out/quickstart
 
+# A file's tests go to one process, so that what they share is made once.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 trackers: $(VENV)/.trackers
 
@@ -66,10 +67,10 @@ CORE = regjax tests/test_keys.py tests/test_parts.py tests/test_config.py tests/
 	tests/analysis/test_effects.py tests/analysis/test_signflip.py tests/report/test_report_page.py \
 	tests/report/test_report_figures.py tests/commands/test_json.py tests/test_scikit.py
 test-core: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 $(CORE)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(CORE)
 
 coverage: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --cov=regjax --cov-report=term-missing:skip-covered --cov-report=html:out/coverage
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=regjax --cov-report=term-missing:skip-covered --cov-report=html:out/coverage
 
 MODULES ?= regjax/keys.py
 COUNT ?= 20

@@ -143,7 +143,7 @@ def make_curves(table: Table) -> list[Group]:
 
 def has_course(table: Table) -> bool:
     """Return whether runs were evaluated more than once: of one evaluation there is nothing to draw over time."""
-    return table.records["step"].nunique() > 1
+    return len(table.records) > 0 and table.records["step"].nunique() > 1
 
 
 def _together(table: Table, panels: Sequence[Sequence[str]], per_epoch: int, x_label: str) -> Group:

@@ -16,7 +16,7 @@ from regjax.claims.lines import draw_lines
 from regjax.claims.measures import MEASURES
 from regjax.claims.mechanisms import MECHANISMS
 from regjax.claims.suite import Suite
-from regjax.claims.verdict import ALPHA, Evidence, Rules, find_power, judge_claim, judge_suite
+from regjax.claims.verdict import ALPHA, ROUNDING, Evidence, Rules, find_power, judge_claim, judge_suite
 from regjax.metrics import ABOUT
 from regjax.report.words import metric_words
 from regjax.results import Results
@@ -140,6 +140,7 @@ def describe_test(declared: Declared, name: str, found: Found, alpha: float) -> 
     numbers = {
         "estimate": evidence.estimate, "se": evidence.se, "low": low, "high": high, "p_holds": evidence.p_holds,
         "p_fails": evidence.p_fails, "power": power, "smallest": smallest,
+        "skew": find_skew(found.more.get("effects", [])),
     }  # fmt: skip
     return {
         **test.model_dump(include=set(SHOWN)),
@@ -154,6 +155,18 @@ def describe_test(declared: Declared, name: str, found: Found, alpha: float) -> 
         "study": "",
         **found.more,
     }
+
+
+def find_skew(effects: Sequence[float | None]) -> float:
+    """Return the skewness of effects, m_3 / m_2^(3/2) of the moments about their mean; NaN where they do not differ.
+
+    >>> find_skew([0.0, None, 0.0, 0.0, 4.0]), find_skew([1.0, 1.0])
+    (1.1547005383792517, nan)
+    """
+    known = np.array([effect for effect in effects if effect is not None])
+    away = known - known.mean() if len(known) else known
+    spread = float(np.sqrt((away**2).mean())) if len(known) else 0.0
+    return float((away**3).mean()) / spread**3 if spread > ROUNDING else math.nan
 
 
 def describe_measure(test: Test) -> str:

@@ -26,8 +26,9 @@ KEYS = {
     "trivial (there, and smaller than what matters), tests",
     "tests": "of a case: name, says, expect, margin, scale, unit, measure, mechanism, contrast, about, bound (the "
     "margin on the scale of the effect), estimate, se, low, high (95%, of this test alone), p_holds, p_fails (not "
-    "adjusted), power (to find an effect of the margin), smallest (effect found with 90% power), n (seeds that count), "
-    "seeds (of the study), exact (null, or whether all checks passed), effects (of every seed), checks, study",
+    "adjusted), power (to find an effect of the margin), smallest (effect found with 90% power), skew (of the "
+    "effects), n (seeds that count), seeds (of the study), exact (null, or whether all checks passed), effects (of "
+    "every seed), checks, study",
     "studies": "rows: name, question, claims, data, cells, seeds, runs, diverged, programs, seconds",
 }
 NESTED = ("cases", "tests")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from regjax.files import publish_text
 from regjax.report.claims_figures import draw_levels, draw_tests
-from regjax.report.claims_text import power_cells, rule_text, run_text
+from regjax.report.claims_text import power_cells, rule_text, run_text, skew_text
 from regjax.report.claims_words import (
     SYMBOLS,
     TONES,
@@ -132,11 +132,11 @@ def headline_facts(found: Mapping[str, Any]) -> list[str]:
 
 
 def tests_grid(claim: Mapping[str, Any]) -> Grid:
-    """Return the tests of a claim in every case: effect, interval, margin, seeds, p, power."""
+    """Return the tests of a claim in every case: effect, interval, margin, seeds, p, power, skewness of the effects."""
     many = len(claim["cases"]) > 1
     columns = (Column("Test"), *([Column("Case")] if many else []), Column("Expected"), Column("Effect, 95% interval"),
                Column("Margin", True), Column("Seeds", True), Column("p: holds", True), Column("p: fails", True),
-               Column("Power", True), Column("90% power at", True))  # fmt: skip
+               Column("Power", True), Column("90% power at", True), Column("Skewness", True))  # fmt: skip
     rows = []
     for case in claim["cases"]:
         for test in case["tests"]:
@@ -144,7 +144,7 @@ def tests_grid(claim: Mapping[str, Any]) -> Grid:
             rows.append(
                 Row((name_test(test), *([clean(case["name"])] if many else []), clean(test["says"]), effect_text(test),
                      margin, seeds, format_p(number(test["p_holds"])), format_p(number(test["p_fails"])), power,
-                     smallest))
+                     smallest, skew_text(test)))
             )  # fmt: skip
     return Grid("Tests", columns, tuple(rows))
 

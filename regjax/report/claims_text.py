@@ -47,8 +47,9 @@ def rule_text(found: Mapping[str, Any]) -> str:
     """Return the size of the family and what power means."""
     return (
         f"{score_text(found)}. One family of {found['hypotheses']} hypotheses (Holm): "
-        f"the chance of any wrong verdict is at most {found['alpha']:.0%}. Power: to find an effect of the margin at "
-        "the hardest step of Holm, with the standard error that was seen."
+        f"the chance of any wrong verdict is at most {found['alpha']:.0%} where effects of seeds are about normal "
+        "(skewness below 1). Power: to find an effect of the margin at the hardest step of Holm, with the standard "
+        "error that was seen."
     )
 
 
@@ -84,6 +85,11 @@ def power_cells(test: Mapping[str, Any]) -> tuple[str, str, str, str]:
     seeds = f"{test['n']} of {test['seeds']}" if test["n"] < test["seeds"] else str(test["n"])
     return (size_text(test, test["bound"]), seeds, format_power(number(test["power"])),
             size_text(test, test["smallest"]))  # fmt: skip
+
+
+def skew_text(test: Mapping[str, Any]) -> str:
+    """Return the skewness of a test's effects, with its sign."""
+    return MISSING if test["skew"] is None else f"{test['skew']:+.1f}"
 
 
 def claims_markdown(found: Mapping[str, Any]) -> str:

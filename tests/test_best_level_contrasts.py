@@ -46,10 +46,11 @@ def test_all_mistakes_are_told_at_once():
     wrong = [
         {**TREND, "of": "best(l2.strength)", "test": "slope", "against": {}},
         {**TREND, "name": " ", "by": 3},
+        {key: value for key, value in TREND.items() if key != "name"},
     ]
     text = "\n".join(problems(dose(*wrong)))
 
-    for place in ("[0].of", "[0].test", "[0].against", "[1].name", "[1].by"):
+    for place in ("[0].of", "[0].test", "[0].against", "[1].name", "[1].by", "[2].name"):
         assert f"contrasts{place}: " in text
     assert '"best_level(<factor>)"' in text
 

@@ -57,12 +57,11 @@ def run(chosen: argparse.Namespace) -> int:
             mirror=chosen.mirror,
         )
     print(results.summary())
-    print(f"\nreport: {chosen.out / 'report.html'}")
     effects, margin = results.effects(), results.plan["primary"].get("margin")
     undecided = effects["confirmatory"] & (effects["verdict"] == "undecided") & ~effects["kind"].isin(LEVEL_TESTS)
     if undecided.any():
         effect = "EFFECT" if margin is None else f"{margin:g}"
-        print(
-            f"undecided: regjax power {chosen.out} --effect {effect} says how many seeds an effect of that size needs"
-        )
+        needed = f"regjax power {chosen.out} --effect {effect}"
+        print(f"\nundecided: {needed} says how many seeds an effect of that size needs")
+    print(f"\nreport: {chosen.out / 'report.html'}")
     return 0

@@ -37,7 +37,7 @@ def parse_level_contrast(row: Mapping[str, Any], place: str) -> tuple[LevelContr
     if problems:
         return None, problems
     chosen_on = row.get("choose_on") or VALIDATION
-    return LevelContrast(str(row["name"]).strip(), row["of"], row["test"], row.get("by"), chosen_on), []
+    return LevelContrast(str(row.get("name", "")).strip(), row["of"], row["test"], row.get("by"), chosen_on), []
 
 
 def check_level_contrasts(

@@ -1,11 +1,12 @@
 """The page of claims: the scoreboard, then every claim with its tests, verdict and figure; one file, no script."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
+
+from regjax.analysis.export import csv_text
 from regjax.files import publish_text
 from regjax.report.claims_figures import draw_levels, draw_tests
 from regjax.report.claims_text import power_cells, rule_text, run_text, skew_text
@@ -211,11 +212,7 @@ def data_path(claim: Mapping[str, Any]) -> str:
 def claim_csv(claim: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     """Return the numbers of a claim's figures as CSV: effects of seeds, estimates, points of curves."""
     seeds = {study["name"]: study["seeds"] for study in found["studies"]}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(DATA_COLUMNS)
-    writer.writerows(_csv_rows(claim, seeds))
-    return text.getvalue()
+    return csv_text(pd.DataFrame(_csv_rows(claim, seeds), columns=DATA_COLUMNS, dtype=object))
 
 
 def _csv_rows(claim: Mapping[str, Any], seeds: Mapping[str, list[int]]) -> Iterator[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from regjax.report.claims_words import (
     SYMBOLS,
+    case_sentence,
     claim_effect,
     claim_sentence,
     effect_text,
@@ -93,12 +94,15 @@ def skew_text(test: Mapping[str, Any]) -> str:
 
 
 def claims_markdown(found: Mapping[str, Any]) -> str:
-    """Return the scoreboard as a Markdown table, with command, date and machine."""
+    """Return the scoreboard as a Markdown table, cases below their claims, with command, date and machine."""
     lines = ["| claim | statement | verdict | what decides | power |", "|---|---|---|---|---|"]
     for claim in found["claims"]:
         verdict = f"{SYMBOLS[claim['verdict']]} **{verdict_word(claim['verdict'])}**"
-        cells = (claim["id"], claim["statement"], verdict, claim_sentence(claim), power_text(claim))
-        lines.append("| " + " | ".join(clean(cell).replace("|", "\\|") for cell in cells) + " |")
+        rows = [(claim["id"], claim["statement"], verdict, claim_sentence(claim), power_text(claim))]
+        if len(claim["cases"]) > 1:
+            rows += [("", f"*{case['name']}*", SYMBOLS[case["verdict"]], case_sentence(claim, case), "")
+                     for case in claim["cases"]]  # fmt: skip
+        lines += ["| " + " | ".join(clean(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([*lines, "", f"{rule_text(found)} {run_text(found)}"])
 
 

@@ -123,6 +123,9 @@ def test_text_and_markdown_say_the_same_verdicts(found: dict[str, Any]) -> None:
     """Terminal and Markdown have a line per claim with its verdict; bars in names do not break the table."""
     text, table = claims_text(found), claims_markdown(found)
     assert len([line for line in table.splitlines() if line.startswith("| C")]) == len(found["claims"])
+    cases = [case["name"] for claim in found["claims"] for case in claim["cases"] if len(claim["cases"]) > 1]
+    assert cases
+    assert len([line for line in table.splitlines() if line.startswith("|  | *")]) == len(cases)
     for claim in found["claims"]:
         word = claim["verdict"].replace("conditional", "only when")
         assert re.search(rf"^{claim['id']} +\S {word} ", text, re.M)

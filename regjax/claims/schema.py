@@ -3,6 +3,7 @@
 from typing import Any
 
 from regjax.claims.declare import EXPECT, Declared
+from regjax.schema import clean_schema
 
 
 def make_claim_schema() -> dict[str, Any]:
@@ -11,23 +12,16 @@ def make_claim_schema() -> dict[str, Any]:
     >>> sorted(make_claim_schema()["properties"])
     ['cases', 'claim', 'figure', 'full', 'rule', 'studies', 'tests']
     """
-    schema: dict[str, Any] = _clean(Declared.model_json_schema())
+    schema: dict[str, Any] = clean_schema(_drop_words(Declared.model_json_schema()))
     schema["$defs"]["Test"]["properties"]["expect"] |= {"enum": list(EXPECT)}
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "regjax claim", **schema}
 
 
-def _clean(schema: Any) -> Any:
-    """Return a schema of pydantic without titles, the words of the code, and null, which TOML has not."""
+def _drop_words(schema: Any) -> Any:
+    """Return a schema of pydantic without the descriptions of its tables, which are words of the code."""
     if isinstance(schema, list):
-        return [_clean(item) for item in schema]
+        return [_drop_words(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     table = isinstance(schema.get("properties"), dict)
-    dropped = {"title", *(["description"] if table else [])}
-    made = {key: _clean(value) for key, value in schema.items() if not (key in dropped and isinstance(value, str))}
-    if made.get("default", "") is None:
-        del made["default"]
-    if "anyOf" in made:
-        options = [option for option in made.pop("anyOf") if option != {"type": "null"}]
-        made |= {"anyOf": options} if len(options) > 1 else options[0]
-    return made
+    return {key: _drop_words(value) for key, value in schema.items() if not (table and key == "description")}

@@ -238,7 +238,7 @@ def load_claims(folder: Path, only: Sequence[str] | None = None, without: Sequen
     for flag, named in (("--only", only or []), ("--without", without)):
         problems += [Problem(flag, one, f"of {', '.join(ids)}") for one in named if one not in ids]
     wanted = [(p, d) for p, d in claims.items() if d.claim.id in (only or ids) and d.claim.id not in without]
-    if not wanted:
+    if not wanted and not problems:
         problems.append(Problem("--without", "every claim", "at least one claim that is left"))
     if problems:
         raise ConfigError(problems)

@@ -254,6 +254,8 @@ def test_claims_can_be_left_out(suite_folder: Path) -> None:
     assert {declared.claim.id for declared in left} == every - {"C1"}
     with pytest.raises(ConfigError, match=r"--without: got C99, expected of C1"):
         load_suite(suite_folder, without=["C99"])
+    with pytest.raises(ConfigError, match=r"^--only: got C99, expected of .*$"):
+        load_suite(suite_folder, ["C99"])
     with pytest.raises(ConfigError, match="at least one claim that is left"):
         load_suite(suite_folder, ["C1"], without=["C1"])
 

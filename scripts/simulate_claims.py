@@ -2,8 +2,8 @@
 
     python scripts/simulate_claims.py --studies 400
 
-Suites of 79 claims, as many hypotheses as the quick suite has, one test each, which expects an effect above 0 of at
-least one standard deviation; seeds are independent. Wrong is "supported" where no claim has an effect, and "refuted"
+Suites of 79 claims, about as many hypotheses as the quick suite has, one test each, which expects an effect above 0 of
+at least one standard deviation; seeds are independent. Wrong is "supported" where no claim has an effect, and "refuted"
 where every claim has just the effect that matters: no truth is worse. Promised are at most 5% of suites with any wrong
 verdict. Effects are centred and of unit variance; "-" stands for the mirror image. Their skewness is 0 of normal and
 tied, 1 of gamma, 2 of exponential and 6.2 of lognormal effects.

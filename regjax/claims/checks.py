@@ -4,8 +4,8 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from regjax.claims.declare import BEST, Case, Declared, Figure, Levels, Test
-from regjax.claims.effects import candidate_cells
+from regjax.claims.declare import BEST, Case, Declared, Figure, Levels, Test, in_case
+from regjax.claims.effects import candidate_cells, combine_levels
 from regjax.claims.measures import MEASURES
 from regjax.claims.mechanisms import MECHANISMS
 from regjax.config import ConfigError, Problem
@@ -24,10 +24,11 @@ def find_problems(declared: Declared, plans: Mapping[str, Plan]) -> list[Problem
       plans: of its studies, by their names in the claim; those that are wrong themselves are absent.
     """
     found: list[Problem] = []
-    for test in declared.tests:
+    for asked in declared.tests:
         for case in declared.cases or [Case.model_construct(name="")]:
+            test = in_case(asked, case)
             place = f"tests.{test.name}" + (f" in case {case.name!r}" if case.name else "")
-            plan = plans.get(case.study or test.study)
+            plan = plans.get(test.study)
             if test.mechanism:
                 found += _find_mechanism(place, test, case)
             elif plan is not None:
@@ -76,15 +77,9 @@ def _find_test(place: str, test: Test, case: Case, plan: Plan) -> Iterator[Probl
     yield from _find_measure(place, test.measure, {**test.options, **case.options}, plan)
     yield from _find_state(place, test.at, plan)
     known = {factor["path"]: factor["levels"] for factor in plan["factors"]}
-    over: list[Levels] = [{}]
-    if test.trend:
-        levels = known.get(test.trend)
-        if levels is None:
-            yield unknown(f"{place}.trend", f"factor {test.trend!r}", test.trend, list(known), "the study has")
-            return
-        over = [{test.trend: level} for level in levels]
-        if not all(isinstance(level, (int, float)) and level > 0 for level in levels) or len(levels) < 2:
-            yield Problem(f"{place}.trend", str(levels), "two or more levels above 0, for a slope per doubling")
+    yield from _find_swept(place, test, case, known)
+    swept = [path for path in (test.trend, *test.averaged) if path in known]
+    over = combine_levels(plan, swept)
     sides = [("of", {**test.of, **case.of}, test.of_any)]
     if test.than is None:
         sides.append(("against", {**test.against, **case.against}, test.against_any))
@@ -93,6 +88,19 @@ def _find_test(place: str, test: Test, case: Case, plan: Plan) -> Iterator[Probl
             for one in options or [{}]:
                 levels = {**case.where, **level, **own, **one}
                 yield from _find_levels(f"{place}.{side}", levels, test, len(options) > 1, plan)
+
+
+def _find_swept(place: str, test: Test, case: Case, known: Mapping[str, Sequence[Any]]) -> Iterator[Problem]:
+    """Find factors of `trend` and `averaged` that the study does not have, or that the test itself holds at a level."""
+    sides = [case.where, test.of, case.of, test.against, case.against, *test.of_any, *test.against_any]
+    for key, path in [("trend", test.trend)] * bool(test.trend) + [("averaged", path) for path in test.averaged]:
+        if path not in known:
+            yield unknown(f"{place}.{key}", f"factor {path!r}", path, list(known), "the study has")
+        elif any(path in levels for levels in sides):
+            yield Problem(f"{place}.{key}", f"factor {path!r}", "one that neither the test nor the case has a level of")
+    levels = known.get(test.trend, (1, 2))
+    if not all(isinstance(level, (int, float)) and level > 0 for level in levels) or len(levels) < 2:
+        yield Problem(f"{place}.trend", str(levels), "two or more levels above 0, for a slope per doubling")
 
 
 def _find_levels(place: str, levels: Levels, test: Test, chosen: bool, plan: Plan) -> Iterator[Problem]:
@@ -128,7 +136,8 @@ def _find_state(place: str, at: str, plan: Plan) -> Iterator[Problem]:
 
 
 def _find_figure(figure: Figure, cases: Sequence[Case], plan: Plan) -> Iterator[Problem]:
-    yield from _find_measure("figure", figure.measure, figure.options, plan)
+    for options in figure.line_options().values():
+        yield from _find_measure("figure", figure.measure, options, plan)
     yield from _find_state("figure", figure.at, plan)
     known = {factor["path"]: factor["levels"] for factor in plan["factors"]}
     factors = [("over", figure.over)] + ([("lines", figure.lines)] if figure.lines not in ("", CASES) else [])

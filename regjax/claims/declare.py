@@ -15,6 +15,8 @@ from regjax.files import digest
 
 EXPECT = ("higher", "lower", "not higher", "not lower")
 QUICK, FULL = "quick", "full"
+# The study of tests that name none, in cases that name none.
+MAIN = "main"
 # A level of this name is chosen on validation, on other seeds than those it is judged on.
 BEST = "best"
 Levels = dict[str, Any]
@@ -47,7 +49,7 @@ class Test(Table):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="small letters, digits and _")
     says: str = Field(min_length=1, description="what is expected, as a sentence")
-    study: str = Field(default="main", description="an entry of [studies]")
+    study: str = Field(default="", description="an entry of [studies]; where not named the case's, or main")
     measure: str = Field(default="", description="a metric of the records, or a measure of regjax.claims.measures")
     options: Levels = Field(default={}, description="settings of the measure")
     mechanism: str = Field(default="", description="a check of regjax.claims.mechanisms, in place of a measure")
@@ -63,6 +65,9 @@ class Test(Table):
     than: float | None = Field(default=None, description="a number to compare `of` with, in place of `against`")
     trend: str = Field(
         "", description="a factor: the effect is the slope of of - against over its levels, per doubling"
+    )
+    averaged: list[str] = Field(
+        default=[], description="factors: the effect is the mean of of - against over all their levels"
     )
     at: str = Field(
         default="best", description='the state of a metric: "best", "last", or the number of a step as text'
@@ -87,6 +92,9 @@ class Test(Table):
             return self
         if self.expect not in EXPECT:
             raise fail(f"expect = one of {', '.join(EXPECT)}", got=f"expect = {self.expect!r}")
+        swept = [*self.averaged, self.trend]
+        if len(set(swept)) < len(swept):
+            raise fail("each factor once in averaged and trend", got=", ".join(swept))
         if self.scale not in ("linear", "log"):
             raise fail('scale = "linear" or "log"', got=f"scale = {self.scale!r}")
         if self.margin <= (1 if self.scale == "log" else 0):
@@ -109,8 +117,19 @@ class Case(Table):
     where: Levels = Field(default={}, description="levels added to `of` and `against` of every test")
     of: Levels = Field(default={}, description="levels added to `of`")
     against: Levels = Field(default={}, description="levels added to `against`")
-    study: str = Field(default="", description="an entry of [studies] in place of the tests' own")
+    study: str = Field(default="", description="an entry of [studies], for the tests that name none")
+    choose_on: str = Field(default="", description='what "best" levels are chosen by, in place of the tests\' own')
     options: Levels = Field(default={}, description="settings added to those of the measures")
+
+
+def in_case(test: Test, case: Case) -> Test:
+    """Return a test as a case has it: its study, and what "best" levels are chosen by.
+
+    A test that names a study keeps it: it asks for something else than the case's study is there for.
+    """
+    return test.model_copy(
+        update={"study": test.study or case.study or MAIN, "choose_on": case.choose_on or test.choose_on}
+    )
 
 
 class Rule(Table):
@@ -127,11 +146,14 @@ class Figure(Table):
     """The table `[figure]`: what the claim's figure shows beside the effects."""
 
     kind: str = Field(default="effects", description='"effects" (seeds, means and intervals of the tests) or "levels"')
-    study: str = Field(default="main", description="of levels: an entry of [studies]")
+    study: str = Field(default=MAIN, description="of levels: an entry of [studies]")
     measure: str = Field(default="", description="of levels: what is drawn upwards")
     options: Levels = Field(default={}, description="of levels: settings of the measure")
     over: str = Field(default="", description="of levels: the factor that is drawn to the right")
     lines: str = Field(default="", description='of levels: a factor with one line for each level, or "cases"')
+    each: dict[str, list[Any]] = Field(
+        default={}, description="of levels, in place of lines: one of the options, with one line for each value"
+    )
     where: Levels = Field(default={}, description="of levels: levels of the other factors, the first where not named")
     at: str = Field(default="best", description="of levels: the state of a metric")
 
@@ -141,7 +163,14 @@ class Figure(Table):
             raise fail('kind = "effects" or "levels"', got=f"kind = {self.kind!r}")
         if self.kind == "levels" and not (self.measure and self.over):
             raise fail("a measure, and over = the factor that it is drawn over")
+        if self.each and (self.lines or len(self.each) > 1 or not all(self.each.values())):
+            raise fail("one of lines and each, and of each one option with a list of values")
         return self
+
+    def line_options(self) -> dict[str, Levels]:
+        """Return the settings of the measure by the names of the lines that `each` asks for; one line "" without it."""
+        values = [(name, value) for name, values in self.each.items() for value in values]
+        return {str(value): {**self.options, name: value} for name, value in values} or {"": self.options}
 
 
 class Declared(Table):
@@ -168,8 +197,8 @@ class Declared(Table):
             for name in getattr(self.rule, key) or []:
                 if name not in names:
                     raise fail(f"names of tests: {', '.join(names)}", got=f"rule.{key} with {name!r}")
-        used = {test.study for test in self.tests if not test.mechanism} | {c.study for c in self.cases if c.study}
-        for name in sorted(used | set(self.full)):
+        used = self._used(self.tests) | {case.study for case in self.cases if case.study} | set(self.full)
+        for name in sorted(used):
             if name not in self.studies:
                 raise fail(f"entries of [studies]: {', '.join(self.studies) or 'none'}", got=f"study {name!r}")
         for suite in (QUICK, FULL):
@@ -184,12 +213,15 @@ class Declared(Table):
         tests = [test for test in self.tests if test.only in ("", FULL if full else QUICK)]
         names = {test.name for test in tests}
         kept = {key: mine and [name for name in mine if name in names] for key, mine in dict(self.rule).items()}
-        used = {t.study for t in tests if not t.mechanism} | {c.study for c in self.cases if c.study}
-        used |= {self.figure.study} if self.figure.kind == "levels" else set()
+        used = self._used(tests) | ({self.figure.study} if self.figure.kind == "levels" else set())
         places = {key: {n: one for n, one in getattr(self, key).items() if n in used} for key in ("studies", "full")}
         stated = self.claim.statement if full else self.claim.quick or self.claim.statement
         claim = self.claim.model_copy(update={"statement": stated})
         return self.model_copy(update={"claim": claim, "tests": tests, "rule": Rule(**kept), **places})
+
+    def _used(self, tests: Sequence[Test]) -> set[str]:
+        estimated = [test for test in tests if not test.mechanism]
+        return {in_case(test, case).study for test in estimated for case in self.cases or [Case(name="all")]}
 
     def files(self, full: bool) -> dict[str, Studies]:
         """Return the studies of the quick suite, or of the full one."""

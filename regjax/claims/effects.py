@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,16 @@ def candidate_cells(plan: Mapping[str, Any], name: str, levels: Levels) -> list[
     return [find_cell(plan, {**levels, open_[0]: level}) for level in known[open_[0]][1:]]
 
 
+def combine_levels(plan: Mapping[str, Any], paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Return every combination of the levels of some factors; one without any level for no factor.
+
+    >>> combine_levels({"factors": [{"path": "a", "levels": [1, 2]}, {"path": "b", "levels": [0]}]}, ["a", "b"])
+    [{'a': 1, 'b': 0}, {'a': 2, 'b': 0}]
+    """
+    known = {factor["path"]: factor["levels"] for factor in plan["factors"]}
+    return [dict(zip(paths, levels, strict=True)) for levels in product(*(known[path] for path in paths))]
+
+
 def parse_state(at: str) -> dict[str, Any]:
     """Return the state that a claim names, as `state_values` takes it.
 
@@ -92,17 +103,31 @@ def parse_state(at: str) -> dict[str, Any]:
 
 
 def test_values(results: Results, test: Test, case: Case, take: Take) -> np.ndarray:
-    """Return the effect of a test in a case for each seed, [seed]; NaN where a run of it has no number."""
+    """Return the effect of a test in a case for each seed, [seed]; NaN where a run of it has no number.
+
+    With d(a, x) the difference of - against at levels a of the averaged factors and x of the trend's factor,
+
+        effect = sum_x (u_x - mean u) mean_a d(a, x) / sum_x (u_x - mean u)^2,   u_x = log2 x,
+
+    and the mean of d alone without a trend. All combinations of the averaged levels count alike; a "best" level is
+    chosen anew for each of them.
+    """
     options = {**test.options, **case.options}
     values = take(results, test.measure, options, parse_state(test.at))
     if test.scale == "log":
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.where(values > 0, np.log(values), math.nan)
+    averaged = combine_levels(results.plan, test.averaged)
+
+    def mean_difference(where: Levels) -> np.ndarray:
+        found = [_difference(results, test, case, values, {**where, **levels}) for levels in averaged]
+        return np.mean(found, axis=0)
+
     if not test.trend:
-        return _difference(results, test, case, values, {})
-    levels = next(factor["levels"] for factor in results.plan["factors"] if factor["path"] == test.trend)
-    effects = np.stack([_difference(results, test, case, values, {test.trend: level}) for level in levels])
-    x = np.log2(np.asarray(levels, dtype=float))
+        return mean_difference({})
+    levels = combine_levels(results.plan, [test.trend])
+    effects = np.stack([mean_difference(where) for where in levels])
+    x = np.log2(np.array([where[test.trend] for where in levels], dtype=float))
     x -= x.mean()
     return x @ effects / (x @ x)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from regjax.analysis.levels import level_tests
 from regjax.analysis.table import at_label
-from regjax.claims.declare import Case, Declared, Test
+from regjax.claims.declare import Case, Declared, Test, in_case
 from regjax.claims.effects import Take, contrast_evidence, find_evidence, parse_state, test_values
 from regjax.claims.lines import draw_lines
 from regjax.claims.measures import MEASURES
@@ -114,7 +114,8 @@ def find_test(test: Test, case: Case, results: Mapping[str, Results], take: Take
         checks = MECHANISMS[test.mechanism](**{**test.options, **case.options})
         exact = Evidence(math.nan, math.nan, 0, "", 0.0, all(check.passed for check in checks))
         return Found(exact, {"checks": [check._asdict() for check in checks]})
-    known = results[case.study or test.study]
+    test = in_case(test, case)
+    known = results[test.study]
     more = {"study": known.out.name, "seeds": len(known.plan["seeds"])}
     if test.contrast:
         (found,) = (one for one in level_tests(known.table) if one.name == test.contrast)
@@ -190,10 +191,10 @@ def find_figure(suite: Suite, path: Path, results: Mapping[str, Results], take: 
     if figure.kind != "levels":
         return None
     known = results[suite.sources[path, figure.study].name]
-    values = take(known, figure.measure, figure.options, parse_state(figure.at))
     about = describe_measure(Test.model_construct(measure=figure.measure, mechanism="", contrast="", at=figure.at))
-    rows = draw_lines(known.plan, figure, declared.cases, np.asarray(values))
-    return {"measure": figure.measure, "about": about, "over": figure.over, "lines": figure.lines, "rows": rows}
+    rows = draw_lines(known, figure, declared.cases, take)
+    lines = figure.lines or next(iter(figure.each), "")
+    return {"measure": figure.measure, "about": about, "over": figure.over, "lines": lines, "rows": rows}
 
 
 def plain(values: Sequence[float] | np.ndarray) -> list[float | None]:

@@ -1,51 +1,58 @@
-"""The curves of a claim's figure: a measure over the levels of a factor, a line for each level of another or case."""
+"""The curves of a claim's figure: a measure over the levels of a factor, a line for each case, level or option."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from regjax.analysis.levels import as_number
 from regjax.claims.declare import BEST, Case, Figure
-from regjax.claims.effects import find_cell
+from regjax.claims.effects import Take, find_cell, parse_state
 from regjax.config import ConfigError
 from regjax.design import name_level
+from regjax.results import Results
 
 
-def draw_lines(
-    plan: Mapping[str, Any], figure: Figure, cases: Sequence[Case], values: np.ndarray
-) -> list[dict[str, Any]]:
+def draw_lines(results: Results, figure: Figure, cases: Sequence[Case], take: Take) -> list[dict[str, Any]]:
     """Return a row per point: line, level, place (null of a level that is no number), mean, low, high, n.
 
     The interval is the 95% t interval of the mean over seeds. Cells that the design does not have are left out.
 
     Args:
-      plan: of the study.
+      results: of the study.
       figure: what is drawn.
       cases: of the claim.
-      values: [cell, seed].
+      take: from results to the numbers of a measure.
     """
-    known = {factor["path"]: factor["levels"] for factor in plan["factors"]}
+    known = {factor["path"]: factor["levels"] for factor in results.plan["factors"]}
     lines: dict[str, Mapping[str, Any]] = {"": {}}
     if figure.lines == "cases":
         lines = {case.name: {**case.where, **case.of} for case in cases}
     elif figure.lines:
         lines = {name_level(level, known[figure.lines]): {figure.lines: level} for level in known[figure.lines]}
     rows = []
-    for name, line in lines.items():
-        fixed = {path: level for path, level in line.items() if path != figure.over and level != BEST}
-        for level in known[figure.over]:
-            try:
-                cell = find_cell(plan, {**figure.where, **fixed, figure.over: level})
-            except ConfigError:
-                continue
-            place = as_number(level)
-            rows.append(
-                {"line": name, "level": name_level(level, known[figure.over]),
-                 "place": place if place is not None and math.isfinite(place) else None, **summarise(values[cell])}
-            )  # fmt: skip
+    for option, options in figure.line_options().items():
+        values = np.asarray(take(results, figure.measure, options, parse_state(figure.at)))
+        for name, line in lines.items():
+            rows += [{"line": option or name, **point} for point in draw_points(results.plan, figure, line, values)]
     return rows
+
+
+def draw_points(
+    plan: Mapping[str, Any], figure: Figure, line: Mapping[str, Any], values: np.ndarray
+) -> Iterator[dict[str, Any]]:
+    """Yield the points of a line, see `draw_lines`; `line` are its levels and `values` [cell, seed]."""
+    known = next(factor["levels"] for factor in plan["factors"] if factor["path"] == figure.over)
+    fixed = {path: level for path, level in line.items() if path != figure.over and level != BEST}
+    for level in known:
+        try:
+            cell = find_cell(plan, {**figure.where, **fixed, figure.over: level})
+        except ConfigError:
+            continue
+        place = as_number(level)
+        shown = place if place is not None and math.isfinite(place) else None
+        yield {"level": name_level(level, known), "place": shown, **summarise(values[cell])}
 
 
 def summarise(values: np.ndarray) -> dict[str, Any]:

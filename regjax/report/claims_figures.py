@@ -151,7 +151,7 @@ def paint_dots(axes: "Axes", x: np.ndarray, y: np.ndarray) -> None:
 
 
 def draw_levels(claim: Mapping[str, Any]) -> Drawing | None:
-    """Return a measure over the levels of a factor with its 95% interval, a line per case or level; None without one.
+    """Return a measure over the levels of a factor with its 95% interval, a line per case, level or option, or None.
 
     Levels stand at equal distances; what is drawn are means over seeds.
     """

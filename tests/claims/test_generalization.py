@@ -10,6 +10,7 @@ from regjax.analysis.table import state_values
 from regjax.claims.declare import Case
 from regjax.claims.declare import Test as Asked
 from regjax.claims.effects import test_values as seed_effects
+from regjax.claims.judging import find_test
 from regjax.claims.measures import take_measure
 from regjax.claims.measures.generalization import best_strength, gain, rank_of
 from regjax.claims.measures.inputs import run_inputs
@@ -165,3 +166,15 @@ def test_one_of_several_cells_is_chosen_on_the_other_seeds(trained: Results) -> 
 
     # On the other side all are alike: the first is taken.
     np.testing.assert_array_equal(effects, [20, 10, 20, 10])
+
+
+def test_a_case_may_choose_by_another_metric(trained: Results) -> None:
+    """The best level of a case with choose_on of its own is that of its metric, of other cases that of the test."""
+    scores = np.zeros((8, 4))
+    scores[1:4] = [[1.0], [2.0], [3.0]]  # the first is the least, the last the most
+    records = planted(planted(trained, "validation.nll", scores), "validation.accuracy", scores)
+    test = Asked(name="best", says="x", measure="any", expect="higher", margin=1.0, at="last", than=0.0)
+    for chosen, cell in (({}, 1), ({"choose_on": "validation.accuracy"}, 3)):
+        case = Case(name="L2", of={"l2.strength": "best"}, **chosen)
+        found = find_test(test, case, {"main": records}, lambda *_: np.arange(8.0)[:, None] + np.zeros(4))
+        assert found.more["effects"] == [cell] * 4

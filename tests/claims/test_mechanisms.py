@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from regjax.claims import mechanisms
-from regjax.claims.mechanisms import Check, near
+from regjax.claims.facts import Check, near
 from regjax.parts import part
 from regjax.regularizers.base import Now, Site
 from regjax.regularizers.noise import Dropout
@@ -18,7 +18,8 @@ class Wrong(Dropout):
 
     def site(self, site: Site, x: jax.Array, now: Now) -> jax.Array:
         """Return `x` with the units dropped that the first update drops, the others as they are."""
-        return super().site(site, x, now._replace(step=0 * now.step)) * (1 - (self.hidden or 0.0))
+        assert self.hidden is not None
+        return super().site(site, x, now._replace(step=0 * now.step)) * (1 - self.hidden)
 
 
 def failed(checks: list[Check]) -> list[str]:
@@ -70,4 +71,4 @@ def test_tolerance_is_meant() -> None:
     assert near("x", 1.01, 1.0, 0.02).passed
     assert not near("x", 1.03, 1.0, 0.02).passed
     assert not near("x", math.nan, 1.0, 0.02).passed
-    assert near("x", 0.0, 0.0, 0.0) == Check("x", "0", "0", True)
+    assert near("x", 0.0, 0.0, 0.0) == Check("x", "0", "0", True, 0.0, 0.0, 0.0)

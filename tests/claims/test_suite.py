@@ -12,8 +12,9 @@ from planted_suite import Counted, write_claims
 
 from regjax import cli
 from regjax.analysis.levels import level_tests
+from regjax.claims.facts import Check
 from regjax.claims.measures import MEASURES, Measure
-from regjax.claims.mechanisms import MECHANISMS, Check
+from regjax.claims.mechanisms import MECHANISMS
 from regjax.claims.running import run_claims
 from regjax.claims.suite import Suite, load_suite
 from regjax.commands.claims import KEYS

@@ -130,7 +130,7 @@ def _difference(results: Results, test: Test, case: Case, values: np.ndarray, wh
 def find_sides(test: Test, case: Case, where: Levels) -> tuple[list[Levels], list[Levels]]:
     """Return the levels that may be chosen of `of` and of `against`, in a case and at levels that both have."""
     both = {**case.where, **where}
-    of = [{**both, **test.of, **case.of, **one} for one in test.of_any or [{}]]
+    of: list[Levels] = [{**both, **test.of, **case.of, **one} for one in test.of_any or [{}]]
     return of, [{**both, **test.against, **case.against, **one} for one in test.against_any or [{}]]
 
 

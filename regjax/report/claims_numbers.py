@@ -88,11 +88,11 @@ def is_beside(test: Row) -> bool:
 
 
 def value_parts(test: Row) -> tuple[str, str]:
-    """Return what was measured and its 95% interval, in the unit of the measure, of a test that is_beside a reference.
+    """Return what was measured and its 95% interval, in the unit of the measure, of a test beside its reference.
 
     >>> share = {"scale": "linear", "unit": "pp", "than": 0.6, "estimate": -0.3389, "low": -0.3502, "high": -0.3277}
     >>> value_parts(share)
-    ('0.2611', '[0.2498, 0.2723]')
+    ('0.261', '[0.250, 0.272]')
     >>> value_parts({"scale": "log", "unit": "", "than": 2.0, "estimate": math.log(1.5), "low": None, "high": None})
     ('3.00', '–')
     """
@@ -101,10 +101,9 @@ def value_parts(test: Row) -> tuple[str, str]:
     if test["scale"] == "log":
         shown = [format_ratio(test["than"] * math.exp(min(value, 700.0)))[1:] for value in numbers]
     else:
-        ends = numbers[1:] if known else numbers[:1]
-        digits = _digits(test, *numbers[1:]) if known else effect_digits(_metric(test), *ends)
-        # Shares are shown as the reference is written, their effects in percentage points.
-        digits += 2 if test["unit"] == "pp" else 0
+        # Shares are shown as the reference is written; their effects alone are in percentage points.
+        plain = {**test, "unit": ""}
+        digits = _digits(plain, *numbers[1:]) if known else effect_digits(_metric(plain), numbers[0])
         shown = [f"{test['than'] + value:.{digits}f}" for value in numbers]
     unit = f" {clean(test['unit'])}" if test["unit"] not in ("", "pp") else ""
     return shown[0] + unit, f"[{shown[1]}, {shown[2]}]" if known else MISSING

@@ -114,7 +114,7 @@ def find_test(test: Test, case: Case, results: Mapping[str, Results], take: Take
     if test.mechanism:
         checks = MECHANISMS[test.mechanism](**{**test.options, **case.options})
         exact = Evidence(math.nan, math.nan, 0, "", 0.0, all(check.passed for check in checks))
-        return Found(exact, {"checks": [check._asdict() for check in checks]})
+        return Found(exact, {"checks": [check._asdict() | {"values": list(check.values)} for check in checks]})
     known = results[case.study or test.study]
     more = {"study": known.out.name, "seeds": len(known.plan["seeds"])}
     if test.contrast:

@@ -65,11 +65,10 @@ def seconds_run(results: Results, rounds: int = ROUNDS) -> np.ndarray:
         u = (T(1, k) - T(1, 0)) / k,             e = (T(n, 0) - T(1, 0)) / (n - 1)
 
     T(n, k) is the time of one call of the baseline's program for one network that n times makes k updates and
-    evaluates; medians over rounds. What a call costs by itself is in neither u nor e: a run of regjax makes hundreds of
-    evaluations in one call, stopped ones too. A loop that asks after every evaluation whether to stop pays for a call
-    each time, which is not counted. A run that can stop needs validation alone, after every interval; one that cannot
-    is evaluated once, at its end. What one network takes is stated, since a population that trains together has no time
-    of a run.
+    evaluates; medians over rounds. What a call costs by itself is in neither u nor e, and not counted: how often a loop
+    comes back to ask whether to stop is its own choice. A run that can stop needs validation alone, after every
+    interval; one that cannot is evaluated once, at its end. What one network takes is stated, since a population that
+    trains together has no time of a run.
 
     Args:
       results: of a study.

@@ -50,9 +50,9 @@ def describe_cell(plan: Mapping[str, Any], cell: int, cells: Sequence[int]) -> t
     levels: dict[int, Levels] = {one: plan["cells"][one]["levels"] for one in cells}
     mine = levels[cell]
     apart = [path for path in known if any(one[path] != mine[path] for one in levels.values())]
-    # Of several factors the ones that are on: "l1.strength 0.1", not "l1.strength 0.1, l2.strength 0".
+    # Of several factors the ones that are on: "l1.strength 0.1", not "l1.strength 0.1 + l2.strength 0".
     named = [path for path in apart if mine[path] != known[path][0]] or apart
-    words = ", ".join(f"{path} {name_level(mine[path], known[path])}" for path in named)
+    words = " + ".join(f"{path} {name_level(mine[path], known[path])}" for path in named)
     if len(named) != 1:
         return words, False
     grid = [one for one in levels.values() if all(one[path] == mine[path] for path in apart if path != named[0])]

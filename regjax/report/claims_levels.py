@@ -39,10 +39,11 @@ def join_levels(levels: Sequence[str]) -> str:
 
     >>> join_levels(["l2.strength 0.1", "l2.strength 0.3"]), join_levels(["l1.strength 1", "l2.strength 1"])
     ('l2.strength 0.1 and 0.3', 'l1.strength 1 and l2.strength 1')
+    >>> join_levels(["model.norm batch + l1.strength 1", "model.norm batch + l2.strength 1"])
+    'model.norm batch + l1.strength 1 and model.norm batch + l2.strength 1'
     """
     apart = list(dict.fromkeys(map(clean, levels)))
-    path = apart[0].partition(" ")[0]
-    same = all(level.partition(" ")[0] == path for level in apart)
+    same = len({level.partition(" ")[0] for level in apart}) == 1 and not any(" + " in level for level in apart)
     return " and ".join([apart[0], *(level.partition(" ")[2] if same else level for level in apart[1:])])
 
 
@@ -50,12 +51,15 @@ def level_text(choice: Row) -> str:
     """Return what was chosen on one line.
 
     >>> level_text({"levels": ["l2.strength 0.1", "l2.strength 0.3"], "ends": [False, True], "at": ""})
-    'l2.strength 0.1 and 0.3 \N{NOT EQUAL TO} (end of the grid)'
+    'l2.strength 0.1 and 0.3 \N{NOT EQUAL TO} (0.3: end of the grid)'
     >>> level_text({"levels": ["dropout.hidden 0.2"] * 2, "ends": [False, False], "at": "data.train_size 50"})
     'dropout.hidden 0.2 at data.train_size 50'
     """
     at, mark = f" at {clean(choice['at'])}" if choice["at"] else "", f" {DIFFER}" if differs(choice) else ""
-    return f"{join_levels(choice['levels'])}{mark}{at}{f' ({END})' if any(choice['ends']) else ''}"
+    pairs = zip(choice["levels"], choice["ends"], strict=True)
+    ends = [clean(level).partition(" ")[2] for level, end in pairs if end]
+    which = f"{ends[0]}: " if len(ends) == 1 else ""
+    return f"{join_levels(choice['levels'])}{mark}{at}{f' ({which}{END})' if ends else ''}"
 
 
 def levels_text(choices: Sequence[Row]) -> str:

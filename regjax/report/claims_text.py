@@ -5,13 +5,14 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from regjax.report.claims_levels import LEGEND, count_differing, deciding_choices, levels_text
+from regjax.report.claims_levels import DIFFER, LEGEND, count_differing, deciding_choices, differs, levels_text
 from regjax.report.claims_numbers import format_power, number, size_text
 from regjax.report.claims_words import (
     SYMBOLS,
     case_sentence,
     claim_effect,
     claim_sentence,
+    deciding_test,
     effect_text,
     name_test,
     power_text,
@@ -111,9 +112,11 @@ def claims_markdown(found: Mapping[str, Any]) -> str:
 
 
 def level_sentence(claim: Mapping[str, Any], case: Mapping[str, Any]) -> str:
-    """Return which best levels the tests that decide a case were given, as a sentence; nothing without one."""
-    chosen = levels_text(deciding_choices(claim, case))
-    return f" Best level: {chosen}." if chosen else ""
+    """Return which best level the test that a case's sentence is about was given, and whether others' halves differ."""
+    mine = deciding_test(claim, case)["choices"]
+    said = f" Best level: {levels_text(mine)}." if mine else ""
+    others = any(differs(choice) and choice not in mine for choice in deciding_choices(claim, case))
+    return f"{said} Of other tests halves differ ({DIFFER})." if others else said
 
 
 def run_text(found: Mapping[str, Any]) -> str:

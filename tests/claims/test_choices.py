@@ -125,7 +125,8 @@ def test_a_case_adds_its_levels_to_what_is_chosen_from() -> None:
 def chosen(*levels: str, halves: tuple[float, float] = (2.0, 2.1)) -> dict[str, Any]:
     """Return a row of a test of an effect with margin 1 whose halves were given these levels."""
     found = judged([(declare(), {"": {"effect": seeds_with(2.0, 0.5)}})])["claims"][0]["cases"][0]["tests"][0]
-    choice = {"side": "of", "at": "", "levels": list(levels), "ends": [False, True]}
+    ends = [level == "l2.strength 0.3" for level in levels]
+    choice = {"side": "of", "at": "", "levels": list(levels), "ends": ends}
     return {**found, "choices": [choice], "halves": list(halves)}
 
 
@@ -141,7 +142,7 @@ def test_halves_that_differ_are_marked_plainly(halves: tuple[float, float], said
     assert note.startswith("halves chose l2.strength 0.1 and 0.3: the mean is no single strength's effect")
     assert note.endswith(said)
     assert (f"{halves[0]:+.2f}"[:4] in note and f"{halves[1]:+.2f}"[:4] in note) == bool(said)
-    assert levels_text(row["choices"]) == "l2.strength 0.1 and 0.3 ≠ (end of the grid)"
+    assert levels_text(row["choices"]) == "l2.strength 0.1 and 0.3 ≠ (0.3: end of the grid)"
 
 
 def test_halves_that_agree_are_not_marked() -> None:
@@ -157,7 +158,7 @@ def test_page_scoreboard_and_markdown_tell_the_levels() -> None:
     claims = judged([(declare(cases=["small", "large"]),
                       {name: {"effect": seeds_with(2.0, 0.5)} for name in ("small", "large")})])  # fmt: skip
     claim = claims["claims"][0]
-    for case, levels in zip(claim["cases"], (("l2.strength 0.1",) * 2, ("l2.strength 0.1", "x 3")), strict=True):
+    for case, levels in zip(claim["cases"], (("l2.strength 0.3",) * 2, ("l2.strength 0.3", "x 3")), strict=True):
         case["tests"][0] |= {key: chosen(*levels)[key] for key in ("choices", "halves")}
     section, (small, large) = make_section(claim), claims_markdown(claims).splitlines()[3:5]
 
@@ -166,20 +167,24 @@ def test_page_scoreboard_and_markdown_tell_the_levels() -> None:
     assert [name for name, _, _ in section.chips] == ["small", "large ≠"]
     column = [column.label for column in section.tests.columns].index("Best level")
     assert [row.cells[column] for row in section.tests.rows] == [
-        "l2.strength 0.1 (end of the grid)", "l2.strength 0.1 and x 3 ≠ (end of the grid)"
+        "l2.strength 0.3 (end of the grid)", "l2.strength 0.3 and x 3 ≠ (0.3: end of the grid)"
     ]  # fmt: skip
     assert section.best is not None
     assert [row.cells[-1][:12] for row in section.best.rows] == ["–", "halves chose"]
-    assert "Best level: l2.strength 0.1 (end of the grid)." in small
-    assert "Best level: l2.strength 0.1 and x 3 ≠ (end of the grid)." in large
+    assert "Best level: l2.strength 0.3 (end of the grid)." in small
+    assert "Best level: l2.strength 0.3 and x 3 ≠ (0.3: end of the grid)." in large
 
 
 def test_a_choice_of_a_test_that_decides_nothing_marks_nothing() -> None:
-    """Halves that differ in a test beside the rule stand in the table, not in the scoreboard."""
+    """Halves that differ in a test beside the rule stand in the table, not in the scoreboard nor in Markdown."""
     rule = {"supported": ["a"], "refuted": ["a"]}
     declared = declare(tests=[make_test("a"), make_test("b")], rule=rule)
-    claim = judged([(declared, {"": {"a": seeds_with(2, 0.3), "b": seeds_with(2, 0.3)}})])["claims"][0]
+    found = judged([(declared, {"": {"a": seeds_with(2, 0.3), "b": seeds_with(2, 0.3)}})])
+    claim = found["claims"][0]
     claim["cases"][0]["tests"][1] |= {key: chosen("x 1", "x 2")[key] for key in ("choices", "halves")}
 
     assert count_differing(claim) == 0
     assert "≠" not in make_section(claim).effect
+    assert "≠" not in claims_markdown(found)
+    claim["rule"] = {"supported": ["a", "b"], "refuted": ["a", "b"]}
+    assert "Of other tests halves differ (≠). |" in claims_markdown(found)

@@ -10,6 +10,8 @@ from regjax.report.words import MISSING, clean
 
 DIFFER = "\N{NOT EQUAL TO}"
 END = "end of the grid"
+# More than this are counted in the table of tests and told one by one below it.
+MOST_CHOICES = 4
 LEGEND = f"{DIFFER}: the two halves of the seeds were given different best levels."
 
 
@@ -63,7 +65,11 @@ def level_text(choice: Row) -> str:
 
 
 def levels_text(choices: Sequence[Row]) -> str:
-    """Return all choices of a test or a case on one line; nothing without one."""
+    """Return all choices of a test on one line, counted where there are many; nothing without one."""
+    if len(choices) > MOST_CHOICES:
+        ends = sum(any(choice["ends"]) for choice in choices)
+        differing = f", {sum(map(differs, choices))} {DIFFER}" if any(map(differs, choices)) else ""
+        return f"{len(choices)} choices{differing}{f', {ends} at the {END}' if ends else ''}"
     many = len({choice["side"] for choice in choices}) > 1
     return "; ".join(f"{choice['side'] + ' ' if many else ''}{level_text(choice)}" for choice in choices)
 

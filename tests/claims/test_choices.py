@@ -153,6 +153,14 @@ def test_halves_that_agree_are_not_marked() -> None:
     assert levels_text(row["choices"]) == "l2.strength 0.3 (end of the grid)"
 
 
+def test_many_choices_are_counted() -> None:
+    """Of five choices a line says how many differ and how many are at an end."""
+    (differing,), (alike,) = (chosen(*levels)["choices"] for levels in (("x 1", "l2.strength 0.3"), ("x 1", "x 1")))
+
+    assert levels_text([differing, *[alike] * 4]) == "5 choices, 1 ≠, 1 at the end of the grid"
+    assert levels_text([alike] * 5) == "5 choices"
+
+
 def test_page_scoreboard_and_markdown_tell_the_levels() -> None:
     """A case whose halves differ is marked in scoreboard and chips; table, details and Markdown have the level."""
     claims = judged([(declare(cases=["small", "large"]),

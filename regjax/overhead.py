@@ -204,11 +204,14 @@ class Ready(NamedTuple):
     live: Live
     compiling: float
 
-    def seconds(self, updates: int) -> float:
-        """Return the seconds of a call that makes so many updates and evaluates, by the clock of `clock_name`."""
+    def seconds(self, updates: int, intervals: int = 1) -> float:
+        """Return the seconds of a call that makes so many updates and evaluates, by the clock of `clock_name`.
+
+        Of several intervals, at most the program's room, each does so.
+        """
         clock = time.process_time if clock_name() == "processor" else time.perf_counter
         began = clock()
-        run_interval(self.program, self.trainer, self.data, self.live, updates)
+        run_interval(self.program, self.trainer, self.data, self.live, updates, intervals)
         return clock() - began
 
     def bytes_per_member(self) -> int:

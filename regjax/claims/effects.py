@@ -51,19 +51,31 @@ def side_values(results: Results, test: Test, sides: Sequence[Levels], values: n
       sides: levels of each side that may be chosen; one level may be "best", for those after the factor's first.
       values: of the measure, [cell, seed].
     """
-    cells = [cell for levels in sides for cell in candidate_cells(results.plan, test.name, levels)]
+    cells = side_cells(results, test, sides)
     if len(cells) == 1:
         return values[cells[0]]
+    made = np.full(values.shape[1], math.nan)
+    for half, cell in enumerate(choose_cells(results, test, cells)):
+        made[half::2] = values[cell, half::2]
+    return made
+
+
+def side_cells(results: Results, test: Test, sides: Sequence[Levels]) -> list[int]:
+    """Return the cells of one side of a test that may be chosen, one where nothing is chosen."""
+    return [cell for levels in sides for cell in candidate_cells(results.plan, test.name, levels)]
+
+
+def choose_cells(results: Results, test: Test, cells: Sequence[int]) -> list[int]:
+    """Return which of the cells each half of the seeds is given: the 1st, 3rd, ... seed, and the 2nd, 4th, ... one.
+
+    Each half is given the cell whose mean of `choose_on` is best on the other half. Of a single seed there is none.
+    """
     sign = 1 if larger_is_better(test.choose_on) else -1
-    scores = sign * state_values(results.table, test.choose_on, parse_state(test.at))[cells]
+    scores = sign * state_values(results.table, test.choose_on, parse_state(test.at))[list(cells)]
     # A cell that lost a run is not chosen.
     scores = np.where(np.isfinite(scores), scores, -np.inf)
-    made = np.full(values.shape[1], math.nan)
-    for half in range(2):
-        judged = np.arange(len(made)) % 2 == half
-        if judged.any() and not judged.all():
-            made[judged] = values[cells[int(scores[:, ~judged].mean(axis=1).argmax())]][judged]
-    return made
+    halves = range(2) if scores.shape[1] > 1 else ()
+    return [cells[int(scores[:, 1 - half :: 2].mean(axis=1).argmax())] for half in halves]
 
 
 def candidate_cells(plan: Mapping[str, Any], name: str, levels: Levels) -> list[int]:
@@ -133,13 +145,18 @@ def test_values(results: Results, test: Test, case: Case, take: Take) -> np.ndar
 
 
 def _difference(results: Results, test: Test, case: Case, values: np.ndarray, where: Levels) -> np.ndarray:
-    both = {**case.where, **where}
-    sides = [{**both, **test.of, **case.of, **one} for one in test.of_any or [{}]]
+    sides, others = find_sides(test, case, where)
     of = side_values(results, test, sides, values)
     if test.than is not None:
         return of - (math.log(test.than) if test.scale == "log" else test.than)
-    others = [{**both, **test.against, **case.against, **one} for one in test.against_any or [{}]]
     return of - side_values(results, test, others, values)
+
+
+def find_sides(test: Test, case: Case, where: Levels) -> tuple[list[Levels], list[Levels]]:
+    """Return the levels that may be chosen of `of` and of `against`, in a case and at levels that both have."""
+    both = {**case.where, **where}
+    of: list[Levels] = [{**both, **test.of, **case.of, **one} for one in test.of_any or [{}]]
+    return of, [{**both, **test.against, **case.against, **one} for one in test.against_any or [{}]]
 
 
 def find_evidence(test: Test, effects: np.ndarray) -> Evidence:

@@ -10,6 +10,7 @@ import numpy as np
 
 from regjax.analysis.levels import level_tests
 from regjax.analysis.table import at_label
+from regjax.claims.choices import find_choices, halves_of
 from regjax.claims.declare import Case, Declared, Test, in_case
 from regjax.claims.effects import Take, contrast_evidence, find_evidence, parse_state, test_values
 from regjax.claims.lines import draw_lines
@@ -113,7 +114,7 @@ def find_test(test: Test, case: Case, results: Mapping[str, Results], take: Take
     if test.mechanism:
         checks = MECHANISMS[test.mechanism](**{**test.options, **case.options})
         exact = Evidence(math.nan, math.nan, 0, "", 0.0, all(check.passed for check in checks))
-        return Found(exact, {"checks": [check._asdict() for check in checks]})
+        return Found(exact, {"checks": [check._asdict() | {"values": list(check.values)} for check in checks]})
     test = in_case(test, case)
     known = results[test.study]
     more = {"study": known.out.name, "seeds": len(known.plan["seeds"])}
@@ -122,6 +123,8 @@ def find_test(test: Test, case: Case, results: Mapping[str, Results], take: Take
         return Found(contrast_evidence(test, found), more)
     effects = test_values(known, test, case, take)
     # Measures of time have a number for each round in place of a seed.
+    choices = find_choices(known, test, case)
+    more |= {"choices": choices, "halves": halves_of(effects) if choices else []}
     return Found(find_evidence(test, effects), more | {"seeds": len(effects), "effects": plain(effects)})
 
 
@@ -148,14 +151,29 @@ def describe_test(declared: Declared, name: str, found: Found, alpha: float) -> 
         "about": describe_measure(test),
         "bound": None if test.mechanism else test.bound,
         **{key: value if math.isfinite(value) else None for key, value in numbers.items()},
+        "than": None if test.trend else test.than,
+        "value": find_value(test, evidence.estimate),
         "n": evidence.n,
         "seeds": 0,
         "exact": evidence.exact,
         "effects": [],
+        "choices": [],
+        "halves": [],
         "checks": [],
         "study": "",
         **found.more,
     }
+
+
+def find_value(test: Test, effect: float) -> float | None:
+    """Return what was measured where a test compares with a number: the reference and the effect together; else None.
+
+    >>> find_value(Test.model_construct(than=0.6, scale="log", trend=""), math.log(0.5))
+    0.3
+    """
+    if test.than is None or test.trend or not math.isfinite(effect):
+        return None
+    return test.than * math.exp(effect) if test.scale == "log" else test.than + effect
 
 
 def find_skew(effects: Sequence[float | None]) -> float:

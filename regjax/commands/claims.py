@@ -27,11 +27,18 @@ KEYS = {
     "tests": "of a case: name, says, expect, margin, scale, unit, measure, mechanism, contrast, about, bound (the "
     "margin on the scale of the effect), estimate, se, low, high (95%, of this test alone), p_holds, p_fails (not "
     "adjusted), power (to find an effect of the margin), smallest (effect found with 90% power), skew (of the "
-    "effects), n (seeds that count), seeds (of the study), exact (null, or whether all checks passed), effects (of "
-    "every seed), checks, study",
+    "effects), than (the number it is compared with, or null), value (what was measured beside it, or null; of a log "
+    "scale the geometric mean), n (seeds that count), seeds (of the study), exact (null, or whether all checks "
+    "passed), effects (of every seed), choices, halves (where a level was chosen, mean effect of the 1st, 3rd, ... and "
+    "of the 2nd, 4th, ... seeds), checks, study",
+    "choices": "of a test, a row per side of which the best level was chosen: side (`of`, `against`), at (level of a "
+    "trend's factor), levels (what the 1st, 3rd, ... and what the 2nd, 4th, ... seeds were given), ends (whether each "
+    "is the first or last number that could be chosen)",
+    "checks": "of an exact test: says, got, expected, passed, found, wanted, tolerance (numbers, null where a check "
+    "has none), panel, over, place, line, values (where its numbers stand in the figure)",
     "studies": "rows: name, question, claims, data, cells, seeds, runs, diverged, programs, seconds",
 }
-NESTED = ("cases", "tests")
+NESTED = ("cases", "tests", "choices", "checks")
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,18 @@ import pandas as pd
 
 from regjax.analysis.export import csv_text
 from regjax.files import publish_text
+from regjax.report.claims_checks import draw_checks
 from regjax.report.claims_figures import draw_levels, draw_tests
+from regjax.report.claims_levels import (
+    DIFFER,
+    LEGEND,
+    count_differing,
+    deciding_choices,
+    differs,
+    levels_grid,
+    levels_text,
+)
+from regjax.report.claims_numbers import number
 from regjax.report.claims_text import power_cells, rule_text, run_text, skew_text
 from regjax.report.claims_words import (
     SYMBOLS,
@@ -18,7 +29,6 @@ from regjax.report.claims_words import (
     claim_sentence,
     effect_text,
     name_test,
-    number,
     power_text,
     score_text,
     verdict_word,
@@ -26,7 +36,7 @@ from regjax.report.claims_words import (
 from regjax.report.drawing import Drawing
 from regjax.report.page import MOST_ROWS, render
 from regjax.report.tables import Column, Grid, Row
-from regjax.report.words import clean, count, format_p
+from regjax.report.words import MISSING, clean, count, format_p
 
 DATA, PAGE = "data", "claims.html"
 DATA_COLUMNS = ("kind", "claim", "case", "test", "study", "seed", "value", "low", "high", "n")
@@ -47,8 +57,10 @@ class Section(NamedTuple):
     chips: list[tuple[str, str, str]]
     case_sentences: list[tuple[str, str]]
     tests: Grid
+    best: Grid | None
     checks: Grid | None
     drawings: list[Drawing]
+    facts: list[Drawing]
     levels: Drawing | None
     data: str
 
@@ -83,6 +95,7 @@ def render_claims(found: Mapping[str, Any], out: Path | None = None) -> str:
         "sections": [make_section(claim) for claim in found["claims"]],
         "score": score_text(found),
         "rule": rule_text(found),
+        "legend": LEGEND if any(map(count_differing, found["claims"])) else "",
         "run": run_text(found).replace("`", ""),
         "facts": headline_facts(found),
         "studies": studies_grid(found),
@@ -91,6 +104,7 @@ def render_claims(found: Mapping[str, Any], out: Path | None = None) -> str:
         "definition_sentence": definition_sentence(),
         "most_rows": MOST_ROWS,
         "version": clean(found["versions"].get("regjax", "")),
+        "differ": DIFFER,
         "alpha": f"{found['alpha']:.0%}",
     }
     return render("claims.html.j2", context)
@@ -99,23 +113,40 @@ def render_claims(found: Mapping[str, Any], out: Path | None = None) -> str:
 def make_section(claim: Mapping[str, Any]) -> Section:
     """Return a claim as the page shows it."""
     verdict, cases = claim["verdict"], claim["cases"]
-    chips = [(clean(case["name"]), SYMBOLS[case["verdict"]], TONES[case["verdict"]]) for case in cases if case["name"]]
+    chips = [
+        (clean(case["name"]) + mark_case(claim, case), SYMBOLS[case["verdict"]], TONES[case["verdict"]])
+        for case in cases
+        if case["name"]
+    ]
     return Section(
         claim=claim,
         word=verdict_word(verdict),
         symbol=SYMBOLS[verdict],
         tone=TONES[verdict],
         sentence=claim_sentence(claim),
-        effect=claim_effect(claim),
+        effect=claim_effect(claim) + mark_claim(claim),
         power=power_text(claim),
         chips=chips,
         case_sentences=[(clean(case["name"]), case_sentence(claim, case)) for case in cases] if len(cases) > 1 else [],
         tests=tests_grid(claim),
+        best=levels_grid(claim),
         checks=checks_grid(claim),
         drawings=draw_tests(claim),
+        facts=draw_checks(claim),
         levels=draw_levels(claim),
         data=data_path(claim),
     )
+
+
+def mark_case(claim: Mapping[str, Any], case: Mapping[str, Any]) -> str:
+    """Return the mark of a case whose halves of the seeds were given different best levels, or nothing."""
+    return f" {DIFFER}" if any(map(differs, deciding_choices(claim, case))) else ""
+
+
+def mark_claim(claim: Mapping[str, Any]) -> str:
+    """Return the mark of a claim with such cases and, of several, how many they are; or nothing."""
+    differing, cases = count_differing(claim), len(claim["cases"])
+    return f"; {DIFFER}{f' in {differing} of {cases}' if cases > 1 else ''}" if differing else ""
 
 
 def headline_facts(found: Mapping[str, Any]) -> list[str]:
@@ -133,19 +164,22 @@ def headline_facts(found: Mapping[str, Any]) -> list[str]:
 
 
 def tests_grid(claim: Mapping[str, Any]) -> Grid:
-    """Return the tests of a claim in every case: effect, interval, margin, seeds, p, power, skewness of the effects."""
+    """Return the tests of a claim in every case: effect, interval, best level, margin, seeds, p, power, skewness."""
     many = len(claim["cases"]) > 1
+    chosen = any(test["choices"] for case in claim["cases"] for test in case["tests"])
     columns = (Column("Test"), *([Column("Case")] if many else []), Column("Expected"), Column("Effect, 95% interval"),
-               Column("Margin", True), Column("Seeds", True), Column("p: holds", True), Column("p: fails", True),
-               Column("Power", True), Column("90% power at", True), Column("Skewness", True))  # fmt: skip
+               *([Column("Best level")] if chosen else []), Column("Margin", True), Column("Seeds", True),
+               Column("p: holds", True), Column("p: fails", True), Column("Power", True), Column("90% power at", True),
+               Column("Skewness", True))  # fmt: skip
     rows = []
     for case in claim["cases"]:
         for test in case["tests"]:
             margin, seeds, power, smallest = power_cells(test)
             rows.append(
                 Row((name_test(test), *([clean(case["name"])] if many else []), clean(test["says"]), effect_text(test),
-                     margin, seeds, format_p(number(test["p_holds"])), format_p(number(test["p_fails"])), power,
-                     smallest, skew_text(test)))
+                     *([levels_text(test["choices"]) or MISSING] if chosen else []), margin, seeds,
+                     format_p(number(test["p_holds"])), format_p(number(test["p_fails"])), power, smallest,
+                     skew_text(test)))
             )  # fmt: skip
     return Grid("Tests", columns, tuple(rows))
 
@@ -224,7 +258,21 @@ def _csv_rows(claim: Mapping[str, Any], seeds: Mapping[str, list[int]]) -> Itera
                 yield "estimate", *place, "", test["estimate"], test["low"], test["high"], test["n"]
             for seed, effect in zip(seeds.get(test["study"], []), test["effects"], strict=False):
                 yield "seed", *place, seed, effect, "", "", ""
+            for check in test["checks"]:
+                yield from _check_rows(place, check)
     figure = claim["figure"]
     for row in figure["rows"] if figure else []:
         name = f"{figure['measure']} at {figure['over']} = {row['level']}"
         yield "level", one, clean(row["line"]), clean(name), "", "", row["mean"], row["low"], row["high"], row["n"]
+
+
+def _check_rows(place: tuple[str, ...], check: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """Return a row for the number of an exact check, low and high being the ends of what passes, and for its units."""
+    one, case, test, study = place
+    if check["found"] is None:
+        return
+    wanted, tolerance = number(check["wanted"]), number(check["tolerance"])
+    ends = ("", "") if check["wanted"] is None else (wanted - tolerance, wanted + tolerance)
+    yield "check", one, case, f"{test}: {clean(check['says'])}", study, "", check["found"], *ends, ""
+    for unit, value in enumerate(check["values"]):
+        yield "unit", one, case, f"{test}: {clean(check['says'])}", study, unit, value, "", "", ""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regjax.report.claims_words import effect_text, name_test, number
+from regjax.report.claims_numbers import is_beside, number, value_parts
+from regjax.report.claims_words import effect_text, name_test
 from regjax.report.drawing import (
     BAND,
     FONT_SIZE,
@@ -49,7 +50,7 @@ def draw_tests(claim: Mapping[str, Any]) -> list[Drawing]:
 
 
 def draw_test(claim: Mapping[str, Any], name: str) -> Drawing:
-    """Return the effects of a test: seeds as dots, means with intervals, the margin as a band, zero as a line."""
+    """Return the effects of a test: seeds as dots, means with intervals, the margin as a band, no effect as a line."""
     rows = [(case["name"], test) for case in claim["cases"] for test in case["tests"] if test["name"] == name]
     first = rows[0][1]
     bound = number(first["bound"])
@@ -100,7 +101,19 @@ def seed_effects(test: Mapping[str, Any]) -> np.ndarray:
 
 
 def effect_ticks(test: Mapping[str, Any], low: float, high: float) -> tuple[list[float], list[str]]:
-    """Return the ticks of an axis of effects: ratios on a logarithmic one, percentage points, or the test's unit."""
+    """Return the ticks of an axis of effects: ratios on a logarithmic one, percentage points, or the test's unit.
+
+    Beside a reference they are named by what was measured.
+    """
+    if is_beside(test):
+        than = test["than"]
+        if test["scale"] != "log":
+            ticks, names = nice_ticks(than + low, than + high)
+            return [tick - than for tick in ticks], names
+        values = [
+            v for v in nice_ticks(than * math.exp(max(low, -50.0)), than * math.exp(min(high, 50.0)), 4)[0] if v > 0
+        ]
+        return [math.log(value / than) for value in values], [f"{value:.3g}" for value in values]
     if test["scale"] == "log":
         ends = math.exp(max(low, -50.0)), math.exp(min(high, 50.0))
         ratios = log_ticks(*ends)[0] if ends[1] > 8 * ends[0] else nice_ticks(*ends, 4)[0]
@@ -112,6 +125,9 @@ def effect_ticks(test: Mapping[str, Any], low: float, high: float) -> tuple[list
 
 def axis_label(test: Mapping[str, Any]) -> str:
     """Return what an axis of effects shows."""
+    if is_beside(test):
+        unit = f" ({clean(test['unit'])})" if test["unit"] not in ("", "pp") else ""
+        return f"measured{unit}; line: reference {test['than']:g}"
     if test["scale"] == "log":
         return "ratio"
     unit = clean(test["unit"])
@@ -124,11 +140,12 @@ def paint_row(axes: "Axes", test: Mapping[str, Any], lines: list[str], top: floa
     axes.axhline(top, color=GRID, linewidth=0.7)
     for i, line in enumerate(lines):
         axes.text(left, top + LINE * (i + 0.9), line, fontsize=FONT_SIZE - 0.5)
-    axes.text(right, top + LINE * 0.9, effect_text(test), fontsize=FONT_SIZE - 0.5, ha="right", color=SOFT)
+    shown = " ".join(value_parts(test)) if is_beside(test) else effect_text(test)
+    axes.text(right, top + LINE * 0.9, shown, fontsize=FONT_SIZE - 0.5, ha="right", color=SOFT)
     effects, middle = seed_effects(test), top + height - BAR / 2
     heights = middle + (np.arange(len(effects)) * 0.618034 % 1 - 0.5) * 14
-    shown = np.isfinite(effects) & (effects >= left) & (effects <= right)
-    paint_dots(axes, effects[shown], heights[shown])
+    inside = np.isfinite(effects) & (effects >= left) & (effects <= right)
+    paint_dots(axes, effects[inside], heights[inside])
     estimate, low, high = (number(test[key]) for key in ("estimate", "low", "high"))
     if math.isfinite(low):
         axes.plot([low, high], [middle, middle], color=INK, linewidth=2, solid_capstyle="butt")

@@ -5,18 +5,18 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from regjax.report.claims_levels import DIFFER, LEGEND, count_differing, deciding_choices, differs, levels_text
+from regjax.report.claims_numbers import format_power, number, size_text
 from regjax.report.claims_words import (
     SYMBOLS,
     case_sentence,
     claim_effect,
     claim_sentence,
+    deciding_test,
     effect_text,
-    format_power,
     name_test,
-    number,
     power_text,
     score_text,
-    size_text,
     verdict_word,
 )
 from regjax.report.tables import Column, Grid, Row
@@ -98,12 +98,25 @@ def claims_markdown(found: Mapping[str, Any]) -> str:
     lines = ["| claim | statement | verdict | what decides | power |", "|---|---|---|---|---|"]
     for claim in found["claims"]:
         verdict = f"{SYMBOLS[claim['verdict']]} **{verdict_word(claim['verdict'])}**"
-        rows = [(claim["id"], claim["statement"], verdict, claim_sentence(claim), power_text(claim))]
-        if len(claim["cases"]) > 1:
-            rows += [("", f"*{case['name']}*", SYMBOLS[case["verdict"]], case_sentence(claim, case), "")
-                     for case in claim["cases"]]  # fmt: skip
+        told = [case_sentence(claim, case) + level_sentence(claim, case) for case in claim["cases"]]
+        many = len(told) > 1
+        rows = [
+            (claim["id"], claim["statement"], verdict, claim_sentence(claim) if many else told[0], power_text(claim))
+        ]
+        if many:
+            rows += [("", f"*{case['name']}*", SYMBOLS[case["verdict"]], said, "")
+                     for case, said in zip(claim["cases"], told, strict=True)]  # fmt: skip
         lines += ["| " + " | ".join(clean(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join([*lines, "", f"{rule_text(found)} {run_text(found)}"])
+    legend = f"{LEGEND} " if any(map(count_differing, found["claims"])) else ""
+    return "\n".join([*lines, "", f"{rule_text(found)} {legend}{run_text(found)}"])
+
+
+def level_sentence(claim: Mapping[str, Any], case: Mapping[str, Any]) -> str:
+    """Return which best level the test that a case's sentence is about was given, and whether others' halves differ."""
+    mine = deciding_test(claim, case)["choices"]
+    said = f" Best level: {levels_text(mine)}." if mine else ""
+    others = any(differs(choice) and choice not in mine for choice in deciding_choices(claim, case))
+    return f"{said} Of other tests halves differ ({DIFFER})." if others else said
 
 
 def run_text(found: Mapping[str, Any]) -> str:

@@ -72,11 +72,14 @@ def time_interval(program: Program, compiled: Trainer, data: Data, updates: int)
     return min(seconds[1:])
 
 
-def run_interval(program: Program, compiled: Trainer, data: Data, live: Live, updates: int) -> None:
-    """Train the slots for an interval of only so many updates, and wait for it; nobody reads what it gives."""
+def run_interval(program: Program, compiled: Trainer, data: Data, live: Live, updates: int, intervals: int = 1) -> None:
+    """Train the slots for an interval of only so many updates, and wait for it; nobody reads what it gives.
+
+    Several intervals, at most the program's room, are one call of it.
+    """
     start = place(program.mesh, live.seats.step, batched=True)
     live.state, records = compiled.advance(
-        live.recipe, live.seed, live.state, data, start, np.int32(1), np.int32(updates)
+        live.recipe, live.seed, live.state, data, start, np.int32(intervals), np.int32(updates)
     )
     jax.block_until_ready(records)
 

@@ -1,15 +1,18 @@
 """The page of claims as a file: whole, harmless, a section for every claim, and true to claims.json."""
 
 import csv
+import math
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from test_report_page import Page
-from worlds import HOSTILE, every_kind
+from worlds import HOSTILE, declare, every_kind, judged, make_test, seeds_with
 
-from regjax.report.claims import make_claims_page
+from regjax.claims.facts import near
+from regjax.report.claims import make_claims_page, make_section
 from regjax.report.claims_text import claims_markdown, claims_text
 from regjax.report.claims_words import claim_sentence
 
@@ -130,3 +133,63 @@ def test_text_and_markdown_say_the_same_verdicts(found: dict[str, Any]) -> None:
         word = claim["verdict"].replace("conditional", "only when")
         assert re.search(rf"^{claim['id']} +\S {word} ", text, re.M)
         assert re.search(rf"^\| {claim['id']} \|.*\*\*{word}\*\*", table, re.M)
+
+
+def beside(than: float, **changes: Any) -> dict[str, Any]:
+    """Return a claim whose test compares with a number, effects being 0.02 with little spread."""
+    test = make_test("share", **{"than": than, "margin": 0.1, "expect": "not lower", **changes})
+    return judged([(declare(tests=[test]), {"": {"share": seeds_with(0.02, 0.001)}})])["claims"][0]
+
+
+def test_a_value_stands_beside_its_reference() -> None:
+    """Measured value, reference and difference are told together; the axis of the figure has the measured values."""
+    claim = beside(0.6, unit="pp")
+    section, row = make_section(claim), claim["cases"][0]["tests"][0]
+    (drawing,) = section.drawings
+
+    assert (row["than"], row["value"]) == (0.6, pytest.approx(0.62))
+    assert "0.62000, reference 0.6 (+2.00 pp [+1.94, +2.06])" in section.sentence
+    assert ">measured; line: reference 0.6</text>" in drawing.svg
+    assert ">0.60</text>" in drawing.svg
+    assert "difference" not in drawing.svg
+
+
+def test_a_ratio_stands_beside_its_reference() -> None:
+    """On a log scale the value is the geometric mean, and the axis has values in place of ratios."""
+    claim = beside(2.0, scale="log", margin=1.1, unit="steps")
+    section, row = make_section(claim), claim["cases"][0]["tests"][0]
+
+    assert row["value"] == pytest.approx(2 * math.exp(0.02))
+    assert "2.04 steps, reference 2 (×1.02 [1.02, 1.02])" in section.sentence
+    assert ">measured (steps); line: reference 2</text>" in section.drawings[0].svg
+    assert "×" not in re.sub(r"<[^>]*>", "", section.drawings[0].svg)
+
+
+def test_without_a_reference_an_effect_is_told_alone() -> None:
+    """Of the reference 0 the effect is the value; of a trend the reference falls out of the slope."""
+    (zero, trend) = (beside(0.0), beside(0.6, trend="x"))
+    for claim, value in ((zero, pytest.approx(0.02)), (trend, None)):
+        assert claim["cases"][0]["tests"][0]["value"] == value
+        assert "reference" not in make_section(claim).sentence
+        assert ">difference</text>" in make_section(claim).drawings[0].svg
+
+
+def test_exact_checks_are_drawn_and_their_numbers_are_in_the_file(tmp_path: Path) -> None:
+    """A panel over a number and one in rows of units, each with its checks; CSV has found, passing range and units."""
+    points = [near(f"share at {rate}", 0.5, rate, 0.01).over_rate("share", rate, "update") for rate in (0.2, 0.5)]
+    units = near("furthest", 2.0, 0.0, 0.1).of_units("mean of a unit", "leaves", np.array([2.0, -1.0]))
+    mechanism = {"name": "facts", "says": "so", "mechanism": "x"}
+    found = judged([(declare("C1", [mechanism]), {"": {"facts": [True]}})])
+    test = found["claims"][0]["cases"][0]["tests"][0]
+    test["checks"] = [check._asdict() for check in (*points, units)]
+    path = make_claims_page(found, tmp_path)
+    with (tmp_path / "data" / "C1.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] in ("check", "unit")]
+    share, mean = make_section(found["claims"][0]).facts
+
+    assert [float(row["value"]) for row in rows] == [0.5, 0.5, 2.0, 2.0, -1.0]
+    assert [float(row["low"]) for row in rows[:3]] == pytest.approx([0.19, 0.49, -0.1])
+    assert [row["seed"] for row in rows[3:]] == ["0", "1"]
+    assert [">rate</text>" in share.svg, ">update</text>" in share.svg, ">leaves</text>" in mean.svg] == [True] * 3
+    assert "furthest: 2, expected 0 +- 0.1" in mean.alt
+    assert "data/C1.csv" in {a["href"] for tag, a in Page(path.read_text()).tags if tag == "a"}

@@ -49,6 +49,18 @@ def test_a_part_is_checked_as_in_a_study(results: Any) -> None:
         costs.memory_cost(results, {"model.nrm": "batch"})
 
 
+def test_the_time_of_a_call_is_in_neither_update_nor_evaluation() -> None:
+    """Of planted times the parts come back, whatever a call costs; a program with room for one has all in it."""
+    for call in (0.0, 40.0):
+
+        def timer(updates: int, intervals: int = 1, call: float = call) -> float:
+            return call + intervals * (0.25 * updates + 1.5)
+
+        assert costs.unit_seconds(timer, 8, 200, 3) == (0.25, 1.5)
+        assert costs.unit_seconds(timer, 8, 2, 3) == (0.25, 1.5)
+        assert costs.unit_seconds(timer, 8, 1, 3) == (0.25, call + 1.5)
+
+
 def test_seconds_follow_updates_and_evaluations(results: Any) -> None:
     """A run that can stop takes time in proportion to its end; one that cannot is evaluated once and pays less."""
     seconds, ends = costs.seconds_run(results, rounds=3), results.table.status.end

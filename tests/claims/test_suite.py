@@ -12,8 +12,9 @@ from planted_suite import Counted, write_claims
 
 from regjax import cli
 from regjax.analysis.levels import level_tests
+from regjax.claims.facts import Check
 from regjax.claims.measures import MEASURES, Measure
-from regjax.claims.mechanisms import MECHANISMS, Check
+from regjax.claims.mechanisms import MECHANISMS
 from regjax.claims.running import run_claims
 from regjax.claims.suite import Suite, load_suite
 from regjax.commands.claims import KEYS
@@ -105,6 +106,8 @@ def test_a_best_level_is_judged_on_seeds_that_did_not_choose_it(found: dict[str,
     rows = [case["tests"][1] for case in found["claims"][1]["cases"]]
     for row in rows:
         assert set(np.round(row["effects"][:-1], 6)) == {1.0}
+        assert row["halves"] == pytest.approx([1.0, 1.0])
+        assert [choice["levels"] for choice in row["choices"]] == [["l2.strength 1"] * 2]
         assert (row["n"], row["seeds"], row["effects"][-1]) == (7, 8, None)
 
 
@@ -231,10 +234,13 @@ def test_the_command_prints_its_documented_keys(
     assert cli.main(["claims", str(suite_folder), "--out", str(out), "--json", "--log", "plain"]) == 0
     printed = json.loads(capsys.readouterr().out)
 
-    assert set(printed) == set(KEYS) - {"cases", "tests"}
+    assert set(printed) == set(KEYS) - {"cases", "tests", "choices", "checks"}
     assert printed["claims"] == found["claims"]
     case = printed["claims"][0]["cases"][0]
-    for key, value in (("claims", printed["claims"][0]), ("cases", case), ("tests", case["tests"][0])):
+    rows = [test for claim in printed["claims"] for one in claim["cases"] for test in one["tests"]]
+    (choice, *_), (check, *_) = ([row for test in rows for row in test[key]] for key in ("choices", "checks"))
+    tables = {"claims": printed["claims"][0], "cases": case, "tests": rows[0], "choices": choice, "checks": check}
+    for key, value in tables.items():
         assert [name for name in value if name not in KEYS[key]] == []
 
 

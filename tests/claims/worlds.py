@@ -8,8 +8,8 @@ import numpy as np
 
 from regjax.claims.declare import Declared, load_claim
 from regjax.claims.effects import find_evidence
+from regjax.claims.facts import Check
 from regjax.claims.judging import Found, judge_findings, plain
-from regjax.claims.mechanisms import Check
 from regjax.claims.verdict import Evidence
 
 HOSTILE = '<script>alert(1)</script> & "quotes" $x^$'

@@ -1,6 +1,6 @@
 """What training costs in time and memory: programs of single networks, compiled and timed for the purpose."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,8 @@ from regjax.claims.measures.base import Measure
 from regjax.results import Results
 
 ROUNDS = 8
+# Evaluations of one timed call: the call itself took as long as two to ten of them.
+EVALUATIONS = 20
 
 
 def update_cost(results: Results, part: Mapping[str, Any], rounds: int = ROUNDS) -> np.ndarray:
@@ -60,10 +62,13 @@ def seconds_run(results: Results, rounds: int = ROUNDS) -> np.ndarray:
     """Return the seconds that the training of a run takes on this machine, [cell, seed]; NaN where it diverged.
 
         seconds = updates u + evaluations e v,   v = validation examples / all examples of an evaluation
+        u = (T(1, k) - T(1, 0)) / k,             e = (T(n, 0) - T(1, 0)) / (n - 1)
 
-    with u and e of one update and one evaluation of the baseline's program for one network, medians over rounds. A run
-    that can stop needs validation alone, after every interval; one that cannot is evaluated once, at its end. What one
-    network takes is stated, since a population that trains together has no time of a run.
+    T(n, k) is the time of one call of the baseline's program for one network that n times makes k updates and
+    evaluates; medians over rounds. What a call costs by itself is in neither u nor e, and not counted: how often a loop
+    comes back to ask whether to stop is its own choice. A run that can stop needs validation alone, after every
+    interval; one that cannot is evaluated once, at its end. What one network takes is stated, since a population that
+    trains together has no time of a run.
 
     Args:
       results: of a study.
@@ -72,10 +77,7 @@ def seconds_run(results: Results, rounds: int = ROUNDS) -> np.ndarray:
     from regjax.overhead import choose_updates
 
     ready, status, data = _make_ready(results, {}), results.table.status, results.plan["data"]
-    updates = choose_updates(ready.seconds)
-    times = np.array([[ready.seconds(0), ready.seconds(updates)] for _ in range(rounds)])
-    evaluation = float(np.median(times[:, 0]))
-    update = float(np.median(times[:, 1] - times[:, 0])) / updates
+    update, evaluation = unit_seconds(ready.seconds, choose_updates(ready.seconds), ready.program.room, rounds)
     examined = min(data["num_train"], ready.program.study.training.train_examples)
     share = data["num_validation"] / (examined + data["num_validation"] + data["num_test"])
     every = ready.program.group.steps.evaluate_steps
@@ -83,6 +85,25 @@ def seconds_run(results: Results, rounds: int = ROUNDS) -> np.ndarray:
     evaluations = np.where(watched, status.end / every, 1)
     seconds = status.end * update + evaluations * share * evaluation
     return np.where(status.done & (status.diverged < 0), seconds, np.nan)
+
+
+def unit_seconds(timer: Callable[..., float], updates: int, room: int, rounds: int) -> tuple[float, float]:
+    """Return the seconds of one update and of one evaluation of everything, medians over rounds, without the call's.
+
+    Args:
+      timer: (updates, intervals=1) -> seconds of a call that so many times makes these updates and evaluates.
+      updates: of a timed call.
+      room: most intervals of a call; with one alone the evaluation has its call's time in it.
+      rounds: how often all is timed.
+
+    >>> unit_seconds(lambda updates, intervals=1: 8.0 + intervals * (0.5 * updates + 2.0), 4, 200, 3)
+    (0.5, 2.0)
+    """
+    many = min(room, EVALUATIONS)
+    times = np.array([[timer(0), timer(updates), timer(0, many)] for _ in range(rounds)])
+    single, more, several = times.T
+    evaluation = np.median(several - single) / (many - 1) if many > 1 else np.median(single)
+    return float(np.median(more - single)) / updates, float(evaluation)
 
 
 def _can_stop(results: Results, levels: Mapping[str, Any]) -> bool:

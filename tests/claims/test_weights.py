@@ -10,7 +10,8 @@ from studies import tiny
 
 import regjax
 from regjax.claims.measures import MEASURES, pseudo_values, take_measure
-from regjax.claims.measures.inputs import load_networks, make_forward, run_inputs
+from regjax.claims.measures.inputs import make_forward, run_inputs
+from regjax.claims.measures.networks import iter_networks, load_networks
 from regjax.claims.measures.reliability import damage
 from regjax.claims.measures.selection import stability
 from regjax.claims.measures.weights import gini_index
@@ -89,6 +90,15 @@ def test_networks_are_the_kept_ones(digits):
             jax.tree.map(lambda leaf, s=place: leaf[s], networks.params),
             digits.params(1, int(seed)),
         )
+
+
+def test_cells_that_are_one_run_have_one_network(tmp_path):
+    """A rate of all layers and a list of it are the same runs: both cells have their networks."""
+    study = tiny(factors={"dropout.hidden": [0.5, [0.5]]}, training__epochs=1, seeds__count=1)
+    found = list(iter_networks(regjax.run(study, tmp_path / "out", report=False)))
+
+    assert [networks.cell for networks in found] == [0, 1]
+    jax.tree.map(np.testing.assert_array_equal, found[0].params, found[1].params)
 
 
 def test_gini_is_half_the_relative_mean_difference():

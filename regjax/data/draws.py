@@ -1,6 +1,5 @@
 """What the makers of synthetic data share: a generator for sizes that were checked, and what several of them draw."""
 
-
 import numpy as np
 
 from regjax.data.checks import DataError, check_number, check_sizes

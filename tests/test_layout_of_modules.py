@@ -28,7 +28,7 @@ STAGES = [
     ["results", "pilot", "foreign", "trackers", "explain"],
     ["harvest", "queue", "standing", "telling", "room", "segments", "repair", "sharing"],
     ["mirror"],
-    ["execute", "stored"],
+    ["work", "saving", "execute", "stored"],
     ["waves"],
     ["conductor"],
     ["preview", "overhead"],

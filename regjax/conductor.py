@@ -110,13 +110,6 @@ def iter_waves(
 ) -> Iterator[tuple[str, Plan, list[Plan]]]:
     """Yield what is trained one after the other; what was yielded must be trained before the next is asked for.
 
-    Args:
-      study: as read.
-      plan: of its reported runs, before any wave has chosen.
-      dataset: its data.
-      out: run directory.
-      progress: where it is told what waves have chosen.
-
     Yields:
       The name of a wave, its plan, and the plans as known by then: of tuning, if any, and of the reported runs.
     """
@@ -203,10 +196,7 @@ def save_waves(
     found: runtime.Runtime,
     repeated: int | None = None,
 ) -> None:
-    """Store the plan of the reported runs, and the runs of all waves; `found` and `repeated` as for `describe_plan`.
-
-    What is repeated no wave changes: where it is None it is counted.
-    """
+    """Store the plan of the reported runs, and the runs of all waves; `repeated` as for `find_notices`."""
     runs = pd.concat([make_runs_table(wave) for wave in (*before, add_sources(plan))], ignore_index=True)
     repeated = find_repeated(plan, dataset) if repeated is None else repeated
     described = describe_plan(plan, dataset, found, repeated)

@@ -184,9 +184,7 @@ def train_queue(work: Work, taken: Taken) -> None:
         if not over:
             live = refill(program, work.compiled, work.data, live, work.sharing.chooser(taken.lease))
             over = not live.seats.living.any()
-        evaluated = min(intervals * work.evaluation, trained - began)
-        work.spent.evaluate += evaluated
-        work.spent.train += trained - began - evaluated
+        work.spent.add_look(trained - began, intervals * work.evaluation)
         work.spent.store_since(trained)
         stopping = not over and work.stop.asked
         if over or segment.is_full(int(live.seats.since_save)) or (stopping and not segment.stored):

@@ -13,10 +13,7 @@ UNEVEN = 30  # times that SDs of features may differ before the notices of a stu
 def find_notices(plan: Plan, dataset: Dataset, repeated: int | None = None) -> list[str]:
     """Return what a researcher would want to know before the training: twin cells, inputs far from the unit range.
 
-    Args:
-      plan: of the reported runs.
-      dataset: its data.
-      repeated: from `find_repeated`; None where it was not asked yet.
+    `repeated` is what `find_repeated` says, which no wave changes; None where it was not asked yet.
     """
     notices = [f'"{b}" is the same as "{a}": what differs does nothing there' for a, b in find_twins(plan)[:5]]
     if dataset.note:

@@ -95,11 +95,7 @@ def _stein_json(plan: Plan) -> dict[str, Any]:
 def describe_plan(plan: Plan, dataset: Dataset, found: runtime.Runtime, repeated: int) -> dict[str, Any]:
     """Return the plan as the store keeps it: the question, digest of the engine's code, machine, command.
 
-    Args:
-      plan: of the reported runs.
-      dataset: its data.
-      found: what it is trained on.
-      repeated: test examples of the first run that are training or validation examples too.
+    `repeated` is how many test examples of the first run are training or validation examples too.
     """
     first = plan.groups[0].runs[0]
     shapes = member_shapes(first.recipe, seed_of(plan.study, dataset, first), data_shapes(dataset))

@@ -25,6 +25,12 @@ class Spent:
     compiled: int = 0
     cached: int = 0
 
+    def add_look(self, elapsed: float, evaluation: float) -> None:
+        """Count the seconds of a look as training, but for those of its evaluations."""
+        evaluated = min(evaluation, elapsed)
+        self.evaluate += evaluated
+        self.train += elapsed - evaluated
+
     def store_since(self, began: float) -> float:
         """Count the seconds since `began` as storing, and return now."""
         now = time.perf_counter()

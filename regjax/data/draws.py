@@ -9,13 +9,7 @@ MOST_VALUES = 2**30  # of the inputs: 4 GiB
 
 
 def make_generator(num_examples: int, num_features: int, seed: int, width: int = 0) -> np.random.Generator:
-    """Return what a synthetic set is drawn by.
-
-    Args:
-      num_examples: rows, at least 2.
-      num_features: features.
-      seed: fixes the draw, in [0, 2**32).
-      width: values of a row that are held at once, where they are more than the features.
+    """Return what a synthetic set is drawn by; of a row `width` values are held at once, or as many as features.
 
     Raises:
       DataError: a number is out of its range, or the values do not fit into memory.

@@ -51,14 +51,8 @@ def make_report(out: Path) -> Path:
 
 
 def save_report(out: Path, folder: Path | None = None) -> list[Path]:
-    """Do what `make_report` does, write every figure as SVG, PDF and CSV files and return the paths, the page's first.
-
-    Args:
-      out: run directory.
-      folder: of the figures' files, made where missing; None for no such files.
-
-    Raises:
-      StoreError: there is no plan, a file is damaged, or a folder cannot be written.
+    """Do what `make_report` does, write every figure into a folder, where one is given, as SVG, PDF and CSV files, and
+    return the paths, the page's first.
     """
     out = Path(out)
     table = load_table(out)

@@ -1,44 +1,34 @@
 """The conductor: study -> data -> plan -> train -> store -> report."""
 
-import shlex
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from regjax import __version__, runtime, store
+from regjax import runtime, store
 from regjax.analysis.table import make_table, state_values
-from regjax.codes import code_digest
 from regjax.config import ConfigError, Problem, Study, load_study, parse_study, plain, study_json
 from regjax.data import Dataset, load_dataset
-from regjax.data.duplicates import count_repeated
 from regjax.files import RegjaxError, StoreError, canonical, digest, refuse_links
 from regjax.leases import FOLDER, PLAN, Leases
 from regjax.metrics import larger_is_better, tuning_metric
 from regjax.mirror import Mirror
 from regjax.models import Model, Settings
+from regjax.notices import find_notices, find_repeated
 from regjax.pilot import is_trained, judge_pilot
-from regjax.plan import Plan, candidates, find_rows, find_twins, make_plan, make_runs_table, make_tuning_plan, plan_json
+from regjax.plan import Plan, candidates, make_plan, make_tuning_plan
+from regjax.planned import describe_machine, describe_plan, make_runs_table
 from regjax.progress import Progress
 from regjax.regularizers import REGULARIZERS, Regularizer
-from regjax.report.repeated import repeated_sentence
 from regjax.report.seeds import seeds_sentence
 from regjax.results import Results
 from regjax.sharing import Sharing
-from regjax.sources import add_sources, sources_json
+from regjax.sources import add_sources
 from regjax.stop import Stop
 from regjax.stored import CODE, FLAGS, compare_machines, compare_plans, find_changes, list_earlier
-from regjax.train.inputs import seed_of
-from regjax.train.layout import data_shapes, member_shapes
-from regjax.train.program import count_params
 from regjax.waves import train_plan
-
-UNEVEN = 30  # times that SDs of features may differ before the notices of a study say so
 
 
 def run(
@@ -92,36 +82,20 @@ def run(
     dataset = find_dataset(study, data)
     found = runtime.configure()
     plan = make_plan(study, dataset)
-    for notice in (found.notice, *find_notices(plan, dataset)):
+    repeated = find_repeated(plan, dataset)
+    for notice in (found.notice, *find_notices(plan, dataset, repeated)):
         if notice:
             progress.say(f"note: {notice}")
     stop = stop or Stop()
     with Leases(out) as leases:
         copy = enter(out, plan, dataset, leases, mirror, progress, stop, describe_machine(found))
-
-        def train(plan: Plan, what: str) -> None:
-            nonlocal trace
+        for what, wave, plans in iter_waves(study, plan, dataset, out, progress):
             # Past a wave there is a later plan, which another process may have stored already.
-            if what == "training" or not is_trained(plan, out):
+            if what == "training" or not is_trained(wave, out):
                 with leases.alone(PLAN, stop.check):
-                    save_waves(out, last, waves, dataset, found)
-            train_plan(plan, dataset, out, progress, what, leases, trace, stream, copy, stop)
+                    save_waves(out, plans[-1], plans[:-1], dataset, found, repeated)
+            train_plan(wave, dataset, out, progress, what, leases, trace, stream, copy, stop)
             trace = None
-
-        waves, tuned, last = [], None, plan
-        if study.tune is not None:
-            waves.append(make_tuning_plan(study, dataset))
-            train(waves[0], "tuning")
-            tuned = choose_tuned(waves[0], out)
-            last = make_plan(study, dataset, tuned)
-            for cell in last.cells:
-                progress.say(f"tuned: {cell.name}: {plain(last.tuned[cell.index])}")
-        if study.seeds.pilot is not None:
-            if not is_trained(last, out):
-                train(last, "pilot")
-            last = make_plan(study, dataset, tuned, judge_pilot(last, out))
-            progress.say(f"seeds: {seeds_sentence({'primary': last.primary, 'stein': last.stein})}")
-        train(add_sources(last), "training")
         results = Results(out, model, regularizers)
         if report:
             results.report()
@@ -129,6 +103,30 @@ def run(
         if copy is not None:
             copy.close()
     return results
+
+
+def iter_waves(
+    study: Study, plan: Plan, dataset: Dataset, out: Path, progress: Progress
+) -> Iterator[tuple[str, Plan, list[Plan]]]:
+    """Yield what is trained one after the other; what was yielded must be trained before the next is asked for.
+
+    Yields:
+      The name of a wave, its plan, and the plans as known by then: of tuning, if any, and of the reported runs.
+    """
+    before, tuned = list[Plan](), None
+    if study.tune is not None:
+        before.append(make_tuning_plan(study, dataset))
+        yield "tuning", before[0], [*before, plan]
+        tuned = choose_tuned(before[0], out)
+        plan = make_plan(study, dataset, tuned)
+        for cell in plan.cells:
+            progress.say(f"tuned: {cell.name}: {plain(plan.tuned[cell.index])}")
+    if study.seeds.pilot is not None:
+        if not is_trained(plan, out):
+            yield "pilot", plan, [*before, plan]
+        plan = make_plan(study, dataset, tuned, judge_pilot(plan, out))
+        progress.say(f"seeds: {seeds_sentence({'primary': plan.primary, 'stein': plan.stein})}")
+    yield "training", add_sources(plan), [*before, plan]
 
 
 def enter(
@@ -190,47 +188,18 @@ def open_mirror(folder: Path, out: Path, plan: Plan, dataset: Dataset, progress:
     return mirror
 
 
-def find_notices(plan: Plan, dataset: Dataset) -> list[str]:
-    """Return what a researcher would want to know before the training: twin cells, inputs far from the unit range."""
-    notices = [f'"{b}" is the same as "{a}": what differs does nothing there' for a, b in find_twins(plan)[:5]]
-    if dataset.note:
-        notices.append(f"{dataset.name}: {dataset.note}")
-    if repeated := find_repeated(plan, dataset):
-        notices.append(f"{dataset.name}: {repeated_sentence(repeated, plan.groups[0].counts['test'])}")
-    if dataset.x.dtype != np.uint8 and plan.study.data.scale != "standard":
-        largest = max(float(dataset.x.max()), -float(dataset.x.min()))
-        if largest > 100:
-            notices.append(f'inputs reach {largest:.4g} and are not scaled; consider data.scale = "standard"')
-        elif (ratio := find_spread(dataset.x)) > UNEVEN:
-            notices.append(
-                f'features differ {ratio:.0f}-fold in spread and are not scaled; consider data.scale = "standard"'
-            )
-    return notices
-
-
-def find_spread(x: np.ndarray) -> float:
-    """Return by how many times the SDs of the features of a table differ; 1 for other inputs.
-
-    Args:
-      x: inputs [N, ...]; the first 10,000 rows are looked at, and features that never change are left out.
-
-    >>> find_spread(np.array([[1.0, 100.0, 7.0], [3.0, 900.0, 7.0]]))
-    400.0
-    """
-    spread = x[:10_000].std(axis=0, dtype=np.float64) if x.ndim == 2 else np.ones(1)
-    spread = spread[spread > 0]
-    return float(spread.max() / spread.min()) if spread.size else 1.0
-
-
-def find_repeated(plan: Plan, dataset: Dataset) -> int:
-    """Return how many test examples of the first run are training or validation examples too."""
-    return count_repeated(dataset.x, find_rows(plan.study, dataset, plan.groups[0].runs[0]))
-
-
-def save_waves(out: Path, plan: Plan, before: Sequence[Plan], dataset: Dataset, found: runtime.Runtime) -> None:
-    """Store the plan of the reported runs, and the runs of all waves."""
+def save_waves(
+    out: Path,
+    plan: Plan,
+    before: Sequence[Plan],
+    dataset: Dataset,
+    found: runtime.Runtime,
+    repeated: int | None = None,
+) -> None:
+    """Store the plan of the reported runs, and the runs of all waves; `repeated` as for `find_notices`."""
     runs = pd.concat([make_runs_table(wave) for wave in (*before, add_sources(plan))], ignore_index=True)
-    described = describe_plan(plan, dataset, found)
+    repeated = find_repeated(plan, dataset) if repeated is None else repeated
+    described = describe_plan(plan, dataset, found, repeated)
     store.save_plan(out, {**described, "earlier": list_earlier(out, described)}, runs)
 
 
@@ -267,55 +236,6 @@ def find_dataset(study: Study, data: Dataset | None) -> Dataset:
     if data is not None and not custom:
         raise ConfigError([Problem("data.name", f'"{study.data.name}" beside data from Python', '"custom"')])
     return load_dataset(**study.dataset_arguments()) if data is None else data
-
-
-def describe_plan(plan: Plan, dataset: Dataset, found: runtime.Runtime) -> dict[str, Any]:
-    """Return the plan as the store keeps it: the question, digest of the engine's code, machine, command."""
-    first = plan.groups[0].runs[0]
-    shapes = member_shapes(first.recipe, seed_of(plan.study, dataset, first), data_shapes(dataset))
-    called = Path(sys.argv[0]).stem in ("regjax", "__main__")
-    described = plan_json(plan, dataset, study_json(plan.study))
-    described["data"]["repeated"] = find_repeated(plan, dataset)
-    return {
-        **described,
-        **sources_json(plan.study),
-        "num_params": count_params(shapes.params),
-        **describe_machine(found),
-        "code": code_digest(()),
-        "command": shlex.join(["regjax", *sys.argv[1:]]) if called else "",
-    }
-
-
-def describe_machine(found: runtime.Runtime) -> dict[str, Any]:
-    """Return what runs are trained on: versions, devices, commit, and flags of XLA and jax from the environment."""
-    libraries = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "pandas", "pyarrow")
-    return {
-        "versions": {
-            "regjax": __version__,
-            "python": sys.version.split()[0],
-            **{name: version(name) for name in libraries},
-        },
-        "devices": [found.devices],
-        "commit": find_commit(),
-        "flags": runtime.read_flags(),
-    }
-
-
-def find_commit() -> str | None:
-    """Return the commit of the source tree that regjax runs from, "+" where it was changed; None outside of git."""
-    tracked = _ask_git("ls-files", "--error-unmatch", Path(__file__).name) is not None
-    commit = _ask_git("rev-parse", "--short=12", "HEAD") if tracked else None
-    return commit and commit + ("+" if _ask_git("status", "--porcelain", "--untracked-files=no") else "")
-
-
-def _ask_git(*words: str) -> str | None:
-    """Return what git says about the folder of this file, None where it fails or is absent."""
-    folder = Path(__file__).parent
-    try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
 
 
 def choose_tuned(tuning: Plan, out: Path) -> dict[int, dict[str, Any]]:

@@ -6,20 +6,20 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 import pandas as pd
 
 from regjax import store
-from regjax.files import StoreError, digest
+from regjax.files import StoreError
 from regjax.harvest import Harvest, gather
 from regjax.leases import LeaseLostError
 from regjax.mirror import Mirror
 from regjax.plan import Plan, Run
 from regjax.progress import Progress
 from regjax.queue import checkpoint_path, find_checkpoints
+from regjax.saving import save, save_state
 from regjax.segments import begin_segment, first_look, next_look
 from regjax.sharing import Sharing, Taken
 from regjax.stop import Stop
@@ -29,55 +29,9 @@ from regjax.train.layout import halve
 from regjax.train.program import Program, Trainer, argument_shapes, make_program, place_data
 from regjax.train.records import Place, make_records
 from regjax.train.seats import Live, Seats, begin, empty_seats, look, refill, take_seats
-from regjax.train.state import Data
 from regjax.train.stream import compile_program
 from regjax.train.timing import time_interval, trace_steps
-
-# A checkpoint that turns out damaged is stood in for by the one before.
-KEPT_CHECKPOINTS = 2
-
-
-@dataclasses.dataclass
-class Spent:
-    """What a queue cost since its last part was published: wall seconds by kind, and population programs."""
-
-    compile: float = 0.0
-    train: float = 0.0
-    evaluate: float = 0.0
-    store: float = 0.0
-    compiled: int = 0
-    cached: int = 0
-
-    def store_since(self, began: float) -> float:
-        """Count the seconds since `began` as storing, and return now."""
-        now = time.perf_counter()
-        self.store += now - began
-        return now
-
-    def take(self) -> dict[str, Any]:
-        """Return what was spent, as a part's file says it, and begin anew."""
-        names = ("compile", "train", "evaluate", "store")
-        taken = {"seconds": {name: getattr(self, name) for name in names},
-                 "programs": {"compiled": self.compiled, "cached": self.cached}}  # fmt: skip
-        self.__init__()  # type: ignore[misc]
-        return taken
-
-
-@dataclasses.dataclass(frozen=True)
-class Work:
-    """What training a group needs beside its queue."""
-
-    plan: Plan
-    program: Program
-    compiled: Trainer
-    data: Data
-    out: Path
-    progress: Progress
-    spent: Spent
-    evaluation: float  # seconds of one evaluation of all slots
-    mirror: Mirror | None
-    stop: Stop
-    sharing: Sharing
+from regjax.work import Spent, Work
 
 
 @dataclasses.dataclass
@@ -230,9 +184,7 @@ def train_queue(work: Work, taken: Taken) -> None:
         if not over:
             live = refill(program, work.compiled, work.data, live, work.sharing.chooser(taken.lease))
             over = not live.seats.living.any()
-        evaluated = min(intervals * work.evaluation, trained - began)
-        work.spent.evaluate += evaluated
-        work.spent.train += trained - began - evaluated
+        work.spent.add_look(trained - began, intervals * work.evaluation)
         work.spent.store_since(trained)
         stopping = not over and work.stop.asked
         if over or segment.is_full(int(live.seats.since_save)) or (stopping and not segment.stored):
@@ -249,63 +201,6 @@ def train_queue(work: Work, taken: Taken) -> None:
             work.stop.check()
         if not live.seats.since_save:
             segment = begin_segment(program, work.out, name, live)
-
-
-def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harvest) -> Live:
-    """Store a segment's records, the runs that ended in it, and then the state; older checkpoints go.
-
-    Killed in between, the segment is trained again from the checkpoint before, and writes the same files; those of runs
-    that are published stay as they are.
-    """
-    began, part = time.perf_counter(), store.Part(name, int(live.seats.segments))
-    if part.done(work.out).exists():
-        if set(store.read_json(part.done(work.out))["runs"]) != set(harvest.runs):
-            raise StoreError(f"{part.done(work.out)} names other runs than end there; `regjax repair` sets it aside")
-        work.spent.take()
-    else:
-        store.write_segment(work.out, name, part.segment, table, int(live.seats.since_save))
-        if harvest.runs:
-            began = publish_runs(work, part, harvest, began)
-    zero = np.zeros((), np.int64)
-    live.seats = live.seats._replace(segments=live.seats.segments + 1, since_save=zero)
-    save_state(work.out, name, live)
-    for path in find_checkpoints(work.out, name)[KEPT_CHECKPOINTS:]:
-        shutil.rmtree(path)
-    work.spent.store_since(began)
-    return live
-
-
-def save_state(out: Path, name: str, live: Live) -> None:
-    """Store the state of a queue after its last segment."""
-    path = checkpoint_path(out, name, int(live.seats.segments))
-    checkpoint.save(path, {"state": live.state, "seats": live.seats._asdict()})
-
-
-def publish_runs(work: Work, part: store.Part, harvest: Harvest, began: float) -> float:
-    """Store what the runs that ended in a segment leave, and then that they are done; return since when time counts."""
-    harvest.publish(work.out, part)
-    records = store.read_chunk(work.out, part.chunk)
-    assert records is not None
-    over = records[records["run"].isin(harvest.runs)]
-    work.progress.judge(lambda: over)
-    began = work.spent.store_since(began)
-    described = {
-        "chunk": part.chunk,
-        "segment": part.segment,
-        "runs": harvest.runs,
-        "digest": store.digest_records(over),
-        "state": digest("".join(harvest.states)),
-        "files": part.digest_files(work.out),
-        "kept": bool(harvest.params),
-        "devices": work.program.devices,
-        "data": "streamed" if work.program.streamed else "resident",
-        "slots": work.program.layout.slots,
-        "bytes_per_device": work.compiled.memory(),
-        **work.spent.take(),
-        **({"predictions": work.plan.primary["at"]} if harvest.predictions else {}),
-    }
-    store.write_json(part.done(work.out), described, True)
-    return began
 
 
 def resume(work: Work, taken: Taken) -> Live:

@@ -14,7 +14,7 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from regjax import __version__, runtime, store
 from regjax.analysis.overhead import FEWEST_ROUNDS, compare_rounds, study_digest, write_costs
-from regjax.conductor import find_commit, find_dataset, read_study
+from regjax.conductor import find_dataset, read_study
 from regjax.config import ConfigError, Design, Measure, Study, plain
 from regjax.config.fields import switched_fields
 from regjax.data import Dataset
@@ -22,6 +22,7 @@ from regjax.files import RegjaxError
 from regjax.observers import OBSERVERS
 from regjax.parts import is_off
 from regjax.plan import Group, make_plan
+from regjax.planned import find_commit
 from regjax.progress import Progress
 from regjax.train.layout import Layout, count_bytes, data_shapes, make_rows
 from regjax.train.program import Program, Trainer, make_program, place_data

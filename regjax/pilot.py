@@ -8,7 +8,8 @@ from regjax.analysis.effects import ALPHA, contrast_values, rounding
 from regjax.analysis.inference import contrast_weights
 from regjax.analysis.stein import needed_seeds
 from regjax.analysis.table import make_table, state_values
-from regjax.plan import Plan, make_runs_table
+from regjax.plan import Plan
+from regjax.planned import make_runs_table
 
 
 def is_trained(plan: Plan, out: Path) -> bool:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import pandas as pd
 
 from regjax.config import (
     CellSettings,
@@ -12,7 +11,6 @@ from regjax.config import (
     Problem,
     Steps,
     Study,
-    drawn_streams,
     plain,
     resolve_at,
     resolve_cell,
@@ -20,21 +18,13 @@ from regjax.config import (
 )
 from regjax.data import DataError, Dataset, Rows, split_rows
 from regjax.demands import check_inputs, check_needs, check_patterns, check_snapshots, check_warmup
-from regjax.design import (
-    Cell,
-    describe_design,
-    full_factorial,
-    make_cells,
-    make_contrasts,
-    make_level_contrasts,
-    match_cells,
-)
+from regjax.design import Cell, full_factorial, make_cells, make_contrasts
 from regjax.files import canonical, digest
 from regjax.grouping import Setting, make_recipes
 from regjax.identity import describe_run
 from regjax.keeping import keeps_predictions
 from regjax.keys import STREAMS
-from regjax.labels import count_targets, resolve_task
+from regjax.labels import resolve_task
 from regjax.observers import OBSERVERS
 from regjax.parts import is_off
 from regjax.recipe import Recipe
@@ -299,71 +289,3 @@ def restores(run: Run) -> bool:
     """Return whether a run ends in its best state instead of the one it stopped at."""
     observer = run.recipe.observer
     return bool(observer.can_stop and observer.stop.restore > 0)
-
-
-def make_runs_table(plan: Plan) -> pd.DataFrame:
-    """Return one row per run: identity, wave, cell, seed, redrawn stream, group, restores; as JSON hypers, settings."""
-    rows = []
-    for index, group in enumerate(plan.groups):
-        for run in group.runs:
-            rows.append(
-                {
-                    "run": run.id,
-                    "wave": run.wave,
-                    "cell": run.cell,
-                    "seed": run.seed,
-                    "stream": run.stream,
-                    "group": index,
-                    "restores": restores(run),
-                    "hypers": canonical({**dict(run.settings["active"]), "optimizer": run.settings["optimizer"]}),
-                    "settings": canonical(run.settings),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def plan_json(plan: Plan, dataset: Dataset, study_json: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plan as plain JSON, as the store keeps it and the analysis reads it."""
-    study, first = plan.study, plan.groups[0]
-    markers = [
-        {"label": m.label, "cell": int(match_cells([c.levels for c in plan.cells], m.when).argmax()), "value": m.value}
-        for m in study.markers
-    ]
-    asked = make_level_contrasts(study)
-    return {
-        "question": study.question,
-        "study": dict(study_json),
-        "primary": plan.primary,
-        "factors": [{"path": path, "levels": plain(levels)} for path, levels in study.factors.items()],
-        "fixed": plain(study.fixed),
-        "cells": plain([{"index": c.index, "name": c.name, "levels": c.levels} for c in plan.cells]),
-        "seeds": sorted({run.seed for run in plan.runs}),
-        "vary": list(study.seeds.vary),
-        "replicates": plain(study.seeds.replicates),
-        "drawn": list(drawn_streams(vars(study))),
-        "contrasts": plan.contrasts,
-        **({"level_contrasts": asked} if asked else {}),
-        "headline": study.design.headline,
-        "design": describe_design(study, plan.cells),
-        "markers": markers,
-        "monitor": study.training.monitor,
-        "steps": first.steps.steps,
-        "steps_per_epoch": first.steps.steps_per_epoch,
-        "data": {
-            "name": dataset.name,
-            "digest": dataset.digest,
-            "num_classes": dataset.num_classes,
-            "num_targets": count_targets(dataset),
-            "input_shape": list(dataset.x.shape[1:]),
-            "pooled": study.data.split is not None or not dataset.parts,
-            "num_pool": len(dataset.y),
-            **{f"num_{name}": count for name, count in first.counts.items()},
-        },
-        "tuned": {str(index): plain(values) for index, values in plan.tuned.items()},
-        **({"stein": _stein_json(plan)} if study.seeds.pilot else {}),
-    }
-
-
-def _stein_json(plan: Plan) -> dict[str, Any]:
-    seeds = plan.study.seeds
-    return plan.stein or {"pilot": seeds.pilot, "max": seeds.max, "halfwidth": seeds.halfwidth}

@@ -10,13 +10,14 @@ from regjax import runtime
 from regjax.analysis.power import least_p, promise_text
 from regjax.analysis.table import at_label
 from regjax.analysis.trend import smallest_p
-from regjax.conductor import choose_tuned, find_dataset, find_notices, read_study
+from regjax.conductor import choose_tuned, find_dataset, read_study
 from regjax.config import Study
 from regjax.data import Dataset
 from regjax.design import describe_design, design_lines, make_level_contrasts
 from regjax.keeping import predictions_text
 from regjax.labels import count_targets
 from regjax.models import Model, Settings
+from regjax.notices import find_notices
 from regjax.pilot import is_trained, judge_pilot
 from regjax.plan import Plan, make_plan, make_tuning_plan
 from regjax.progress import format_seconds

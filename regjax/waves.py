@@ -77,21 +77,37 @@ def train_plan(
         progress.judge(lambda: store.load_records(out, [run.id for run in plan.runs]))
     pool = ThreadPoolExecutor(max_workers=runtime.count_cores(), thread_name_prefix="compile")
     try:
-        programs = [
-            (index, runs, choose_program(plan, dataset, group, out, stream))
-            for index, (group, runs) in enumerate(zip(plan.groups, missing, strict=True))
-            if runs
-        ]
-        check_room(out, plan, [(program, len(runs)) for _, runs, program in programs])
-        held = leases.held()
-        # First what nobody is at: its program is compiled for this process alone.
-        busy = {run for name, queue in store.iter_queues(out) if name in held for run in flat_ids(queue)}
-        programs.sort(key=lambda one: any(run.id in busy for run in one[1]))
-        jobs = [Job(*one, pool.submit(compile_program, one[-1])) for one in programs]
+        jobs = make_jobs(plan, dataset, missing, sharing, stream, pool)
         share_groups(plan, jobs, pool, sharing, progress, profile, mirror, stop)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         progress.end()
+
+
+def make_jobs(
+    plan: Plan,
+    dataset: Dataset,
+    missing: Sequence[Sequence[Run]],
+    sharing: Sharing,
+    stream: bool | None,
+    pool: ThreadPoolExecutor,
+) -> list[Job]:
+    """Return the groups that have runs to train, first those that nobody is at; `pool` compiles their programs.
+
+    Raises:
+      StoreError: the disk has less room than the runs will take.
+    """
+    programs = [
+        (index, runs, choose_program(plan, dataset, group, sharing.out, stream))
+        for index, (group, runs) in enumerate(zip(plan.groups, missing, strict=True))
+        if runs
+    ]
+    check_room(sharing.out, plan, [(program, len(runs)) for _, runs, program in programs])
+    held = sharing.leases.held()
+    # The program of what nobody is at is compiled for this process alone.
+    busy = {run for name, queue in store.iter_queues(sharing.out) if name in held for run in flat_ids(queue)}
+    programs.sort(key=lambda one: any(run.id in busy for run in one[1]))
+    return [Job(*one, pool.submit(compile_program, one[-1])) for one in programs]
 
 
 def share_groups(

@@ -15,7 +15,8 @@ from regjax.config import ConfigError, parse_study
 from regjax.data.base import Dataset, make_dataset, make_parts
 from regjax.design import count_cells
 from regjax.models import MLP
-from regjax.plan import make_plan, make_runs_table, make_tuning_plan, plan_json
+from regjax.plan import make_plan, make_tuning_plan
+from regjax.planned import make_runs_table, plan_json
 from regjax.regularizers import Dropout
 from regjax.store import canonical
 

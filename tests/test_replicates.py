@@ -12,7 +12,8 @@ import regjax
 from regjax.config import ConfigError, parse_study, study_json
 from regjax.data import load_dataset
 from regjax.data.splits import split_rows
-from regjax.plan import find_rows, make_plan, plan_json
+from regjax.plan import find_rows, make_plan
+from regjax.planned import plan_json
 from regjax.progress import Progress
 
 DISJOINT, BOOTSTRAP = {"kind": "disjoint", "parts": 2}, {"kind": "bootstrap"}

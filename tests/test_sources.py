@@ -12,7 +12,8 @@ from regjax import store
 from regjax.cli import main
 from regjax.config import ConfigError, parse_study, study_json
 from regjax.data import load_dataset
-from regjax.plan import make_plan, make_runs_table
+from regjax.plan import make_plan
+from regjax.planned import make_runs_table
 from regjax.preview import preview
 from regjax.progress import Progress
 from regjax.sources import add_sources

@@ -14,7 +14,7 @@ from regjax.claims.judging import judge
 from regjax.claims.kept import Kept
 from regjax.claims.suite import Source, Suite, declare
 from regjax.claims.verdict import ALPHA
-from regjax.conductor import find_commit
+from regjax.planned import find_commit
 from regjax.progress import Progress, format_seconds
 from regjax.report.claims import make_claims_page
 from regjax.report.words import count

@@ -15,7 +15,8 @@ from regjax.data import DataError, Dataset
 from regjax.files import StoreError, canonical, digest, publish_text
 from regjax.grouping import Setting, measure
 from regjax.labels import resolve_task
-from regjax.plan import Plan, make_plan, plan_json
+from regjax.plan import Plan, make_plan
+from regjax.planned import plan_json
 from regjax.sources import add_sources
 from regjax.tasks import default_task
 from regjax.train.layout import make_trajectories

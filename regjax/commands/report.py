@@ -17,10 +17,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Make the report anew; print its path, and those of the figures' files."""
-    from regjax.report.page import make_report, save_figures_of
+    from regjax.report.page import save_report
 
-    print(make_report(chosen.out))
-    if chosen.figures is not None:
-        for path in save_figures_of(chosen.out, chosen.figures):
-            print(path)
+    for path in save_report(chosen.out, chosen.figures):
+        print(path)
     return 0

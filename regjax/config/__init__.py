@@ -1,21 +1,13 @@
 """Study files: what they may say, and everything that is wrong with one at once."""
 
-from regjax.config.checks import drawn_streams, find_task_problems
+from regjax.config.cells import CellSettings, find_model_problems, resolve_cell
+from regjax.config.checks import find_task_problems
 from regjax.config.datasets import DATASETS, Data
+from regjax.config.defaults import drawn_streams
 from regjax.config.load import load_study
 from regjax.config.parse import parse_study
 from regjax.config.problems import ConfigError, Problem
-from regjax.config.study import (
-    CellSettings,
-    Contrast,
-    Marker,
-    Study,
-    Tune,
-    find_model_problems,
-    plain,
-    resolve_cell,
-    study_json,
-)
+from regjax.config.study import Contrast, Marker, Study, Tune, plain, study_json
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.config.timing import Steps, resolve_at, resolve_steps
 

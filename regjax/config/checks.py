@@ -2,24 +2,17 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
+from regjax.config.cells import resolve_cell
 from regjax.config.datasets import Data
-from regjax.config.designs import (
-    SEVERAL,
-    SPACES,
-    default_family,
-    find_design_problems,
-    find_family_problems,
-    has_averages,
-)
+from regjax.config.defaults import Found, drawn_streams, has_subset
+from regjax.config.designs import SEVERAL, SPACES, find_design_problems, find_family_problems, has_averages
 from regjax.config.idle import check_idle, check_left_out
 from regjax.config.levels import check_level_contrasts
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.sources import MOST_RUNS, check_source_runs, check_sources
-from regjax.config.spaces import draw_factors
-from regjax.config.study import Contrast, Marker, Parts, Study, Tune, resolve_cell
+from regjax.config.study import Contrast, Marker, Parts, Study, Tune
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import (
     MOST_WEIGHTS,
@@ -32,76 +25,9 @@ from regjax.design import (
     match_cells,
     name_level,
 )
-from regjax.keys import STREAMS
 from regjax.metrics import TASK_METRICS, metric_names
 
-Found = Mapping[str, Any]  # the valid tables by key
 Problems = Iterator[Problem]
-
-
-def resolve_defaults(found: Found) -> dict[str, Any]:
-    """Return the tables with those defaults filled in that depend on other tables."""
-    made = dict(found)
-    if "data" in made:
-        made["data"] = made["data"].fill()
-    if {"data", "seeds", "factors", "fixed"} <= set(made):
-        made["seeds"] = _name_subset(made)
-    if {"data", "seeds", "factors", "fixed"} <= set(made) and not made["seeds"].vary:
-        made["seeds"] = made["seeds"].model_copy(update={"vary": _default_streams(made)})
-    if {"measure", "seeds"} <= set(made) and (asked := made["measure"].sources) and not asked.streams:
-        filled = asked.model_copy(update={"streams": made["seeds"].vary})
-        made["measure"] = made["measure"].model_copy(update={"sources": filled})
-    if {"design", "factors"} <= set(made):
-        made["factors"] = draw_factors(made["design"], made["factors"])
-    if {"design", "factors", "contrasts"} <= set(made):
-        made["design"] = _fill_design(made["design"], made["factors"], made["contrasts"])
-    return made
-
-
-def _default_streams(found: Found) -> tuple[str, ...]:
-    # Replicates are compared on one test set.
-    split = found["data"].drawn and found["seeds"].replicates is None
-    drawn = (*(["split"] if split else []), *(["subset"] if _has_subset(found) else []))
-    return ("init", "order", "dropout", *drawn_streams(found), *drawn)
-
-
-def _name_subset(found: Found) -> Seeds:
-    """Return the seeds with "split" read as "subset" where rows for validation are fixed and [data.subset] is given.
-
-    What a seed draws of the split are then the training rows alone.
-    """
-    seeds, data = found["seeds"], found["data"]
-    if data.subset is None or data.drawn or "split" not in seeds.vary or not _has_subset(found):
-        return seeds
-    vary = dict.fromkeys("subset" if stream == "split" else stream for stream in seeds.vary)
-    return seeds.model_copy(update={"vary": tuple(vary)})
-
-
-def drawn_streams(found: Found) -> tuple[str, ...]:
-    """Return the streams beside dropout's from which a regularizer that the study names draws, in their order."""
-    tuned = found.get("tune")
-    paths = [*found["factors"], *found["fixed"], *(tuned.factors if tuned else ())]
-    named = {path.partition(".")[0] for path in paths}
-    drawn = {stream for name, part in found["parts"].regularizers.items() if name in named for stream in part.streams}
-    return tuple(stream for stream in STREAMS if stream in drawn - {"dropout"})
-
-
-def _has_subset(found: Found) -> bool:
-    if found["seeds"].replicates is not None:
-        return True
-    return found["data"].train_size is not None or any("data.train_size" in found[key] for key in ("factors", "fixed"))
-
-
-def _fill_design(design: Design, factors: Mapping[str, tuple], contrasts: tuple[Contrast, ...]) -> Design:
-    """Return the design with its family and headline: declared contrasts take the place of a family not given."""
-    family = design.family
-    if "family" not in design.model_fields_set:
-        family = () if contrasts else default_family(design, factors)
-    headline = design.headline
-    if "headline" not in design.model_fields_set:
-        known = ("simple", "main", "slope")
-        headline = next((kind for kind in family if kind in known), "simple") if family else "declared"
-    return design.model_copy(update={"family": family, "headline": headline})
 
 
 def find_cross_problems(found: Found) -> list[Problem]:
@@ -120,7 +46,7 @@ def check_seeds(seeds: Seeds, data: Data, factors: Found, fixed: Found, tune: Tu
     if "split" in seeds.vary and not data.drawn:
         yield Problem("seeds.vary", '"split"', "only streams that are drawn",
                       'data.validation.take = "last" fixes the split; use take = "random" or data.split')  # fmt: skip
-    if "subset" in seeds.vary and not _has_subset({"seeds": seeds, "data": data, "factors": factors, "fixed": fixed}):
+    if "subset" in seeds.vary and not has_subset({"seeds": seeds, "data": data, "factors": factors, "fixed": fixed}):
         yield Problem("seeds.vary", '"subset"', "only streams that are drawn", "no data.train_size is set or varied")
     named = {"factors": factors, "fixed": fixed, "tune": tune, "parts": parts}
     for stream in sorted({"noise", "augment", "labels"} & set(seeds.vary) - set(drawn_streams(named))):

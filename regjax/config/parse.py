@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from regjax.config.base import Table, check_table
-from regjax.config.checks import find_cell_problems, find_cross_problems, resolve_defaults
+from regjax.config.checks import find_cell_problems, find_cross_problems
+from regjax.config.copying import copy_tables
 from regjax.config.datasets import Data
+from regjax.config.defaults import resolve_defaults
 from regjax.config.fields import Field, check_choice, check_fields, check_integer, check_number, part_fields, words
 from regjax.config.levels import is_level_contrast, parse_level_contrast
 from regjax.config.overrides import apply_override
@@ -35,7 +37,6 @@ TABLES: dict[str, type[Table]] = {
 KEYS = ("question", "primary", "data", "task", "model", "optimizer", "training", "seeds", "fixed", "factors", "design",
         "tune", "contrasts", "measure", "report")  # fmt: skip
 OPTIONAL = ("task", "fixed", "design", "tune", "contrasts", "measure", "report")
-DEEPEST = 12
 LONGEST = 300  # characters of a question
 
 
@@ -59,11 +60,11 @@ def parse_study(
     Raises:
       ConfigError: lists every problem that was found.
     """
-    plain = _copy_tables(mapping)
+    plain = copy_tables(mapping)
     if overrides:
         for override in overrides:
             apply_override(plain, override)
-        plain = _copy_tables(plain)
+        plain = copy_tables(plain)
     parts = Parts(
         models=dict(MODELS) if model is None else {**MODELS, "custom": as_settings(model)},
         regularizers=join_regularizers(regularizers or {}),
@@ -98,16 +99,6 @@ def join_regularizers(given: Mapping[str, type[Regularizer]]) -> dict[str, type[
     if problems:
         raise ConfigError(problems)
     return {**REGULARIZERS, **given}
-
-
-def _copy_tables(mapping: Any) -> dict[str, Any]:
-    """Return a copy of the mapping, or raise if it holds what TOML could not have given."""
-    plain, problems = copy_plain(mapping)
-    if not isinstance(plain, dict):
-        problems = [Problem("study", show(mapping), "a table with question, primary, data, ...")]
-    if problems:
-        raise ConfigError(problems)
-    return plain
 
 
 def _parse_tables(plain: dict[str, Any], parts: Parts) -> tuple[dict[str, Any], list[Problem]]:
@@ -292,39 +283,3 @@ def _parse_cell(key: str, written: Any, place: str, groups: Groups) -> tuple[Any
     if not isinstance(written, dict) or not written:
         return {}, [Problem(place, show(written), 'a table of paths and levels such as { "dropout.hidden" = 0.5 }')]
     return check_paths(written, place, groups, levels=False)
-
-
-def copy_plain(value: Any, *place: str | int) -> tuple[Any, list[Problem]]:
-    """Return a copy made of dict, list, str, int, float, bool and None only, and what else there was.
-
-    What passes can be shown, compared and stored: no numbers beyond 64 bits, no deep nesting, no control characters.
-    """
-    if len(place) > DEEPEST:
-        return None, [Problem(dotted(*place), "deep nesting", f"at most {DEEPEST} levels")]
-    if isinstance(value, Mapping):
-        problems = [
-            Problem(dotted(*place) or "study", "a key that is no text", "text keys")
-            for k in value
-            if not isinstance(k, str)
-        ]
-        pairs = {k: copy_plain(v, *place, k) for k, v in value.items() if isinstance(k, str)}
-        keys = [problem for k in pairs for problem in _find_text_problems(k, dotted(*place, k))]
-        problems += keys + [problem for _, more in pairs.values() for problem in more]
-        return {k: v for k, (v, _) in pairs.items()}, problems
-    if isinstance(value, (list, tuple)):
-        items = [copy_plain(item, *place, index) for index, item in enumerate(value)]
-        return [item for item, _ in items], [problem for _, more in items for problem in more]
-    path = dotted(*place)
-    if value is None or isinstance(value, (bool, float)):
-        return value, []
-    if isinstance(value, str):
-        return value, _find_text_problems(value, path)
-    if isinstance(value, int):
-        return value, [] if abs(value) < 2**63 else [Problem(path, show(value), "an integer of at most 64 bits")]
-    return None, [Problem(path, show(value), "text, a number, true, false, a list or a table")]
-
-
-def _find_text_problems(text: str, path: str) -> list[Problem]:
-    if all(c.isprintable() or c in "\n\t\r" or (c.isspace() and c > " ") for c in text):
-        return []
-    return [Problem(path, show(text), "text without control characters")]

@@ -101,9 +101,7 @@ class Task(Table):
     """What the network is trained for. Without a name it follows from the labels."""
 
     name: Annotated[str, choice(*TASK_METRICS)] | None = Field(default=None, description=words(tuple(TASK_METRICS)))
-    class_weights: Annotated[
-        str | tuple[float, ...], BeforeValidator(_check_weights, json_schema_input_type=Weights)
-    ] = "none"
+    class_weights: ClassWeights = "none"
     scale_targets: bool = Field(default=True, description="true or false")
 
 

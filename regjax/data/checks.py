@@ -1,7 +1,7 @@
 """Checks of inputs, targets and parts before anything trains on them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -129,16 +129,16 @@ def check_sizes(**sizes: tuple[Any, int]) -> None:
             raise DataError(f"data.{name}: got {value!r}, expected an integer from {least} to {2**32 - 1}")
 
 
+def check_number(name: str, value: Any, sound: Callable[[float], bool], expected: str) -> None:
+    """Raise DataError unless the value of a key of a synthetic set is a finite number that is sound."""
+    finite = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
+    if not finite or not sound(value):
+        raise DataError(f"data.{name}: got {value!r}, expected {expected}")
+
+
 def check_noise(noise: Any) -> None:
     """Raise DataError unless `noise` is a standard deviation."""
-    if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise < math.inf:
-        raise DataError(f"data.noise: got {noise!r}, expected a number >= 0")
-
-
-def check_support(num_informative: int, num_features: int) -> None:
-    """Raise DataError for more informative features than there are."""
-    if num_informative > num_features:
-        raise DataError(f"data.num_informative: got {num_informative}, expected at most num_features, {num_features}")
+    check_number("noise", noise, lambda value: value >= 0, "a number >= 0")
 
 
 def _as_finite(what: str, values: np.ndarray) -> np.ndarray:

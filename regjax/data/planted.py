@@ -1,22 +1,10 @@
 """Synthetic data with planted outliers, and with classes that no feature tells alone."""
 
-import math
-from typing import Any
-
 import numpy as np
 
 from regjax.data.base import Dataset, make_dataset
-from regjax.data.checks import DataError, check_noise, check_sizes, check_support
-from regjax.keys import stream_generator
-
-MOST_VALUES = 2**30  # of the inputs: 4 GiB
-
-
-def make_generator(seed: int, num_values: int) -> np.random.Generator:
-    """Return what a synthetic set is drawn by; DataError for more input values than fit into memory."""
-    if num_values > MOST_VALUES:
-        raise DataError(f"data.num_examples: got {num_values} values in all, expected at most {MOST_VALUES}")
-    return stream_generator(seed, "data")
+from regjax.data.checks import DataError, check_noise, check_number
+from regjax.data.draws import draw_labels, draw_support, draw_weights, make_generator
 
 
 def make_contaminated(
@@ -49,18 +37,13 @@ def make_contaminated(
 
     Reference: Tukey, "A survey of sampling from contaminated distributions" (1960), for the inputs.
     """
-    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
-    _check_number("signal", signal, 0 < signal < math.inf, "a number > 0")
-    _check_number("outliers", outliers, 0 <= outliers < 1, "a number in [0, 1)")
-    _check_number("distance", distance, 1 <= distance < math.inf, "a number >= 1")
-    rng = make_generator(seed, num_examples * num_features)
-    weights = rng.standard_normal(num_features)
-    weights *= signal / np.linalg.norm(weights)
+    check_number("outliers", outliers, lambda value: 0 <= value < 1, "a number in [0, 1)")
+    check_number("distance", distance, lambda value: value >= 1, "a number >= 1")
+    rng = make_generator(num_examples, num_features, seed)
+    weights = draw_weights(rng, num_features, signal)
     x = rng.standard_normal((num_examples, num_features), np.float32)
     far = rng.random(num_examples) < outliers
-    odds = np.where(far, 0.0, x @ weights)
-    # A logistic draw below the log odds has just that probability.
-    labels = (rng.logistic(size=num_examples) < odds).astype(np.int32)
+    labels = draw_labels(rng, np.where(far, 0.0, x @ weights))
     if len(set(labels.tolist())) < 2:
         raise DataError("contaminated: a class does not occur; take more examples or another seed")
     x = np.where(far[:, None], np.float32(distance) * x, x)
@@ -97,17 +80,9 @@ def make_parity(
     Madelon, where five features do so. Departure: theirs are clusters on the corners of a hypercube, with redundant
     features beside them.
     """
-    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
-    check_sizes(num_informative=(num_informative, 1))
     check_noise(noise)
-    check_support(num_informative, num_features)
-    rng = make_generator(seed, num_examples * num_features)
-    support = np.sort(rng.permutation(num_features)[:num_informative])
+    rng = make_generator(num_examples, num_features, seed)
+    support = draw_support(rng, num_informative, num_features)
     x = rng.standard_normal((num_examples, num_features), np.float32)
     labels = x[:, support].astype(float).prod(axis=1) + noise * rng.standard_normal(num_examples) > 0
     return make_dataset("parity", x, labels.astype(np.int32), truth={"support": support})
-
-
-def _check_number(name: str, value: Any, sound: bool, expected: str) -> None:
-    if isinstance(value, bool) or not sound:
-        raise DataError(f"data.{name}: got {value!r}, expected {expected}")

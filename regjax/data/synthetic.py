@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from regjax.data.base import Dataset, make_dataset
-from regjax.data.checks import DataError, check_noise, check_sizes, check_support
-from regjax.data.planted import make_contaminated, make_generator, make_parity
+from regjax.data.checks import DataError, check_noise, check_number, check_sizes
+from regjax.data.draws import draw_labels, draw_support, draw_weights, make_generator
+from regjax.data.planted import make_contaminated, make_parity
 
 
 def make_sparse_linear(
@@ -41,13 +42,11 @@ def make_sparse_linear(
     Raises:
       DataError: an argument is out of its range.
     """
-    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
-    check_sizes(num_informative=(num_informative, 1), copies=(copies, 1))
+    check_sizes(num_features=(num_features, 1), copies=(copies, 1))
     check_noise(noise)
-    check_support(num_informative, num_features)
-    rng = make_generator(seed, num_examples * num_features * copies)
+    rng = make_generator(num_examples, num_features, seed, num_features * copies)
+    support = draw_support(rng, num_informative, num_features)
     weights = np.zeros(num_features)
-    support = np.sort(rng.permutation(num_features)[:num_informative])
     weights[support] = rng.choice([-1.0, 1.0], num_informative) * rng.uniform(1, 2, num_informative)
     x = rng.standard_normal((num_examples, num_features), np.float32)
     y = x @ weights + noise * rng.standard_normal(num_examples)
@@ -82,11 +81,9 @@ def make_ridge_linear(
     Raises:
       DataError: an argument is out of its range.
     """
-    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
     check_noise(noise)
-    if not 0 <= correlation < 1:
-        raise DataError(f"data.correlation: got {correlation!r}, expected a number in [0, 1)")
-    rng = make_generator(seed, num_examples * num_features)
+    check_number("correlation", correlation, lambda value: 0 <= value < 1, "a number in [0, 1)")
+    rng = make_generator(num_examples, num_features, seed)
     weights = rng.standard_normal(num_features) / math.sqrt(num_features)
     x = rng.standard_normal((num_examples, num_features))
     for column in range(1, num_features):
@@ -126,12 +123,11 @@ def make_teacher(
     Raises:
       DataError: an argument is out of its range, or a class does not occur.
     """
-    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), num_hidden=(num_hidden, 1))
-    check_sizes(num_classes=(num_classes, 0), seed=(seed, 0))
+    check_sizes(num_hidden=(num_hidden, 1), num_classes=(num_classes, 0))
     check_noise(noise)
     if num_classes == 1:
         raise DataError("data.num_classes: got 1, expected at least 2, or 0 for a regression")
-    rng = make_generator(seed, num_examples * max(num_features, num_hidden, num_classes))
+    rng = make_generator(num_examples, num_features, seed, max(num_hidden, num_classes))
     hidden = 2 * rng.standard_normal((num_features, num_hidden)) / math.sqrt(num_features)
     output = rng.standard_normal((num_hidden, num_classes or 1)) / math.sqrt(num_hidden)
     x = rng.standard_normal((num_examples, num_features), np.float32)
@@ -167,16 +163,11 @@ def make_logistic(num_examples: int = 1000, num_features: int = 20, signal: floa
     Raises:
       DataError: an argument is out of its range.
     """
-    check_sizes(num_examples=(num_examples, 2), num_features=(num_features, 1), seed=(seed, 0))
-    if not 0 < signal < math.inf:
-        raise DataError(f"data.signal: got {signal!r}, expected a number > 0")
-    rng = make_generator(seed, num_examples * num_features)
-    weights = rng.standard_normal(num_features)
-    weights *= signal / np.linalg.norm(weights)
+    rng = make_generator(num_examples, num_features, seed)
+    weights = draw_weights(rng, num_features, signal)
     x = rng.standard_normal((num_examples, num_features), np.float32)
     odds = x @ weights
-    # A logistic draw below the log odds has just that probability.
-    labels = (rng.logistic(size=num_examples) < odds).astype(np.int32)
+    labels = draw_labels(rng, odds)
     truth = {"weights": weights, **_find_bayes(np.stack([np.zeros_like(odds), odds], axis=1), 1.0)}
     return make_dataset("logistic", x, labels, truth=truth)
 

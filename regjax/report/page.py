@@ -18,7 +18,7 @@ from regjax.report.checklist import make_checklist
 from regjax.report.drawing import Drawing
 from regjax.report.extra import Extra
 from regjax.report.extras import make_extras
-from regjax.report.gallery import Group, make_curves, make_effect_plot, make_legend, make_strip_plot
+from regjax.report.gallery import make_curves, make_effect_plot, make_legend, make_strip_plot
 from regjax.report.methods import make_methods
 from regjax.report.paper import DIGITS, save_figures
 from regjax.report.words import clean, count, metric_words
@@ -47,37 +47,32 @@ def make_report(out: Path) -> Path:
     Raises:
       StoreError: there is no plan, a file is damaged, or the folder cannot be written.
     """
+    return save_report(out)[0]
+
+
+def save_report(out: Path, folder: Path | None = None) -> list[Path]:
+    """Do what `make_report` does, write every figure into a folder, where one is given, as SVG, PDF and CSV files, and
+    return the paths, the page's first.
+    """
     out = Path(out)
     table = load_table(out)
-    page = render_page(table, list(iter_done(out)))
+    context = make_context(table, list(iter_done(out)))
     save_effects(table, out)
-    return _publish(page, out)
-
-
-def save_figures_of(out: Path, folder: Path) -> list[Path]:
-    """Write every figure of the report of a run directory as SVG, PDF and CSV files and return their paths.
-
-    Args:
-      out: run directory.
-      folder: made where missing.
-
-    Raises:
-      StoreError: there is no plan, a file is damaged, or the folder cannot be written.
-    """
-    return save_figures(make_figures(load_table(Path(out))), Path(folder))
+    page = _publish(render("page.html.j2", context), out)
+    return [page, *([] if folder is None else save_figures(find_figures(context), Path(folder)))]
 
 
 def make_figures(table: Table) -> list[Drawing]:
     """Return every figure of the report, panels of learning curves one by one."""
-    effects = tables.ranked_effects(table)
-    first = [make_effect_plot(effects, table.plan), make_strip_plot(table)]
-    panels = [panel for group in _curve_groups(table) for panel in group.panels]
-    more = [drawing for extra in make_extras(table) for drawing in extra.drawings]
-    return [drawing for drawing in [*first, *panels, *more] if drawing is not None]
+    return find_figures(make_context(table, ()))
 
 
-def _curve_groups(table: Table) -> list[Group]:
-    return make_curves(table) if table.out is not None else []
+def find_figures(context: Mapping[str, Any]) -> list[Drawing]:
+    """Return the figures that a page shows, from `make_context`."""
+    panels = [panel for group in context["curve_groups"] for panel in group.panels]
+    more = [drawing for extra in context["extras"] for drawing in extra.drawings]
+    drawings = [context["effect_plot"], context["strips"], *panels, *more]
+    return [drawing for drawing in drawings if drawing is not None]
 
 
 def save_page(table: Table, done: Sequence[Mapping[str, Any]], out: Path) -> Path:
@@ -145,7 +140,7 @@ def make_context(table: Table, done: Sequence[Mapping[str, Any]]) -> dict[str, A
         "strips": make_strip_plot(table),
         "legend": make_legend(table),
         "own": own,
-        "curve_groups": _curve_groups(table),
+        "curve_groups": make_curves(table) if own else [],
         "cells": [tables.cells_grid(describe_cells(table, at), reference_cell(plan)) for at in tables.state_of(plan)],
         "effects": tables.effects_grid(effects) if len(effects) else None,
         "effects_note": prose.effects_note(plan),

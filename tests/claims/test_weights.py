@@ -10,7 +10,8 @@ from studies import tiny
 
 import regjax
 from regjax.claims.measures import MEASURES, pseudo_values, take_measure
-from regjax.claims.measures.inputs import load_networks, make_forward, run_inputs
+from regjax.claims.measures.inputs import make_forward, run_inputs
+from regjax.claims.measures.networks import iter_networks, load_networks, predict_labels
 from regjax.claims.measures.reliability import damage
 from regjax.claims.measures.selection import stability
 from regjax.claims.measures.weights import gini_index
@@ -46,6 +47,18 @@ def planted(tmp_path_factory):
         design={"kind": "one_at_a_time"},
     )  # fmt: skip
     return regjax.run(study, tmp_path_factory.mktemp("planted") / "out")
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory):
+    """Two seeds of a binary task, in two cells whose settings mean the same."""
+    study = tiny(
+        data={"name": "logistic", "num_features": 8, "split": {"train": 64, "validation": 32, "test": 64}},
+        task={"name": "binary"},
+        factors={"dropout.hidden": [0.5, [0.5]]},
+        seeds__count=2,
+    )
+    return regjax.run(study, tmp_path_factory.mktemp("twins") / "out", report=False)
 
 
 def recorded(results, metric):
@@ -89,6 +102,23 @@ def test_networks_are_the_kept_ones(digits):
             jax.tree.map(lambda leaf, s=place: leaf[s], networks.params),
             digits.params(1, int(seed)),
         )
+
+
+def test_cells_that_are_one_run_have_one_network(twins):
+    """A rate of all layers and a list of it are the same runs: both cells have their networks."""
+    found = list(iter_networks(twins))
+
+    assert [networks.cell for networks in found] == [0, 1]
+    jax.tree.map(np.testing.assert_array_equal, found[0].params, found[1].params)
+
+
+def test_labels_of_one_output_are_its_sign(twins):
+    """Of a binary task the label is 1 where the probability of class 1 is above a half."""
+    x = np.random.default_rng(0).standard_normal((50, 8), np.float32)
+    found = predict_labels(twins, load_networks(twins, 1), np.stack([x, x]))
+
+    assert 0 < found.mean() < 1
+    np.testing.assert_array_equal(found, [twins.predict(1, seed, x)[:, 0] > 0.5 for seed in twins.plan["seeds"]])
 
 
 def test_gini_is_half_the_relative_mean_difference():

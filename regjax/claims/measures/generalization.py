@@ -10,7 +10,8 @@ from regjax.analysis.table import state_values
 from regjax.analysis.trend import best_places, place_levels
 from regjax.claims.measures.base import Measure
 from regjax.claims.measures.inputs import Inputs, load_data, run_inputs
-from regjax.claims.measures.networks import iter_networks, predict_labels
+from regjax.claims.measures.networks import Networks, iter_networks, predict_labels
+from regjax.claims.measures.weights import per_run
 from regjax.config import ConfigError, Problem
 from regjax.metrics import larger_is_better
 from regjax.results import Results
@@ -69,12 +70,11 @@ def effective_rank(results: Results) -> np.ndarray:
     """
     import jax
 
-    found = np.full((len(results.table.cells), len(results.table.seeds)), np.nan)
-    for kept in iter_networks(results):
-        matrices = [leaf for leaf in jax.tree.leaves(kept.params) if leaf.ndim == 3]
-        ranks = [rank_of(np.linalg.svd(leaf.astype(np.float64), compute_uv=False)) for leaf in matrices]
-        found[kept.cell, kept.places] = np.mean(ranks, axis=0)
-    return found
+    def number(networks: Networks) -> np.ndarray:
+        matrices = [leaf for leaf in jax.tree.leaves(networks.params) if leaf.ndim == 3]
+        return np.mean([rank_of(np.linalg.svd(leaf.astype(float), compute_uv=False)) for leaf in matrices], axis=0)
+
+    return per_run(results, number)
 
 
 def rank_of(singular: np.ndarray) -> np.ndarray:

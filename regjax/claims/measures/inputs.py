@@ -1,16 +1,13 @@
-"""The examples that a run saw, and the network that it kept, for measures that look inside."""
+"""The examples that a run saw, and its network as a function, for measures that look inside."""
 
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from regjax import store
 from regjax.files import StoreError
 from regjax.results import Results
-from regjax.train.checkpoint import load_leaves, nest
 
 
 class Inputs(NamedTuple):
@@ -34,21 +31,6 @@ class Inputs(NamedTuple):
     rows: tuple[np.ndarray, np.ndarray, np.ndarray]
     shift: np.ndarray
     factor: np.ndarray
-
-
-class Networks(NamedTuple):
-    """The networks that the runs of a cell keep.
-
-    Attributes:
-      seeds: numbers of the seeds that have one, int [found].
-      places: their places among the seeds of the study, int [found].
-      params, stats: nested dicts of arrays [found, ...].
-    """
-
-    seeds: np.ndarray
-    places: np.ndarray
-    params: dict[str, Any]
-    stats: dict[str, Any]
 
 
 def run_inputs(results: Results, cell: int, seed: int) -> Inputs:
@@ -83,44 +65,6 @@ def load_data(results: Results) -> Any:
 def find_recipe(results: Results, cell: int) -> Any:
     """Return the `regjax.recipe.Recipe` of a cell: its network, task, regularizers and optimizer."""
     return _plan_run(results, cell, results.plan["seeds"][0])[2].recipe
-
-
-def load_networks(results: Results, cell: int) -> Networks:
-    """Return the kept networks of a cell, stacked over the seeds that have one.
-
-    A run that is not done or diverged has none. The arrays are of `training.keep`'s state.
-
-    Raises:
-      StoreError: the study keeps no parameters.
-    """
-    runs = store.load_runs(results.out)
-    runs = runs[(runs["wave"] == "main") & (runs["cell"] == cell)]
-    names = dict(zip(runs["seed"], runs["run"], strict=True))
-    owner, sound = store.done_runs(results.out), results.table.status.diverged[cell] < 0
-    seeds = results.plan["seeds"]
-    places = [s for s, seed in enumerate(seeds) if sound[s] and names.get(seed) in owner]
-    leaves = [_load_run(results.out, owner[names[seeds[s]]], names[seeds[s]]) for s in places]
-    stacked = nest({path: np.stack([run[path] for run in leaves]) for path in (leaves[0] if leaves else {})})
-    return Networks(
-        np.array([seeds[s] for s in places], int),
-        np.array(places, int),
-        stacked.get("params", {}),
-        stacked.get("stats", {}),
-    )
-
-
-def _load_run(out: Path, part: store.Part, run: str) -> dict[str, np.ndarray]:
-    """Return the parameters and statistics {path: array} that a run keeps."""
-    if not part.params(out).exists():
-        raise StoreError(f'{out} keeps no parameters; set training.keep = "best" or "last", run again')
-    place = store.read_json(part.done(out))["runs"].index(run)
-    kept = _load_part(str(part.params(out)), part.done(out).stat().st_mtime_ns)
-    return {path: leaf[place] for path, leaf in kept.items() if path.startswith(("params/", "stats/"))}
-
-
-@lru_cache(maxsize=8)
-def _load_part(folder: str, changed: int) -> dict[str, np.ndarray]:
-    return load_leaves(Path(folder))
 
 
 def make_forward(results: Results, cell: int) -> Callable[[Any, Any, Any], Any]:

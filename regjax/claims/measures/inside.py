@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from regjax.claims.measures.base import Measure
-from regjax.claims.measures.inputs import Inputs, find_recipe, load_networks, run_inputs
+from regjax.claims.measures.inputs import Inputs, find_recipe, run_inputs
+from regjax.claims.measures.networks import load_networks
 from regjax.models import Model
 from regjax.results import Results
 

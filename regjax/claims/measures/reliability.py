@@ -1,8 +1,6 @@
 """How much runs differ: spread between seeds, churn, bias and variance; and accuracy on damaged inputs."""
 
-import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -10,7 +8,8 @@ from regjax.analysis.bias_variance import Outcome, read_outcome
 from regjax.analysis.decompositions import Split, decompose, leave_out, vote_features
 from regjax.analysis.table import state_values
 from regjax.claims.measures.base import Measure, pseudo_values
-from regjax.claims.measures.inputs import Networks, find_recipe, run_inputs
+from regjax.claims.measures.inputs import run_inputs
+from regjax.claims.measures.networks import Networks, predict_labels
 from regjax.claims.measures.weights import per_run
 from regjax.keys import stream_generator
 from regjax.results import Results
@@ -131,12 +130,11 @@ def damaged_accuracy(results: Results, kind: str = "noise", severity: float = 0.
     if kind not in DAMAGES:
         raise ValueError(f"got kind = {kind!r}, expected one of {', '.join(DAMAGES)}")
 
-    def number(cell: int, networks: Networks) -> np.ndarray:
-        recipe = find_recipe(results, cell)
-        inputs = [run_inputs(results, cell, int(seed)) for seed in networks.seeds]
+    def number(networks: Networks) -> np.ndarray:
+        inputs = [run_inputs(results, networks.cell, int(seed)) for seed in networks.seeds]
         x = np.stack([damage(i.x_test, kind, severity, int(s)) for i, s in zip(inputs, networks.seeds, strict=True)])
-        said = _make_labels(recipe.model, recipe.task)(networks.params, networks.stats, x)
-        return (np.asarray(said) == np.stack([i.y_test for i in inputs])).mean(axis=1)
+        said = predict_labels(results, networks, x)
+        return (said == np.stack([i.y_test for i in inputs])).mean(axis=1)
 
     return per_run(results, number)
 
@@ -147,19 +145,6 @@ def damage(x: np.ndarray, kind: str, severity: float, seed: int) -> np.ndarray:
     if kind == "noise":
         return x + np.float32(severity) * rng.standard_normal(x.shape, np.float32)
     return np.where(rng.random(x.shape, np.float32) < severity, np.float32(0), x)
-
-
-@functools.lru_cache(maxsize=8)
-def _make_labels(model: Any, task: Any) -> Callable[..., Any]:
-    """Return (params, stats, x) [networks, ...] -> predicted labels [networks, examples]."""
-    import jax
-    import jax.numpy as jnp
-
-    def labels(params: Any, stats: Any, x: jax.Array) -> jax.Array:
-        outputs = model.apply(params, stats, x, lambda site, h: h, False).outputs
-        return outputs[:, 0] > 0 if task.num_outputs == 1 else jnp.argmax(outputs, axis=1)
-
-    return jax.jit(lambda *stacked: jax.lax.map(lambda one: labels(*one), stacked))
 
 
 MEASURES: dict[str, Measure] = {

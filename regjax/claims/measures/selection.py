@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from regjax.claims.measures.base import Measure, pseudo_values
-from regjax.claims.measures.inputs import Networks, load_data
+from regjax.claims.measures.inputs import load_data
+from regjax.claims.measures.networks import Networks
 from regjax.claims.measures.weights import first_kernel, per_run
 from regjax.results import Results
 
@@ -38,7 +39,7 @@ def selection(results: Results, score: str = "f1", threshold: float = 0.0) -> np
         raise ValueError(f"got the data {data.name!r}, expected synthetic ones with a known support")
     planted = np.isin(np.arange(data.x[0].size), data.truth["support"])
 
-    def number(_: int, networks: Networks) -> np.ndarray:
+    def number(networks: Networks) -> np.ndarray:
         chosen = chosen_features(networks, threshold)
         return SCORES[score]((chosen & planted).sum(axis=1), chosen.sum(axis=1), int(planted.sum()))
 
@@ -68,7 +69,7 @@ def selection_stability(results: Results, threshold: float = 0.0) -> np.ndarray:
     all inputs are chosen, or none, which theirs leaves undefined, it is 0: nothing was selected.
     """
 
-    def number(_: int, networks: Networks) -> np.ndarray:
+    def number(networks: Networks) -> np.ndarray:
         chosen = chosen_features(networks, threshold)
         if len(chosen) < 3:
             return np.full(len(chosen), np.nan)

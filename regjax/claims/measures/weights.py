@@ -7,24 +7,23 @@ from typing import Any
 import numpy as np
 
 from regjax.claims.measures.base import Measure
-from regjax.claims.measures.inputs import Networks, find_recipe, load_networks, run_inputs
+from regjax.claims.measures.inputs import find_recipe, run_inputs
+from regjax.claims.measures.networks import Networks, iter_networks
 from regjax.results import Results
 
 FUNCTIONS = ("outputs", "probabilities")
 
 
-def per_run(results: Results, number: Callable[[int, Networks], np.ndarray]) -> np.ndarray:
+def per_run(results: Results, number: Callable[[Networks], np.ndarray]) -> np.ndarray:
     """Return numbers of runs [cell, seed] from those of each cell's kept networks; NaN where a run has none.
 
     Args:
       results: of a study that keeps parameters.
-      number: cell, networks -> [found], one for each network.
+      number: networks of a cell -> [found], one for each.
     """
     made = np.full((len(results.plan["cells"]), len(results.plan["seeds"])), np.nan)
-    for cell in range(len(made)):
-        networks = load_networks(results, cell)
-        if len(networks.seeds):
-            made[cell, networks.places] = number(cell, networks)
+    for networks in iter_networks(results):
+        made[networks.cell, networks.places] = number(networks)
     return made
 
 
@@ -38,7 +37,7 @@ def gini(results: Results) -> np.ndarray:
 
     Reference: Hurley, Rickard, "Comparing measures of sparsity" (2009).
     """
-    return per_run(results, lambda _, networks: _mean_over_matrices(networks.params, gini_index))
+    return per_run(results, lambda networks: _mean_over_matrices(networks.params, gini_index))
 
 
 def gini_index(values: np.ndarray) -> np.ndarray:
@@ -74,7 +73,7 @@ def copies_apart(results: Results, copies: int = 2) -> np.ndarray:
       copies: C.
     """
 
-    def number(_: int, networks: Networks) -> np.ndarray:
+    def number(networks: Networks) -> np.ndarray:
         kernel = first_kernel(networks.params)
         blocks = kernel.reshape(len(kernel), copies, -1).astype(np.float64)
         apart = blocks - blocks.mean(axis=1, keepdims=True)
@@ -109,9 +108,9 @@ def jacobian_norm(results: Results, of: str = "outputs", examples: int = 200) ->
     if of not in FUNCTIONS:
         raise ValueError(f"got of = {of!r}, expected one of {', '.join(FUNCTIONS)}")
 
-    def number(cell: int, networks: Networks) -> np.ndarray:
-        recipe = find_recipe(results, cell)
-        x = np.stack([run_inputs(results, cell, int(seed)).x_test[:examples] for seed in networks.seeds])
+    def number(networks: Networks) -> np.ndarray:
+        recipe = find_recipe(results, networks.cell)
+        x = np.stack([run_inputs(results, networks.cell, int(seed)).x_test[:examples] for seed in networks.seeds])
         measure = _make_jacobian_norm(recipe.model, recipe.task, of)
         return np.asarray(measure(networks.params, networks.stats, x))
 

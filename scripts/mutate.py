@@ -30,7 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,7 +78,7 @@ class Clock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Add the seconds of a phase."""
@@ -102,13 +102,13 @@ def find_tests(module: str, root: Path) -> list[str]:
         re.M,
     )
     folder = Path("tests", *package.split(".")[1:])
-    own = folder if len(folder.parts) > 1 and (root / folder).is_dir() else None
+    own = [str(folder)] if folder != Path("tests") and (root / folder).is_dir() else []
     files = [
-        path for path in sorted((root / "tests").rglob("test_*.py")) if own is None or root / own not in path.parents
+        path for path in sorted((root / "tests").rglob("test_*.py")) if not own or root / folder not in path.parents
     ]
     near = [path for path in files if path.stem == f"test_{name}" or imported.search(path.read_text(encoding="utf-8"))]
     others = [str(path.relative_to(root)) for path in sorted(near, key=lambda path: name not in path.stem)]
-    return [module, *([str(own)] if own else []), *others]
+    return [module, *own, *others]
 
 
 def run_pytest(arguments: list[str], plugins: list[Any], log: Path, seconds: float | None = None) -> int | None:
@@ -181,7 +181,7 @@ def choose_tests(source: str, mutant: Mutant, module: str, reach: Reach, budget:
     shared = {by.split("::")[0] for by in executed if by.endswith("|setup")}
     tests = {by.rpartition("|")[0] for by in executed} & set(reach.seconds)
     tests |= {test for test in reach.seconds if test.split("::")[0] in shared}
-    totals: Counter[str] = Counter()
+    totals: defaultdict[str, float] = defaultdict(float)
     for test in tests:
         totals[test.split("::")[0]] += reach.seconds[test]
     ordered = sorted(tests, key=lambda test: (totals[test.split("::")[0]], test.split("::")[0], reach.seconds[test]))

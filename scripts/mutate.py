@@ -12,6 +12,8 @@ Of many tests only the quick ones are taken, as many as usually end within `--bu
 Tests that take longer than five times as usual (and 20 seconds) have failed. A change that no near test reaches is
 counted as such.
 
+Where tests compile much, `XLA_FLAGS=--xla_backend_optimization_level=0` halves their time.
+
 A sample takes different places and kinds of changes (one of `a + b` -> `a - b`, `a * b`, ...). Prints each survivor as
 a diff, then a table.
 """
@@ -261,7 +263,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--reach", type=Path, help="JSON file of what tests reach: read, or written where absent")
     options = parser.parse_args(arguments)
     root, reach_file = Path(__file__).resolve().parent.parent, options.reach and options.reach.resolve()
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     for name in PRELOADED:
         __import__(name)
     with tempfile.TemporaryDirectory() as folder:

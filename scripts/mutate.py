@@ -7,7 +7,7 @@ Works in a clone of what is committed, so that the working tree stays as it is. 
 own doctests, the tests of its package and the test files that import it or have its name; `--tests` names others. They
 run once with coverage, which says what each test reaches; a change is then tried on the tests that reach its statement,
 quick ones first, up to the first failure, in a copy of a process that has jax, pandas and so on imported. What runs at
-import, or in a fixture that tests of a file may share, is tried on all tests that reach the module, or of that file.
+import, or in a fixture that tests of a file may share, is tried on all tests of the files that reach it.
 Of many tests only the quick ones are taken, as many as usually end within `--budget` seconds.
 Tests that take longer than five times as usual (and 20 seconds) have failed. A change that no near test reaches is
 counted as such.
@@ -180,7 +180,9 @@ def choose_tests(source: str, mutant: Mutant, module: str, reach: Reach, budget:
     executed = {by for line in statement_lines(source, mutant) for by in lines.get(str(line), [])}
     if "" in executed:
         executed = {by for line in lines.values() for by in line}
-    shared = {by.split("::")[0] for by in executed if by.endswith("|setup")}
+        shared = {by.split("::")[0] for by in executed}
+    else:
+        shared = {by.split("::")[0] for by in executed if by.endswith("|setup")}
     tests = {by.rpartition("|")[0] for by in executed} & set(reach.seconds)
     tests |= {test for test in reach.seconds if test.split("::")[0] in shared}
     totals: defaultdict[str, float] = defaultdict(float)

@@ -185,6 +185,8 @@ def choose_tests(source: str, mutant: Mutant, module: str, reach: Reach, budget:
         shared = {by.split("::")[0] for by in executed if by.endswith("|setup")}
     tests = {by.rpartition("|")[0] for by in executed} & set(reach.seconds)
     tests |= {test for test in reach.seconds if test.split("::")[0] in shared}
+    if "" in executed and not tests:  # a table, which tests only read
+        tests = set(reach.seconds)
     totals: defaultdict[str, float] = defaultdict(float)
     for test in tests:
         totals[test.split("::")[0]] += reach.seconds[test]

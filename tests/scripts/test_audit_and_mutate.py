@@ -134,6 +134,8 @@ def test_a_mutant_meets_the_tests_that_reach_it() -> None:
     assert choose(9) == ["a.py::one", "c.py::one"]
     assert choose(9, budget=5) == choose(9, budget=0) == ["a.py::one"]
     assert choose(13) == []
+    table = mutate.Reach(reach.seconds, {"m.py": {"2": [""]}})
+    assert set(mutate.choose_tests(SOURCE, every[2], "m.py", table, 60)) == set(reach.seconds)
     assert choose(2) == ["b.py::two", "b.py::one", "a.py::two", "a.py::one", "c.py::one"]
 
 

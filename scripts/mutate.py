@@ -63,15 +63,21 @@ class Reach(NamedTuple):
 
 
 class Chosen:
-    """A plugin of pytest: runs the wanted tests in their order, and those that are new (a change may rename tests)."""
+    """A plugin of pytest: runs the wanted tests in their order, then parameters of known tests that a change made."""
 
     def __init__(self, wanted: Sequence[str], known: Sequence[str]) -> None:
         self.order = {test: place for place, test in enumerate(wanted)}
         self.known = set(known)
+        self.functions = {test.split("[")[0] for test in known}
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Choose and sort the tests."""
-        items[:] = [item for item in items if item.nodeid in self.order or item.nodeid not in self.known]
+        items[:] = [
+            item
+            for item in items
+            if item.nodeid in self.order
+            or (item.nodeid not in self.known and item.nodeid.split("[")[0] in self.functions)
+        ]
         items.sort(key=lambda item: self.order.get(item.nodeid, len(self.order)))
 
 
@@ -225,7 +231,7 @@ def try_module(module: str, reach: Reach, options: argparse.Namespace) -> Tried:
         outcomes[outcome] += 1
         told = f"{module}:{mutant.first} {number}/{len(sample)} {mutant.operator}: {outcome}"
         print(f"{told} ({len(tests)} tests, {time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
-        if outcome in ("survived", "not reached"):
+        if outcome != "killed":
             diff = difflib.unified_diff(source.splitlines(), changed.splitlines(), lineterm="", n=1)
             print("\n".join([told, *list(diff)[2:]]), flush=True)
     path.write_text(source, encoding="utf-8")

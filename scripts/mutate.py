@@ -72,12 +72,8 @@ class Chosen:
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Choose and sort the tests."""
-        items[:] = [
-            item
-            for item in items
-            if item.nodeid in self.order
-            or (item.nodeid not in self.known and item.nodeid.split("[")[0] in self.functions)
-        ]
+        new = {i.nodeid for i in items if i.nodeid.split("[")[0] in self.functions} - self.known
+        items[:] = [item for item in items if item.nodeid in self.order or item.nodeid in new]
         items.sort(key=lambda item: self.order.get(item.nodeid, len(self.order)))
 
 
@@ -230,7 +226,8 @@ def try_module(module: str, reach: Reach, options: argparse.Namespace) -> Tried:
         outcome = try_tests(path, changed, number, tests, reach) if tests else "not reached"
         outcomes[outcome] += 1
         told = f"{module}:{mutant.first} {number}/{len(sample)} {mutant.operator}: {outcome}"
-        print(f"{told} ({len(tests)} tests, {time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+        by = find_killer(Path("../log")) if outcome == "killed" else f"{len(tests)} tests"
+        print(f"{told} ({by}, {time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
         if outcome != "killed":
             diff = difflib.unified_diff(source.splitlines(), changed.splitlines(), lineterm="", n=1)
             print("\n".join([told, *list(diff)[2:]]), flush=True)
@@ -247,6 +244,12 @@ def try_tests(path: Path, changed: str, number: int, tests: Sequence[str], reach
     limit = max(20.0, 5 * sum(reach.seconds[test] for test in tests))
     code = run_pytest(["-p", "no:cov", *files], [Chosen(tests, list(reach.seconds))], Path("../log"), limit)
     return "too long" if code is None else "survived" if code in (0, 5) else "killed"
+
+
+def find_killer(log: Path) -> str:
+    """Return what pytest says of the first failure."""
+    failed = [line for line in log.read_text(encoding="utf-8").splitlines() if re.match("FAILED|ERROR", line)]
+    return failed[0][:200] if failed else "no test failed"
 
 
 def make_table(tried: Sequence[Tried]) -> str:

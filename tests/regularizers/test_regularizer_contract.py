@@ -159,6 +159,7 @@ def test_costs_are_of_costly_hypers(name):
     cls = REGULARIZERS[name]
     assert (cls.passes > 0) <= (cls.costly != ())
     for key in cls.costly:
+        assert hypers(cls)[key].off is not None
         one, three = (
             cls.count_draws(key, [(Site("a", kind, 0, 1), 7 * k) for kind in SITES], 11 * k, 13 * k) for k in (1, 3)
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from regjax import store
-from regjax.files import StoreError, canonical, digest
+from regjax.files import StoreError, canonical, digest, publish_text
 from regjax.leases import FOLDER, PLAN, Leases
 from regjax.queue import find_checkpoints
 from regjax.sharing import ROWS
@@ -54,6 +54,10 @@ def repair(out: Path, dry_run: bool = False) -> list[Fault]:
         leases.refuse(None)
         faults = list(find_faults(out))
         if not dry_run:
+            for fault in faults:
+                if not fault.path.exists() and fault.path.parent != out:
+                    # Told once: an empty file stands for what is missing. A plan is missed until `run` writes it.
+                    publish_text(out / QUARANTINE / fault.path.relative_to(out), "", new=True)
             for path in dict.fromkeys(path for fault in faults for path in fault.aside):
                 set_aside(out, path)
     return faults
@@ -63,8 +67,7 @@ def find_faults(out: Path) -> Iterator[Fault]:
     """Yield what is damaged in a run directory, in the order of its files."""
     for name, read in (("plan.json", store.load_plan), ("runs.parquet", check_runs)):
         # `run` writes both before any chunk, and anew.
-        missed = any(out.glob("chunks/*")) and not was_set_aside(out, out / name)
-        if ((out / name).exists() or missed) and (text := complaint(read, out)):
+        if ((out / name).exists() or any(out.glob("chunks/*"))) and (text := complaint(read, out)):
             yield Fault(out / name, text, (out / name,))
     done = find_done(out)
     for folder in sorted(path for path in out.glob("chunks/*") if path.is_dir()):
@@ -219,7 +222,7 @@ def check_files(out: Path, part: store.Part, done: dict[str, Any]) -> None:
 
 
 def was_set_aside(out: Path, path: Path) -> bool:
-    """Return whether a file is gone because an earlier repair has moved it."""
+    """Return whether a file is gone and an earlier repair has moved it, or told that it is missing."""
     return not path.exists() and (out / QUARANTINE / path.relative_to(out)).exists()
 
 

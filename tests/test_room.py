@@ -36,4 +36,4 @@ def test_what_is_refused_is_told_as_too_much(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=f"will take about {found['disk']['total'] / 2**20:,.0f} MiB"):
         regjax.run(large, tmp_path, progress=Progress(live=False), report=False)
 
-    assert "are free, which `regjax run` refuses as too few\n" in preview_text(found)
+    assert "are free, too few: `regjax run` would refuse\n" in preview_text(found)

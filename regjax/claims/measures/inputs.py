@@ -93,8 +93,8 @@ def load_networks(results: Results, cell: int) -> Networks:
     Raises:
       StoreError: the study keeps no parameters.
     """
-    runs = store.load_runs(results.out)
-    runs = runs[(runs["wave"] == "main") & (runs["cell"] == cell)]
+    runs = results.table.reported()
+    runs = runs[runs["cell"] == cell]
     names = dict(zip(runs["seed"], runs["run"], strict=True))
     owner, sound = store.done_runs(results.out), results.table.status.diverged[cell] < 0
     seeds = results.plan["seeds"]

@@ -48,11 +48,11 @@ def _read_networks(results: Results) -> dict[tuple[int, int], dict[str, Any]]:
     from regjax.train.checkpoint import load_leaves, nest
 
     owner, lost = store.done_runs(results.out), results.table.status.diverged >= 0
-    runs = store.load_runs(results.out)
+    runs = results.table.reported()
     where = {
         run: (int(cell), results.table.seeds.index(int(seed)))
-        for run, cell, seed, wave in zip(runs["run"], runs["cell"], runs["seed"], runs["wave"], strict=True)
-        if wave == "main" and run in owner
+        for run, cell, seed in zip(runs["run"], runs["cell"], runs["seed"], strict=True)
+        if run in owner
     }
     found = {}
     for part in sorted({owner[run] for run in where}):

@@ -21,11 +21,19 @@ class Workers:
         self.cache, self.said = cache, ""
 
     def train(
-        self, out: Path, devices: int = 2, point: tuple[str, int] | None = None, after: float | None = None
+        self,
+        out: Path,
+        devices: int = 2,
+        point: tuple[str, int] | None = None,
+        after: float | None = None,
+        seconds: float = 60.0,
     ) -> int:
-        """Return how a process ended (0 or minus the signal): by itself, at a point, or killed `after` seconds."""
+        """Return how a process ended (0 or minus the signal): by itself, at a point, or killed `after` seconds.
+
+        A lease that nobody renews for `seconds` is lost.
+        """
         started = self.context.Event()
-        arguments = (str(out), str(self.cache), devices, point, started)
+        arguments = (str(out), str(self.cache), devices, point, started, seconds)
         process = self.context.Process(target=crash_worker.train, args=arguments)
         process.start()
         if after is not None:

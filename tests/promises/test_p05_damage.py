@@ -93,7 +93,7 @@ def test_what_is_not_told_changes_nothing(
         if kind in {*LEFT, "plan.json", "runs.parquet"}:
             damage(out / path.relative_to(cut_off), how, generator)
     assert "plan.json" in {fault.path.name for fault in repair(out)}
-    assert workers.train(out) == 0
+    assert workers.train(out, seconds=0.5) == 0
 
     assert results(out) == whole
 

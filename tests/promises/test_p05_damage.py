@@ -11,6 +11,7 @@ from killed import Workers, damage, results
 from studies import tiny
 
 import regjax
+from regjax import leases
 from regjax.cli import main
 from regjax.progress import Progress
 from regjax.repair import repair
@@ -31,6 +32,12 @@ NAMED = {
 LEFT = {"leases/#.#.json", "leases/process-#.#.json", "leases/rows/#.#", "chunks/#/checkpoint/#.new",
         *(f"chunks/#/{kind}" for kind in ("seg-last.parquet", "params-last", "predictions-last.parquet",
                                           "weights-last.parquet"))}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a lease that says nothing of its process be waited for a moment only."""
+    monkeypatch.setattr(leases, "SECONDS", 0.3)
 
 
 @pytest.fixture(scope="module")

@@ -207,6 +207,9 @@ def resume(work: Work, taken: Taken) -> Live:
     """Return a queue at its newest sound checkpoint, or at its beginning.
 
     A damaged checkpoint is set aside under another name.
+
+    Raises:
+      StoreError: records of before the checkpoint are missing: runs to come would be published without them.
     """
     program = work.program
     like = {"state": argument_shapes(program)[2], "seats": empty_seats(program.layout)._asdict()}
@@ -219,6 +222,11 @@ def resume(work: Work, taken: Taken) -> Live:
             path.rename(aside)
             work.progress.say(f"note: {error}; it is set aside as {aside.name}, and the one before is taken")
             continue
+        for index in range(int(path.name)):
+            if not (records := store.segment_path(work.out, taken.name, index)).exists():
+                raise StoreError(
+                    f"{records} is missing; `regjax repair` sets its queue aside, to train these runs again"
+                )
         live = take_seats(program, taken.rows, Seats(**found["seats"]), found["state"])
         work.progress.say(f"going on after segment {live.seats.segments} of a queue")
         work.progress.skip(count_trained(program, live))

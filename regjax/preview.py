@@ -23,10 +23,12 @@ from regjax.plan import Plan, make_plan, make_tuning_plan
 from regjax.progress import format_seconds
 from regjax.regularizers import Regularizer
 from regjax.report.words import count_labels
+from regjax.room import add_rooms, estimate_room, find_free
 from regjax.sources import add_sources
+from regjax.store import done_runs
 from regjax.stored import describe_stored, stored_sentence
 from regjax.telling import name_group
-from regjax.train.program import make_program
+from regjax.train.program import Program, make_program
 from regjax.train.timing import estimate_group
 
 
@@ -62,9 +64,12 @@ def make_preview(
     plan = plans[-1][1]
     plans[-1] = ("training", add_sources(plan))
     seeds, sources = study.seeds, study.measure.sources
-    groups = [
-        _describe_group(what, index, wave, dataset, stream) for what, wave in plans for index in range(len(wave.groups))
+    programs = [
+        (what, wave, index, make_program(wave.study, dataset, group, jax.devices(), streamed=stream))
+        for what, wave in plans
+        for index, group in enumerate(wave.groups)
     ]
+    groups = [_describe_group(*one) for one in programs]
     metric, first = study.primary.metric, plan.groups[0]
     confirmatory, levels = sum(contrast["confirmatory"] for contrast in plan.contrasts), describe_levels(study)
     room = study, len(plan.cells), first.counts["test"], first.runs[0].recipe.task
@@ -91,6 +96,7 @@ def make_preview(
         "notices": find_notices(plan, dataset),
         "devices": found.devices,
         "groups": groups,
+        "disk": _describe_disk(programs, None if out is None else Path(out)),
         "stored": out and describe_stored(Path(out), [wave for _, wave in plans], dataset),
         "runs": sum(group["runs"] for group in groups),
         "programs": len(groups),
@@ -128,10 +134,21 @@ def describe_levels(study: Study) -> dict[str, Any] | None:
     }
 
 
-def _describe_group(what: str, index: int, plan: Plan, dataset: Dataset, stream: bool | None) -> dict[str, Any]:
+def _describe_disk(programs: Sequence[tuple[str, Plan, int, Program]], out: Path | None) -> dict[str, int]:
+    """Return the bytes that the runs to train will take (see `Room`), and how many are free, here without `out`."""
+    known = set() if out is None else set(done_runs(out))
+    rooms = []
+    for _, plan, _, program in programs:
+        left = {run.id for run in program.group.runs} - known
+        known |= left
+        rooms.append(estimate_room(plan, program, len(left)))
+    room = add_rooms(rooms)
+    return {**room._asdict(), "total": room.total, "free": find_free(out or Path())}
+
+
+def _describe_group(what: str, plan: Plan, index: int, program: Program) -> dict[str, Any]:
     """Return the size and cost of a group of a plan."""
-    group = plan.groups[index]
-    cost = estimate_group(make_program(plan.study, dataset, group, jax.devices(), streamed=stream))
+    group, cost = program.group, estimate_group(program)
     return {
         "wave": what,
         "group": index,
@@ -170,6 +187,7 @@ def preview_text(found: Mapping[str, Any]) -> str:
             *_sources_lines(found["sources"]),
             *([stored_sentence(found["stored"])] if found["stored"] else []),
             *(_group_line(group, found["devices"]) for group in found["groups"]),
+            _disk_line(found["disk"]),
             f"in all {found['programs']} program{'' if found['programs'] == 1 else 's'}, "
             f"about {format_seconds(found['seconds'])}{' for the pilot seeds' if alone else ''}, "
             "if nothing stops early (some updates of each program were timed)",
@@ -195,6 +213,19 @@ def _sources_lines(sources: Mapping[str, Any] | None) -> list[str]:
     if not sources:
         return []
     return [f"sources of variance: {sources['runs']} of the runs redraw one of {', '.join(sources['streams'])}"]
+
+
+def _disk_line(disk: Mapping[str, int]) -> str:
+    """Return what `regjax plan` says of the disk.
+
+    >>> _disk_line({"results": 5 * 2**20, "checkpoints": 2**19, "total": 11 * 2**19, "free": 2**32})
+    'on disk about 5.5 MiB: results 5.0 MiB, checkpoints 0.5 MiB at once; 4,096.0 MiB are free'
+    """
+    total, results, checkpoints, free = (
+        f"{disk[k] / 2**20:,.1f} MiB" for k in ("total", "results", "checkpoints", "free")
+    )
+    few = ", too few: `regjax run` would refuse" if disk["total"] > disk["free"] else ""
+    return f"on disk about {total}: results {results}, checkpoints {checkpoints} at once; {free} are free{few}"
 
 
 def _group_line(group: Mapping[str, Any], devices: str) -> str:

@@ -1,15 +1,18 @@
 """Looking through a run directory for damage, and setting aside what is damaged, so that `run` trains it again."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from regjax import store
-from regjax.files import StoreError, canonical, digest
-from regjax.leases import PLAN, Leases
+from regjax.files import StoreError, canonical, digest, publish_text
+from regjax.leases import FOLDER, PLAN, Leases
+from regjax.queue import find_checkpoints
+from regjax.sharing import ROWS
 from regjax.train.checkpoint import load_leaves
 
 QUARANTINE = "quarantine"
@@ -51,6 +54,10 @@ def repair(out: Path, dry_run: bool = False) -> list[Fault]:
         leases.refuse(None)
         faults = list(find_faults(out))
         if not dry_run:
+            for fault in faults:
+                if not fault.path.exists() and fault.path.parent != out:
+                    # Told once: an empty file stands for what is missing. A plan is missed until `run` writes it.
+                    publish_text(out / QUARANTINE / fault.path.relative_to(out), "", new=True)
             for path in dict.fromkeys(path for fault in faults for path in fault.aside):
                 set_aside(out, path)
     return faults
@@ -59,11 +66,21 @@ def repair(out: Path, dry_run: bool = False) -> list[Fault]:
 def find_faults(out: Path) -> Iterator[Fault]:
     """Yield what is damaged in a run directory, in the order of its files."""
     for name, read in (("plan.json", store.load_plan), ("runs.parquet", check_runs)):
-        # `run` writes both anew.
-        if (out / name).exists() and (text := complaint(read, out)):
+        # `run` writes both before any chunk, and anew.
+        if ((out / name).exists() or any(out.glob("chunks/*"))) and (text := complaint(read, out)):
             yield Fault(out / name, text, (out / name,))
+    done = find_done(out)
     for folder in sorted(path for path in out.glob("chunks/*") if path.is_dir()):
-        yield from chunk_faults(out, folder.name)
+        yield from chunk_faults(out, folder.name, done)
+
+
+def find_done(out: Path) -> set[str]:
+    """Return the runs that any readable done file names."""
+    found: set[str] = set()
+    for path in out.glob("chunks/*/done-*.json"):
+        with contextlib.suppress(StoreError):
+            found.update(store.read_done(path)["runs"])
+    return found
 
 
 def check_runs(out: Path) -> None:
@@ -83,22 +100,24 @@ def complaint(read: Callable[[Path], Any], path: Path) -> str:
     return ""
 
 
-def chunk_faults(out: Path, chunk: str) -> Iterator[Fault]:
-    """Yield what is damaged in a chunk.
+def chunk_faults(out: Path, chunk: str, done: Container[str]) -> Iterator[Fault]:
+    """Yield what is damaged in a chunk; `done` are the runs of all chunks that are.
 
     Where queue or records are, it cannot be gone on with, and its queue and checkpoints are set aside as well. Where no
     part of it is sound then, all of it is: a new queue of the same runs has the same name, and would meet its files.
     """
     folder = store.chunk_folder(out, chunk)
     queue, checkpoints = folder / "queue.json", sorted(folder.glob("checkpoint/*"))
-    faults, records = segment_faults(out, chunk)
-    if text := complaint(lambda path: check_queue(path, chunk), queue):
+    faults, records, last = segment_faults(out, chunk)
+    if not was_set_aside(out, queue) and (text := complaint(lambda path: check_queue(path, chunk), queue)):
         faults.insert(0, Fault(queue, text, (queue,)))
     parts = {path: find_part_fault(out, path, records) for path in sorted(folder.glob("done-*.json"))}
     damaged = [fault for fault in parts.values() if fault is not None]
     closed = bool(faults) or any(fault.records for fault in damaged)
     faults += damaged
-    if closed:
+    if queue.exists() and not closed:
+        faults += lost_parts(out, chunk, last, done)
+    elif closed:
         aside = (queue, *checkpoints) if len(damaged) < len(parts) else (folder,)
         faults[0] = dataclasses.replace(faults[0], aside=(*faults[0].aside, *aside))
     yield from faults
@@ -107,17 +126,64 @@ def chunk_faults(out: Path, chunk: str) -> Iterator[Fault]:
             yield Fault(path, text, (path,))
 
 
-def segment_faults(out: Path, chunk: str) -> tuple[list[Fault], pd.DataFrame]:
-    """Return which segments of a chunk are damaged, and the records of the others."""
-    faults, tables = [], []
-    for path in sorted(store.chunk_folder(out, chunk).glob("seg-*.parquet")):
+def segment_faults(out: Path, chunk: str) -> tuple[list[Fault], pd.DataFrame, dict[str, int]]:
+    """Return which segments of a chunk are damaged or missing, the records of the others, and each run's last one."""
+    faults, tables, last = [], [], dict[str, int]()
+    paths = sorted(store.chunk_folder(out, chunk).glob("seg-*.parquet"))
+    known = [int(path.stem.removeprefix("seg-")) + 1 for path in paths if path.stem.removeprefix("seg-").isdigit()]
+    known += [int(path.name) for path in find_checkpoints(out, chunk)]
+    for index in range(max(known, default=0)):
+        path = store.segment_path(out, chunk, index)
+        if not path.exists() and not was_set_aside(out, path):
+            faults.append(Fault(path, f"{path} is missing", ()))
+    for path in paths:
         try:
             store.segment_intervals(out, chunk, int(path.stem.removeprefix("seg-")))
             tables.append(store.read_table(path))
+            last |= dict.fromkeys(tables[-1]["run"].to_pylist(), int(path.stem.removeprefix("seg-")))
         except (StoreError, ValueError) as error:
             faults.append(Fault(path, str(error), (path,)))
     records = store.concat_tables(tables).to_pandas() if tables else pd.DataFrame({"run": []})
-    return faults, records
+    return faults, records, last
+
+
+def lost_parts(out: Path, chunk: str, last: Mapping[str, int], done: Container[str]) -> Iterator[Fault]:
+    """Yield the segments of a sound chunk whose done file was deleted: runs ended there, and are done nowhere.
+
+    Who trains has records in every segment, so that runs without any in the segments to come have ended, with all runs
+    of their trajectory. In the last segment of a queue that is being trained they may go on, or not be published yet.
+    What an earlier repair has set aside is told no more.
+
+    Args:
+      out: run directory.
+      chunk: name.
+      last: {run: the last segment that it has records in}.
+      done: the runs that are done in any chunk.
+    """
+    ends: dict[int, list[str]] = {}
+    for row in store.read_json(store.chunk_folder(out, chunk) / "queue.json")["rows"]:
+        for runs in row:
+            if seen := [last[run] for run in runs if run in last]:
+                ends.setdefault(max(seen), []).extend(run for run in runs if run not in done)
+    newest = max(last.values(), default=0)
+    for segment, runs in sorted(ends.items()):
+        part = store.Part(chunk, segment)
+        files = (part.done(out), part.params(out), part.predictions(out), part.weights(out))
+        told = files[0].exists() or any(was_set_aside(out, file) for file in files)
+        if runs and not told and (segment < newest or is_ended(out, chunk, runs)):
+            yield Fault(files[0], f"{files[0]} is missing: runs ended there", files, len(runs))
+
+
+def is_ended(out: Path, chunk: str, runs: Iterable[str]) -> bool:
+    """Return whether a queue was trained to its end.
+
+    It has no checkpoints then. Nor has it any in its first segment: then the study must have come to its end, with
+    these runs, for rows that were begun are noted until then.
+    """
+    if (store.chunk_folder(out, chunk) / "checkpoint").exists():
+        return False
+    ended = not (out / FOLDER / ROWS).exists() and not complaint(check_runs, out)
+    return store.segment_path(out, chunk, 1).exists() or (ended and set(runs) <= set(store.load_runs(out)["run"]))
 
 
 def check_queue(path: Path, chunk: str) -> None:
@@ -153,6 +219,11 @@ def check_files(out: Path, part: store.Part, done: dict[str, Any]) -> None:
             raise StoreError(f"{file} is missing or was altered")
     if part.params(out).exists() or done.get("kept", False):
         load_leaves(part.params(out))
+
+
+def was_set_aside(out: Path, path: Path) -> bool:
+    """Return whether a file is gone and an earlier repair has moved it, or told that it is missing."""
+    return not path.exists() and (out / QUARANTINE / path.relative_to(out)).exists()
 
 
 def set_aside(out: Path, path: Path) -> None:

@@ -36,12 +36,12 @@ class Results(Answers):
 
     def __init__(self, out: str | Path, model: Any = None, regularizers: Any = None) -> None:
         self.out, self._given = Path(out), {"model": model, "regularizers": regularizers}
-        self.plan = store.load_plan(self.out)
+        self.plan, self._planned = store.load_planned(self.out)
 
     @cached_property
     def table(self) -> Table:
         """Plan and records of the finished runs, as `regjax.analysis` takes them."""
-        return load_table(self.out)
+        return load_table(self.out, (self.plan, self._planned))
 
     def bias_variance(self, loss: str = "squared", margin: float | None = None) -> pd.DataFrame:
         """Return one row per cell: risk, bias, variance, intervals and change to the baseline, from kept predictions.
@@ -82,7 +82,7 @@ class Results(Answers):
         Raises:
           StoreError: the study does not keep them (`[measure] predictions = "test"`).
         """
-        return read_predictions(self.out).drop(columns="run")
+        return read_predictions(self.table).drop(columns="run")
 
     def params(self, cell: int | str | Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Return the parameters that a run keeps (`training.keep`), as nested dicts of NumPy arrays.
@@ -188,8 +188,7 @@ class Results(Answers):
         return make_report(self.out)
 
     def _runs(self) -> pd.DataFrame:
-        runs = store.load_runs(self.out)
-        return runs[runs["wave"] == "main"]
+        return self._planned[self._planned["wave"] == "main"]
 
     def _cell(self, cell: int | str | Mapping[str, Any]) -> int:
         cells = self.plan["cells"]

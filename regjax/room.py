@@ -1,8 +1,9 @@
 """Room on the disk: what a plan will write, against what is free, before anything is trained."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from regjax.files import StoreError
 from regjax.metrics import SPLITS
@@ -21,6 +22,23 @@ OTHER_COLUMNS = 12
 RUN_BYTES = 4096
 
 
+class Room(NamedTuple):
+    """Bytes on the disk.
+
+    Attributes:
+      results: records, kept parameters, predictions and histograms of all runs; they stay.
+      checkpoints: the most that there are at a time: those of a group go when its runs are done.
+    """
+
+    results: int
+    checkpoints: int
+
+    @property
+    def total(self) -> int:
+        """Return what both take when there is most of them."""
+        return self.results + self.checkpoints
+
+
 def check_room(out: Path, plan: Plan, programs: Sequence[tuple[Program, int]]) -> None:
     """Refuse to begin where the disk has less room than these runs will take.
 
@@ -32,20 +50,34 @@ def check_room(out: Path, plan: Plan, programs: Sequence[tuple[Program, int]]) -
     Raises:
       StoreError: says how much is needed, and how much is free.
     """
-    needed = sum(estimate_bytes(plan, program, runs) for program, runs in programs)
-    place = next(path for path in (out, *out.absolute().parents) if path.exists())
-    free = shutil.disk_usage(place).free
+    needed, free = add_rooms(estimate_room(plan, program, runs) for program, runs in programs).total, find_free(out)
     if needed > free:
         raise StoreError(
             f"{out} will take about {needed / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free there: make room, "
-            'choose another --out, or keep less (training.keep = "none", without measure.predictions)'
+            'choose another --out, or keep less (training.keep = "none", measure.predictions = "none")'
         )
 
 
-def estimate_bytes(plan: Plan, program: Program, runs: int) -> int:
-    """Return about how many bytes so many runs of a program take on disk, checkpoints included.
+def find_free(out: Path) -> int:
+    """Return how many bytes are free where a folder is, or where it will be."""
+    place = next(path for path in (out, *out.absolute().parents) if path.exists())
+    return shutil.disk_usage(place).free
 
-    records + kept parameters + predictions + CHECKPOINTS * slots * state
+
+def add_rooms(rooms: Iterable[Room]) -> Room:
+    """Return what groups take that train one after the other.
+
+    >>> add_rooms([Room(5, 30), Room(7, 20)])
+    Room(results=12, checkpoints=30)
+    """
+    found = list(rooms)
+    return Room(sum(room.results for room in found), max((room.checkpoints for room in found), default=0))
+
+
+def estimate_room(plan: Plan, program: Program, runs: int) -> Room:
+    """Return about how many bytes so many runs of a program take on disk.
+
+    results = runs * (records + kept parameters + predictions), checkpoints = CHECKPOINTS * slots * state
     """
     first, study = program.group.runs[0], plan.study
     recipe = first.recipe
@@ -54,6 +86,6 @@ def estimate_bytes(plan: Plan, program: Program, runs: int) -> int:
     each = RUN_BYTES + program.intervals * columns * NUMBER
     if study.training.keep != "none":
         each += count_bytes(shapes.params) + count_bytes(shapes.stats)
-    if study.measure.predictions:
+    if plan.predictions:
         each += program.group.counts["test"] * (len(recipe.task.prediction_names) + 2) * NUMBER
-    return runs * each + CHECKPOINTS * program.layout.slots * program.state_bytes
+    return Room(runs * each, CHECKPOINTS * program.layout.slots * program.state_bytes if runs else 0)

@@ -1,7 +1,9 @@
 """Settings of every test: four simulated CPU devices, strict array semantics, a compilation cache of its own."""
 
 import os
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
+from typing import Any
 
 os.environ["XLA_FLAGS"] = (os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false").strip()
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -17,7 +19,8 @@ hypothesis.settings.load_profile("fixed")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-ROOT = Path(__file__).parent.parent
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,3 +36,34 @@ def real_data() -> Path:
     if not (folder / "mnist").is_dir():
         pytest.skip(f"real data files are absent: {folder} (set REGJAX_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return processes that train the study of `crash_worker`, with a compilation cache of their own."""
+    from killed import Workers
+
+    made = Workers(tmp_path_factory.mktemp("cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        # The server imports before it takes over this process's path.
+        patch.setenv("PYTHONPATH", f"{TESTS}:{TESTS / 'train'}:{ROOT}")
+        ensure_running()
+    return made
+
+
+@pytest.fixture(scope="session")
+def left_alone(workers: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run directory of the study left alone."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    assert workers.train(out) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def whole(left_alone: Path) -> dict[str, tuple[str, ...]]:
+    """Return the results of the study left alone."""
+    from killed import results
+
+    found = results(left_alone)
+    assert len(found) == 4 * 12
+    return found

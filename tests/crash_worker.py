@@ -1,4 +1,4 @@
-"""A study trained in a process that is killed: for tests/test_promises.py, which forks it from a warm server."""
+"""A study trained in a process that is killed: for tests/killed.py, which forks it from a warm server."""
 
 import os
 import resource
@@ -28,8 +28,12 @@ STUDY: dict[str, Any] = tiny(
 )
 
 
-def train(out: str, cache: str, devices: int, point: tuple[str, int] | None, started: Any) -> None:
-    """Train the study into a folder, saying when training begins; killed at the n-th time that `point` is reached."""
+def train(out: str, cache: str, devices: int, point: tuple[str, int] | None, started: Any, seconds: float) -> None:
+    """Train the study into a folder, saying when training begins; killed at the n-th time that `point` is reached.
+
+    A lease that nobody renews for `seconds` is lost.
+    """
+    leases.SECONDS = seconds
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # open as long as the process
     os.environ["REGJAX_CACHE"] = cache
     jax.config.update("jax_num_cpu_devices", devices)

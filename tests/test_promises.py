@@ -2,135 +2,30 @@
 
 import io
 import json
-import multiprocessing
 import os
-import re
-import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import crash_worker
 import numpy as np
 import pytest
+from killed import Workers, results
 from studies import tiny
 
 import regjax
 from regjax import store
-from regjax.cli import main
 from regjax.files import StoreError
 from regjax.leases import read_leases
 from regjax.progress import Progress
 from regjax.queue import find_checkpoints
-from regjax.repair import repair
-from regjax.train import checkpoint
 
 # Orbax leaves tasks of its own behind where it cannot read a checkpoint.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 TESTS = Path(__file__).parent
 NAMED = ["after a segment file", "inside a checkpoint", "after the checkpoint", "before done.json", "after done.json",
          "at a refill"]  # fmt: skip
-
-
-class Workers:
-    """Processes that train the study of `crash_worker` into a folder, forked from a server that has imported it."""
-
-    def __init__(self, cache: Path) -> None:
-        self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["crash_worker"])
-        self.cache, self.said = cache, ""
-
-    def train(
-        self, out: Path, devices: int = 2, point: tuple[str, int] | None = None, after: float | None = None
-    ) -> int:
-        """Return how a process ended (0 or minus the signal): by itself, at a point, or killed `after` seconds."""
-        started = self.context.Event()
-        arguments = (str(out), str(self.cache), devices, point, started)
-        process = self.context.Process(target=crash_worker.train, args=arguments)
-        process.start()
-        if after is not None:
-            while not started.wait(0.05) and process.is_alive():
-                pass
-            process.join(after)
-            process.kill()
-        process.join()
-        assert process.exitcode is not None
-        return process.exitcode
-
-    def share(self, out: Path, seconds: float, slow: float = 0.0) -> list[Any]:
-        """Return two processes that train into one folder, once both are about to."""
-        together = self.context.Barrier(3)
-        arguments = (str(out), str(self.cache), seconds, slow, together)
-        processes = [self.context.Process(target=crash_worker.share, args=arguments) for _ in range(2)]
-        for process in processes:
-            process.start()
-        together.wait(120)
-        return processes
-
-    def command(self, *words: str, signals: tuple[int, ...] = (), slow: float = 0.0, limit: int = 0) -> int:
-        """Return the exit code of a command, to which signals are sent from its first look on; `said` has its words."""
-        started = self.context.Event()
-        reader, writer = self.context.Pipe(duplex=False)
-        arguments = ([*words], str(self.cache), slow, limit, started, writer)
-        process = self.context.Process(target=crash_worker.command, args=arguments)
-        process.start()
-        writer.close()
-        if signals:
-            while not started.wait(0.05) and process.is_alive():
-                pass
-        for number in signals:
-            assert process.pid is not None
-            os.kill(process.pid, number)
-            process.join(0.3)
-        process.join()
-        with os.fdopen(reader.fileno(), closefd=False) as pipe:
-            self.said = pipe.read()
-        reader.close()
-        assert process.exitcode is not None
-        return process.exitcode
-
-
-@pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    """Return the processes, with a compilation cache of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        # The server imports before it takes over this process's path.
-        patch.setenv("PYTHONPATH", f"{TESTS}:{TESTS / 'train'}:{TESTS.parent}")
-        yield Workers(tmp_path_factory.mktemp("cache"))
-
-
-def results(out: Path) -> dict[str, tuple[str, ...]]:
-    """Return {run: digests of its records, kept arrays and predictions}; each record is there once."""
-    records, found = store.load_records(out), {}
-    assert not records.duplicated(["run", "step"]).any()
-    rows = dict(iter(records.groupby("run")))
-    for done in store.iter_done(out):
-        part = store.Part(done["chunk"], done["segment"])
-        leaves = checkpoint.load_leaves(part.params(out))
-        predictions = store.read_table(part.predictions(out)).to_pandas()
-        for place, run in enumerate(done["runs"]):
-            kept = checkpoint.tree_digest({name: leaf[place] for name, leaf in leaves.items()})
-            mine = predictions[predictions["run"] == run].drop(columns="run").to_numpy()
-            found[run] = (store.digest_records(rows[run]), kept, checkpoint.tree_digest(mine))
-    return found
-
-
-@pytest.fixture(scope="module")
-def left_alone(workers: Workers, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the run directory of the study left alone."""
-    out = tmp_path_factory.mktemp("whole") / "out"
-    assert workers.train(out) == 0
-    return out
-
-
-@pytest.fixture(scope="module")
-def whole(left_alone: Path) -> dict[str, tuple[str, ...]]:
-    """Return the results of the study left alone."""
-    found = results(left_alone)
-    assert len(found) == 4 * 12
-    return found
 
 
 def assert_stays(before: dict[Path, bytes], out: Path, whole: dict[str, tuple[str, ...]]) -> dict[Path, bytes]:
@@ -295,67 +190,6 @@ def test_a_full_disk_is_told_and_harmless(workers: Workers, whole: Any, study: s
     assert results(out) == whole
 
 
-def damage(path: Path, how: str, generator: np.random.Generator) -> None:
-    """Delete a file, cut it in half, or flip one of its bits."""
-    content = bytearray(path.read_bytes())
-    if how == "deleted":
-        path.unlink()
-    elif how == "cut":
-        path.write_bytes(content[: len(content) // 2])
-    else:
-        content[int(generator.integers(len(content)))] ^= 1 << int(generator.integers(8))
-        path.write_bytes(bytes(content))
-
-
-@pytest.mark.parametrize("how", ["cut", "flipped"])
-def test_every_damaged_file_is_named(left_alone: Path, tmp_path: Path, how: str) -> None:
-    """P5: cut in half or with a bit flipped a file of each kind is told, unless all reads as it did before."""
-    generator, before, silent = np.random.default_rng(3), results(left_alone), set()
-    files = [path for path in sorted(left_alone.rglob("*")) if path.is_file() and path.stat().st_size]
-    kinds = {re.sub("[0-9a-f]{16,}|[0-9]", "", str(path.relative_to(left_alone))): path for path in files}
-    for kind, path in kinds.items():
-        out = tmp_path / path.name
-        shutil.copytree(left_alone, out)
-        broken = out / path.relative_to(left_alone)
-        damage(broken, how, generator)
-        faults = repair(out, dry_run=True)
-        assert [fault for fault in faults if fault.path.parent not in broken.parents] == []
-        if not faults:
-            assert results(out) == before
-            silent.add(kind)
-        shutil.rmtree(out)
-
-    assert repair(left_alone, dry_run=True) == []
-    assert {"plan.json", "runs.parquet", "chunks//queue.json", "chunks//done-.json", "chunks//predictions-.parquet",
-            "chunks//weights-.parquet"} <= set(kinds) - silent  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ["seg-00002.parquet", "params-00002", "done-00002.json", "predictions-00002.parquet"])
-def test_repaired_runs_are_trained_again_and_no_others(
-    workers: Workers, left_alone: Path, whole: Any, tmp_path: Path, name: str, capsys: pytest.CaptureFixture
-) -> None:
-    """P5: `regjax repair` sets aside what hangs on a damaged file, and `run` trains these runs to the same results."""
-    out = tmp_path / "out"
-    shutil.copytree(left_alone, out)
-    (path,) = out.glob(f"chunks/*/{name}")
-    if path.is_dir():
-        path = max((p for p in path.rglob("d/*") if p.is_file()), key=lambda p: p.stat().st_size)
-    path.write_bytes(path.read_bytes()[:100])
-    assert main(["repair", str(out), "--dry-run"]) == 1
-    assert path.exists()
-    assert main(["repair", str(out)]) == 0
-    assert name.partition("-")[2][:5] in capsys.readouterr().out
-    assert main(["repair", str(out)]) == 0
-    kept = {done: done.read_bytes() for done in out.glob("chunks/*/done-*.json")}
-    assert 0 < len(kept) < len(list(left_alone.glob("chunks/*/done-*.json")))
-    assert results(out).items() <= whole.items()
-    assert workers.train(out) == 0
-
-    assert results(out) == whole
-    assert kept.items() <= {done: done.read_bytes() for done in out.glob("chunks/*/done-*.json")}.items()
-    assert len(list((out / "quarantine").rglob("*"))) > 0
-
-
 def test_the_slurm_script_requeues_what_was_ended_early(tmp_path: Path) -> None:
     """P14: the job passes SIGTERM on and asks for its requeue on 75; any other exit code is its own."""
     (tmp_path / "scontrol").write_text('#!/bin/sh\necho "$@" >> "$(dirname "$0")/asked"\n')
@@ -386,22 +220,3 @@ def test_too_little_room_is_told_before_the_start(tmp_path: Path) -> None:
         regjax.run(tiny(training__epochs=10**8), out, progress=Progress(io.StringIO(), live=False), report=False)
 
     assert not list(out.rglob("seg-*"))
-
-
-@pytest.mark.parametrize("how", ["deleted", "cut", "flipped"])
-def test_every_damage_to_a_checkpoint_is_noticed(left_alone: Path, tmp_path: Path, how: str) -> None:
-    """P4: with any file of a checkpoint deleted, cut or changed it is refused, or reads as it did before."""
-    generator = np.random.default_rng(5)
-    whole = next(iter(sorted(left_alone.glob("chunks/*/params-*"))))
-    before, refused = checkpoint.tree_digest(checkpoint.load_leaves(whole)), 0
-    files = [path for path in sorted(whole.rglob("*")) if path.is_file() and path.stat().st_size]
-    for index, path in enumerate(files):
-        folder = tmp_path / str(index)
-        shutil.copytree(whole, folder)
-        damage(folder / path.relative_to(whole), how, generator)
-        try:
-            assert checkpoint.tree_digest(checkpoint.load_leaves(folder)) == before
-        except checkpoint.CheckpointError:
-            refused += 1
-
-    assert refused >= 1

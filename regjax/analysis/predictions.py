@@ -26,41 +26,43 @@ class Predictions(NamedTuple):
     outputs: np.ndarray
 
 
-def has_predictions(out: Path) -> bool:
-    """Return whether a run directory holds predictions of any run at the primary state."""
-    return bool(_find_parts(Path(out), set(store.done_runs(out).values())))
+def has_predictions(table: Table) -> bool:
+    """Return whether a loaded run directory holds predictions of any run at the primary state."""
+    return table.out is not None and bool(_find_parts(table, table.out, set(store.done_runs(table.out).values())))
 
 
-def _find_parts(out: Path, parts: set[store.Part]) -> list[store.Part]:
+def _find_parts(table: Table, out: Path, parts: set[store.Part]) -> list[store.Part]:
     """Return those parts, in order, whose predictions are kept and of the primary state.
 
     Runs that keep them of themselves are the same runs without them, and with another primary state. Where the study
     demands them (or where parts of old do not say of which state they are) they are of the primary one.
     """
-    at = store.load_plan(out)["primary"]["at"]
+    at = table.plan["primary"]["at"]
     states = {store.Part(done["chunk"], done["segment"]): done.get("predictions", at) for done in store.iter_done(out)}
     return sorted(part for part in parts if part.predictions(out).exists() and same_at(states[part], at))
 
 
-def read_predictions(out: Path) -> pd.DataFrame:
+def read_predictions(table: Table) -> pd.DataFrame:
     """Return the predictions of the reported runs: run, cell, seed, row, label (or labels), one column per output.
+
+    Args:
+      table: of a loaded run directory.
 
     Raises:
       StoreError: there are none (`[measure] predictions = "test"` keeps them), or some of a study that demands them
         are missing.
     """
-    out = Path(out)
-    owner, runs = store.done_runs(out), store.load_runs(out)
-    runs = runs[runs["wave"] == "main"]
+    assert table.out is not None
+    out, owner, runs = table.out, store.done_runs(table.out), table.reported()
     wanted = {owner[run] for run in runs["run"] if run in owner}
-    parts = _find_parts(out, wanted)
+    parts = _find_parts(table, out, wanted)
     if not parts:
         raise store.StoreError(f'{out} holds no predictions; set [measure] predictions = "test" and run again')
-    if store.load_plan(out)["study"].get("measure", {}).get("predictions") == "test":
+    if table.plan["study"].get("measure", {}).get("predictions") == "test":
         parts = sorted(wanted)
-    tables = [store.read_table(part.predictions(out)).to_pandas() for part in parts]
+    frames = [store.read_table(part.predictions(out)).to_pandas() for part in parts]
     # A run that two parts hold counts once.
-    kept = [table[table["run"].map(owner) == part] for part, table in zip(parts, tables, strict=True)]
+    kept = [frame[frame["run"].map(owner) == part] for part, frame in zip(parts, frames, strict=True)]
     return runs[["run", "cell", "seed"]].merge(pd.concat(kept, ignore_index=True), on="run")
 
 
@@ -68,9 +70,9 @@ def read_predictions(out: Path) -> pd.DataFrame:
 @functools.lru_cache(maxsize=1)
 def stack_predictions(table: Table) -> Predictions | None:
     """Return the predictions of a loaded run directory as one array; None where it keeps none."""
-    if table.out is None or not has_predictions(table.out):
+    if not has_predictions(table):
         return None
-    frame = read_predictions(table.out)
+    frame = read_predictions(table)
     frame = frame[frame["seed"].isin(table.seeds) & (frame["cell"] < len(table.cells))]
     labels = [name for name in frame.columns if name.startswith("label")]
     names = [name for name in frame.columns if name not in ("run", "cell", "seed", "row", *labels)]

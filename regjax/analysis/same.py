@@ -8,7 +8,7 @@ import pandas as pd
 
 from regjax.analysis.table import Table
 from regjax.files import flatten_tables
-from regjax.store import UNHASHED_COLUMNS, digest_records, load_runs
+from regjax.store import UNHASHED_COLUMNS, digest_records
 
 # What decides which examples a seed trains on and is judged by, beside the data themselves.
 SPLIT_KEYS = ("split", "validation", "train_size")
@@ -62,10 +62,7 @@ def _codes(table: Table) -> list[str]:
 
 
 def _runs(table: Table) -> pd.DataFrame:
-    if table.out is None:
-        return pd.DataFrame()
-    runs = load_runs(table.out)
-    return runs[runs["wave"] == "main"]
+    return pd.DataFrame() if table.out is None else table.reported()
 
 
 def cell_levels(first: Table, second: Table) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -31,7 +31,7 @@ import pandas as pd
 
 from regjax.analysis.inference import ALPHA
 from regjax.analysis.table import At, Table, at_label, make_table, state_values
-from regjax.store import done_runs, iter_queues, load_runs
+from regjax.store import done_runs, iter_queues
 
 # Fewer pairs have no interval: with two the jackknife has one degree of freedom.
 FEWEST_PAIRS = 3
@@ -99,8 +99,7 @@ def load_swapped(table: Table) -> Table:
     """Return the runs that redraw a stream; their cells are all of the first stream, then all of the second, ..."""
     assert table.out is not None
     streams, num_cells = table.plan["sources"]["streams"], len(table.cells)
-    runs = load_runs(table.out)
-    runs = runs[runs["wave"] == "sources"]
+    runs = table.planned[table.planned["wave"] == "sources"]
     runs = runs.assign(cell=runs["cell"] + num_cells * runs["stream"].map({k: i for i, k in enumerate(streams)}))
     cells = [{"name": f"{cell} {stream}"} for stream in streams for cell in table.cells]
     return make_table(table.out, {"cells": cells, "seeds": table.seeds, "primary": table.plan["primary"]}, runs)
@@ -109,8 +108,7 @@ def load_swapped(table: Table) -> Table:
 def count_swapped(table: Table) -> tuple[int, int]:
     """Return how many of the runs that redraw a stream are done, and how many are planned."""
     assert table.out is not None
-    runs = load_runs(table.out)
-    asked = set(runs.loc[runs["wave"] == "sources", "run"])
+    asked = set(table.planned.loc[table.planned["wave"] == "sources", "run"])
     return len(asked & set(done_runs(table.out))), len(asked)
 
 
@@ -118,7 +116,7 @@ def count_mixed(table: Table) -> int:
     """Return how many pairs of seeds have runs of a cell from different layouts or devices, whose rounding differs."""
     assert table.out is not None
     pair_of = {seed: index for index, pair in enumerate(table.plan["sources"]["pairs"]) for seed in pair}
-    runs, queues, owner = load_runs(table.out), dict(iter_queues(table.out)), done_runs(table.out)
+    runs, queues, owner = table.planned, dict(iter_queues(table.out)), done_runs(table.out)
     runs = runs[(runs["wave"] != "tune") & runs["seed"].isin(list(pair_of))]
     found: dict[tuple[int, int], set[str]] = {}
     for run, cell, seed in zip(runs["run"], runs["cell"], runs["seed"], strict=True):

@@ -1,7 +1,7 @@
 """What a run directory holds, as arrays [cell, seed]: which runs are done, and the number each run stands for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ class Table:
     """A study's plan and the records of its finished runs.
 
     `records` has the columns of `store.load_records` plus cell (index) and seed; `cells` are names and `seeds` numbers,
-    in the order of the axes of every array [cell, seed]. `out` is the run directory, None for numbers from elsewhere.
+    in the order of the axes of every array [cell, seed]. `out` is the run directory, None for numbers from elsewhere;
+    `planned` are its runs, of every wave, as they were saved with `plan`: another study may have been run since.
     """
 
     plan: dict[str, Any]
@@ -45,6 +46,11 @@ class Table:
     seeds: tuple[int, ...]
     status: Status
     out: Path | None = None
+    planned: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def reported(self) -> pd.DataFrame:
+        """Return the planned runs of cells and seeds, without those of tuning and of the sources of variance."""
+        return self.planned[self.planned["wave"] == "main"]
 
 
 def reference_cell(plan: Mapping[str, Any]) -> int | None:
@@ -56,14 +62,18 @@ def reference_cell(plan: Mapping[str, Any]) -> int | None:
     return (plan.get("design") or {"reference": 0}).get("reference")
 
 
-def load_table(out: Path) -> Table:
+def load_table(out: Path, saved: tuple[dict[str, Any], pd.DataFrame] | None = None) -> Table:
     """Return the planned runs of a run directory and the records of those that are done; runs of tuning are left out.
+
+    Args:
+      out: run directory.
+      saved: its plan and planned runs where they are loaded already.
 
     Raises:
       StoreError: there is no plan, or a file is damaged.
     """
-    plan, runs = load_planned(out)
-    return make_table(out, plan, runs[runs["wave"] == "main"])
+    plan, runs = saved or load_planned(out)
+    return replace(make_table(out, plan, runs[runs["wave"] == "main"]), planned=runs)
 
 
 def make_table(out: Path, plan: dict[str, Any], runs: pd.DataFrame) -> Table:

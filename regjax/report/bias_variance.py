@@ -53,7 +53,7 @@ PLUG_IN = (
 
 def make_section(table: Table) -> Extra | None:
     """Return the section on bias and variance; None where no predictions of one test set allow it."""
-    if table.out is None or "split" in table.plan["vary"] or not has_predictions(table.out):
+    if table.out is None or "split" in table.plan["vary"] or not has_predictions(table):
         return None
     outcome = read_outcome(table)
     losses = LOSSES if outcome.classes else ("squared",)

@@ -29,7 +29,7 @@ def group_states(table: Table) -> pd.DataFrame:
       done; what came first counts), step (the last that is stored of runs in training, None for none), steps (planned).
     """
     assert table.out is not None
-    runs, done = store.load_runs(table.out), store.done_runs(table.out)
+    runs, done = table.planned, store.done_runs(table.out)
     others = store.load_records(table.out, runs.loc[runs["wave"] != "main", "run"])
     stopped, diverged = find_ends(table.records)
     more_stopped, more_diverged = find_ends(others)

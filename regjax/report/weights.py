@@ -27,7 +27,7 @@ CUT = 1e-3
 
 def make_section(table: Table) -> Extra | None:
     """Return the section; None where no run has a histogram of its weights."""
-    frame = None if table.out is None else read_weights(table.out)
+    frame = read_weights(table)
     if frame is None:
         return None
     frame = frame[frame["seed"].isin(table.seeds) & (frame["cell"] < len(table.cells))]

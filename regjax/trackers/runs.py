@@ -12,7 +12,7 @@ from regjax.analysis.effects import all_effects
 from regjax.analysis.export import csv_text
 from regjax.analysis.table import Table, at_label, state_steps
 from regjax.files import canonical, digest, flatten_tables
-from regjax.store import digest_records, load_runs
+from regjax.store import digest_records
 
 NOT_METRICS = {"run", "cell", "seed", "step", "seconds", "best_step", "stopped", "diverged"}
 
@@ -59,8 +59,7 @@ def list_tracked(table: Table) -> Iterator[Tracked]:
     """Yield every finished run of a study, then the study itself where any run is finished."""
     if table.out is None or not len(table.records):
         return
-    runs = load_runs(table.out)
-    ids = {(row["cell"], row["seed"]): row["run"] for row in runs[runs["wave"] == "main"].to_dict("records")}
+    ids = {(row["cell"], row["seed"]): row["run"] for row in table.reported().to_dict("records")}
     judged = state_steps(table, table.plan["primary"]["at"])
     metrics = [str(name) for name in table.records.columns if name not in NOT_METRICS]
     grouped = table.records.groupby(["cell", "seed"])

@@ -1,5 +1,6 @@
 """Bias and variance: identities, simulations with known answers, closed forms, and Domingos by enumeration."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -240,9 +241,7 @@ def test_what_cannot_be_split_is_said(table: Any) -> None:
     with pytest.raises(ValueError, match="expected 'squared', 'kl', 'zero_one'"):
         make_bias_variance(made, "hinge")
     with pytest.raises(ValueError, match="test sets of their own"):
-        make_variances(
-            Table({**made.plan, "vary": ["split"]}, made.records, made.cells, made.seeds, made.status, made.out)
-        )
+        make_variances(dataclasses.replace(made, plan={**made.plan, "vary": ["split"]}))
 
 
 def test_no_fall_of_variance_is_no_trade() -> None:

@@ -92,6 +92,7 @@ def test_plan_prints_its_documented_keys(read: Read) -> None:
     assert set(found) == set(COMMANDS["plan"].KEYS)
     assert set(found["groups"][0]) == documented("plan", "groups")
     assert set(found["contrasts"][0]) == documented("plan", "contrasts")
+    assert set(found["disk"]) == documented("plan", "disk")
     assert found["cells"] == ["dropout.hidden=0", "dropout.hidden=0.5"]
     assert (found["runs"], found["programs"], found["smallest_p"]) == (12, 1, 2 / 2**6)
     assert found["groups"][0]["bytes_per_device"] > 0

@@ -140,6 +140,30 @@ def test_who_has_lost_a_lease_is_told_and_takes_nothing_back(tmp_path: Path, sho
     assert again.fenced
 
 
+@pytest.mark.parametrize("fenced", [False, True])
+def test_who_wakes_and_releases_leaves_the_lease_of_another(tmp_path: Path, short: None, fenced: bool) -> None:
+    """A process that lost its lease asleep and gives it back unasked changes nothing, the new lease having its name."""
+    if fenced:
+        leave(tmp_path, "queue")
+    frozen = Leases(tmp_path)  # its thread does not run
+    while (old := frozen.acquire("queue")) is None:
+        time.sleep(0.01)
+    leave_as_far(old)
+    with Leases(tmp_path) as ours:
+        while (new := ours.acquire("queue")) is None:
+            time.sleep(0.01)
+        if not fenced:  # all is done and cleared away, and numbers begin anew
+            ours.release(new)
+            ours.clear()
+            new = ours.acquire("queue")
+            assert new is not None
+            assert new.path == old.path
+        frozen.release(old)
+
+        ours.check(new)
+        assert list((tmp_path / "leases").iterdir()) == [new.path]
+
+
 def leave_as_far(lease: leases.Lease) -> None:
     """Let a lease be that of another machine, whose processes cannot be looked at."""
     lease.path.write_text(json.dumps({**lease.told, "space": "far"}))

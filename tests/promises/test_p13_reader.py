@@ -1,16 +1,23 @@
 """P13: a reader never sees half a file, nor a count going down."""
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from studies import tiny
 
+import regjax
 from regjax import cli, store
 from regjax.analysis.table import load_table
-from regjax.files import StoreError
+from regjax.analysis.weights import read_weights
+from regjax.files import StoreError, digest
+from regjax.progress import Progress
+from regjax.train.checkpoint import tree_digest
 
 ROOT = Path(__file__).parents[2]
 COMMITS, ROWS, AT_ONCE = 200, 2, 5
@@ -94,3 +101,29 @@ def test_runs_of_another_plan_are_told(tmp_path: Path, monkeypatch: pytest.Monke
         store.load_planned(tmp_path)
     store.write_json(tmp_path / "plan.json", {"schema": store.SCHEMA, "cells": []})
     assert store.load_planned(tmp_path)[1]["run"].tolist() == ["b"]
+
+
+def test_loaded_results_stay_those_of_their_plan(tmp_path: Path) -> None:
+    """Results that were loaded before another study was run into the folder go on to tell of the cells of the first."""
+    quiet: dict[str, Any] = {"progress": Progress(io.StringIO(), live=False), "report": False}
+    tables = {"measure__predictions": "test", "data__split": {"train": 96, "validation": 64, "test": 16}}
+    regjax.run(tiny(**tables), tmp_path, **quiet)
+    first, told = regjax.load_results(tmp_path), read_all(regjax.load_results(tmp_path))
+    # The same runs, the cells the other way round: nothing is trained.
+    regjax.run(tiny(**tables, factors={"dropout.hidden": [0.5, 0.0]}), tmp_path, **quiet)
+    second = read_all(regjax.load_results(tmp_path))
+
+    assert read_all(first) == told
+    assert second == told[::-1] != told
+
+
+def read_all(results: regjax.Results) -> list[str]:
+    """Return digests of what each cell of a study has kept: predictions, histograms of weights, parameters."""
+    predictions, weights = results.predictions(), read_weights(results.table)
+    assert weights is not None
+    frames = [frame.sort_values(list(frame.columns[:3])) for frame in (predictions, weights)]
+    return [
+        digest("".join([str(frame[frame["cell"] == cell].drop(columns="cell").to_numpy().tolist()) for frame in frames])
+               + tree_digest(results.params(cell, 0)))
+        for cell in range(2)
+    ]  # fmt: skip

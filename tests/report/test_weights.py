@@ -57,7 +57,7 @@ def test_histograms_are_those_of_the_primary_state(tmp_path: Path) -> None:
         factors={"l1_proximal.strength": [0.0, 0.3]},
     )
     results = regjax.run(study, tmp_path, report=False)
-    frame, records = read_weights(tmp_path), load_table(tmp_path).records
+    frame, records = read_weights(load_table(tmp_path)), load_table(tmp_path).records
     assert frame is not None
     assert set(frame["moment"]) == {"6"}
     assert set(frame["layer"]) == {"hidden_0", "output"}

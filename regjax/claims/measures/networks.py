@@ -56,8 +56,8 @@ def load_networks(results: Results, cell: int) -> Networks:
 @lru_cache(maxsize=1)
 def _read_networks(results: Results) -> dict[tuple[int, int], dict[str, np.ndarray]]:
     """Return {(cell, place of the seed): {path: array}} of the sound runs."""
-    owner, runs = store.done_runs(results.out), store.load_runs(results.out)
-    runs = runs[(runs["wave"] == "main") & runs["run"].isin(list(owner))]
+    owner, runs = store.done_runs(results.out), results.table.reported()
+    runs = runs[runs["run"].isin(list(owner))]
     kept = {}
     for part in {owner[run] for run in runs["run"]}:
         if not part.params(results.out).exists():

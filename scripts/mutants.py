@@ -1,9 +1,9 @@
 """The changes of a module that `mutate.py` tries: those of cosmic-ray, and some that it lacks.
 
-cosmic-ray changes operators, comparisons, numbers, conditions, booleans, loops and decorators. Here are added: a keyword
-argument left out, the first two arguments swapped, a call replaced by its first argument, a function by its opposite
-(`sum` by `mean`, `any` by `all`, ...) and a text by another. Annotations, docstrings and the texts of errors and of
-`help` stay as they are: no test should depend on them.
+cosmic-ray changes operators, comparisons, numbers, conditions, booleans, loops and decorators. Here are added: a
+keyword argument left out, the first two arguments swapped, a call replaced by its first argument, a function by its
+opposite (`sum` by `mean`, `any` by `all`, ...) and a text by another. Annotations, docstrings and the texts of errors
+and of `help` stay as they are: no test should depend on them.
 """
 
 import ast
@@ -36,7 +36,7 @@ class Mutant(NamedTuple):
     last: int
     column: int
     operator: str
-    index: int
+    place: int
 
 
 class Edit(NamedTuple):
@@ -64,10 +64,11 @@ def edit_call(call: ast.Call, source: str) -> Iterator[Edit]:
     """Yield the edits of a call: a keyword left out, two arguments swapped, the first argument in the call's place."""
     for keyword in call.keywords:
         if keyword.arg is not None and keyword.arg != "help":
-            before = [*call.args, *(k for k in call.keywords if start_of(k) < start_of(keyword))]
-            after = [k for k in (*call.args, *call.keywords) if start_of(k) > start_of(keyword)]
-            start = max((end_of(k) for k in before), default=start_of(keyword))
-            end = end_of(keyword) if before or not after else min(start_of(k) for k in after)
+            given: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
+            before = [end_of(argument) for argument in given if start_of(argument) < start_of(keyword)]
+            after = [start_of(argument) for argument in given if start_of(argument) > start_of(keyword)]
+            start = max(before, default=start_of(keyword))
+            end = end_of(keyword) if before or not after else min(after)
             yield Edit("DropKeyword", start, end, "")
     plain = [a for a in call.args if not isinstance(a, ast.Starred | ast.GeneratorExp)]
     texts = [ast.get_source_segment(source, a) or "" for a in plain[:2]]
@@ -90,14 +91,13 @@ def find_texts(tree: ast.AST) -> set[ast.AST]:
     """Return the nodes that stay as they are: annotations, statements that are texts, errors, formats and helps."""
     tops: list[ast.AST | None] = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            tops.append(node)
-        elif isinstance(node, ast.Raise | ast.JoinedStr) or (isinstance(node, ast.keyword) and node.arg == "help"):
-            tops.append(node)
-        elif isinstance(node, ast.AnnAssign | ast.arg):
-            tops.append(node.annotation)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            tops.append(node.returns)
+        match node:
+            case ast.Raise() | ast.JoinedStr() | ast.keyword(arg="help") | ast.Expr(value=ast.Constant()):
+                tops.append(node)
+            case ast.AnnAssign() | ast.arg():
+                tops.append(node.annotation)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                tops.append(node.returns)
     return {node for top in tops if top is not None for node in ast.walk(top)}
 
 
@@ -154,7 +154,7 @@ def find_mutants(source: str) -> list[Mutant]:
         for index, (start, end) in enumerate(places):
             if not any(low <= start and end <= high for low, high in kept):
                 found.append(Mutant(start[0], end[0], start[1], name, index))
-    return sorted(found, key=lambda m: (m.first, m.column, m.operator, m.index))
+    return sorted(found, key=lambda m: (m.first, m.column, m.operator, m.place))
 
 
 def apply_mutant(source: str, mutant: Mutant) -> str:
@@ -167,6 +167,6 @@ def apply_mutant(source: str, mutant: Mutant) -> str:
     from cosmic_ray.plugins import get_operator
 
     if mutant.operator.startswith("core/"):
-        return MutationVisitor.mutate_code(source, get_operator(mutant.operator)(), mutant.index)
-    edit = find_edits(source)[mutant.index]
+        return MutationVisitor.mutate_code(source, get_operator(mutant.operator)(), mutant.place)
+    edit = find_edits(source)[mutant.place]
     return source[: offset(source, edit.start)] + edit.text + source[offset(source, edit.end) :]

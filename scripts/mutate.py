@@ -8,6 +8,7 @@ own doctests, the tests of its package and the test files that import it or have
 run once with coverage, which says what each test reaches; a change is then tried on the tests that reach its statement,
 quick ones first, up to the first failure, in a copy of a process that has jax, pandas and so on imported. What runs at
 import, or in a fixture that tests of a file may share, is tried on all tests that reach the module, or of that file.
+Of many tests only the quick ones are taken, as many as usually end within `--budget` seconds.
 Tests that take longer than five times as usual (and 20 seconds) have failed. A change that no near test reaches is
 counted as such.
 
@@ -18,6 +19,7 @@ a diff, then a table.
 import argparse
 import ast
 import difflib
+import itertools
 import json
 import multiprocessing
 import os
@@ -28,14 +30,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mutants import Mutant, apply_mutant, find_mutants
 
-PRELOADED = ("jax", "numpy", "scipy.stats", "pandas", "flax", "optax", "pytest", "hypothesis", "sklearn")
+PRELOADED = ("jax", "numpy", "scipy.stats", "pandas", "flax", "optax", "pytest", "sklearn")
 
 
 class Tried(NamedTuple):
@@ -76,7 +78,7 @@ class Clock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Add the seconds of a phase."""
@@ -100,11 +102,13 @@ def find_tests(module: str, root: Path) -> list[str]:
         re.M,
     )
     folder = Path("tests", *package.split(".")[1:])
-    own = folder if len(folder.parts) > 1 and (root / folder).is_dir() else None
-    files = [path for path in sorted((root / "tests").rglob("test_*.py")) if own is None or root / own not in path.parents]
+    own = [str(folder)] if folder != Path("tests") and (root / folder).is_dir() else []
+    files = [
+        path for path in sorted((root / "tests").rglob("test_*.py")) if not own or root / folder not in path.parents
+    ]
     near = [path for path in files if path.stem == f"test_{name}" or imported.search(path.read_text(encoding="utf-8"))]
     others = [str(path.relative_to(root)) for path in sorted(near, key=lambda path: name not in path.stem)]
-    return [module, *([str(own)] if own else []), *others]
+    return [module, *own, *others]
 
 
 def run_pytest(arguments: list[str], plugins: list[Any], log: Path, seconds: float | None = None) -> int | None:
@@ -168,8 +172,8 @@ def statement_lines(source: str, mutant: Mutant) -> range:
     return min(spans, key=len)
 
 
-def choose_tests(source: str, mutant: Mutant, module: str, reach: Reach) -> list[str]:
-    """Return the tests on which a mutant is tried, quick files first, in them quick tests first."""
+def choose_tests(source: str, mutant: Mutant, module: str, reach: Reach, budget: float) -> list[str]:
+    """Return the tests on which a mutant is tried, quick files first, in them quick tests first, within the budget."""
     lines = reach.lines[module]
     executed = {by for line in statement_lines(source, mutant) for by in lines.get(str(line), [])}
     if "" in executed:
@@ -177,10 +181,12 @@ def choose_tests(source: str, mutant: Mutant, module: str, reach: Reach) -> list
     shared = {by.split("::")[0] for by in executed if by.endswith("|setup")}
     tests = {by.rpartition("|")[0] for by in executed} & set(reach.seconds)
     tests |= {test for test in reach.seconds if test.split("::")[0] in shared}
-    totals: Counter[str] = Counter()
+    totals: defaultdict[str, float] = defaultdict(float)
     for test in tests:
         totals[test.split("::")[0]] += reach.seconds[test]
-    return sorted(tests, key=lambda test: (totals[test.split("::")[0]], test.split("::")[0], reach.seconds[test]))
+    ordered = sorted(tests, key=lambda test: (totals[test.split("::")[0]], test.split("::")[0], reach.seconds[test]))
+    ends = itertools.accumulate(reach.seconds[test] for test in ordered)
+    return [test for test, end in zip(ordered, ends, strict=True) if end <= budget] or ordered[:1]
 
 
 def draw_sample(mutants: Sequence[Mutant], count: int | None, seed: int) -> list[Mutant]:
@@ -197,15 +203,18 @@ def draw_sample(mutants: Sequence[Mutant], count: int | None, seed: int) -> list
     return sorted(sorted(shuffled, key=rank.__getitem__)[:count], key=mutants.index)
 
 
-def try_module(module: str, sample: Sequence[Mutant], total: int, only: Sequence[int], reach: Reach) -> Tried:
+def try_module(module: str, reach: Reach, options: argparse.Namespace) -> Tried:
     """Return what became of a module's mutants; prints survivors; changes the module's file while it runs."""
     path = Path(module)
     source = path.read_text(encoding="utf-8")
-    numbered = [(number, m) for number, m in enumerate(sample, 1) if not only or number in only]
+    mutants = find_mutants(source)
+    sample = draw_sample(mutants, options.count, options.seed)
+    numbered = [(number, m) for number, m in enumerate(sample, 1) if not options.only or number in options.only]
     outcomes: Counter[str] = Counter()
     for number, mutant in numbered:
         began = time.monotonic()
-        tests, changed = choose_tests(source, mutant, module, reach), apply_mutant(source, mutant)
+        tests = choose_tests(source, mutant, module, reach, options.budget)
+        changed = apply_mutant(source, mutant)
         outcome = try_tests(path, changed, number, tests, reach) if tests else "not reached"
         outcomes[outcome] += 1
         told = f"{module}:{mutant.first} {number}/{len(sample)} {mutant.operator}: {outcome}"
@@ -214,7 +223,7 @@ def try_module(module: str, sample: Sequence[Mutant], total: int, only: Sequence
             diff = difflib.unified_diff(source.splitlines(), changed.splitlines(), lineterm="", n=1)
             print("\n".join([told, *list(diff)[2:]]), flush=True)
     path.write_text(source, encoding="utf-8")
-    return Tried(module, total, len(numbered), outcomes["survived"], outcomes["not reached"])
+    return Tried(module, len(mutants), len(numbered), outcomes["survived"], outcomes["not reached"])
 
 
 def try_tests(path: Path, changed: str, number: int, tests: Sequence[str], reach: Reach) -> str:
@@ -248,6 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--only", type=int, nargs="+", default=[], metavar="N", help="numbers of the sample to try")
     parser.add_argument("--tests", nargs="+", help="test files in place of the nearest ones")
+    parser.add_argument("--budget", type=float, default=60, help="usual seconds of the tests of one mutant, at most")
     parser.add_argument("--reach", type=Path, help="JSON file of what tests reach: read, or written where absent")
     options = parser.parse_args(arguments)
     root, reach_file = Path(__file__).resolve().parent.parent, options.reach and options.reach.resolve()
@@ -267,11 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             reach = measure_reach(list(dict.fromkeys(tests)), options.modules, clone)
         if reach_file:
             reach_file.write_text(json.dumps(reach._asdict()), encoding="utf-8")
-        tried = []
-        for module in options.modules:
-            mutants = find_mutants(Path(module).read_text(encoding="utf-8"))
-            sample = draw_sample(mutants, options.count, options.seed)
-            tried.append(try_module(module, sample, len(mutants), options.only, reach))
+        tried = [try_module(module, reach, options) for module in options.modules]
         os.chdir(root)
     print(make_table(tried))
 

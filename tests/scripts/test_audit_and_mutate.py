@@ -42,7 +42,7 @@ def test_the_nearest_tests_import_the_module() -> None:
 
 
 def test_the_table_counts_survivors() -> None:
-    """Killed and surviving mutants add up to those tried."""
-    table = mutate.make_table([mutate.Tried("a.py", 40, 10, ["one", "two"])])
+    """Killed, surviving and unreached mutants add up to those tried."""
+    table = mutate.make_table([mutate.Tried("a.py", 40, 10, 2, 1)])
 
-    assert table.endswith("| `a.py` | 40 | 10 | 8 | 2 |")
+    assert table.endswith("| `a.py` | 40 | 10 | 7 | 2 | 1 |")

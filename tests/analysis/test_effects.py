@@ -42,6 +42,7 @@ def test_confirmatory_contrasts_are_one_family(table):
     }.items():
         np.testing.assert_allclose(found[column], expected, rtol=1e-9, err_msg=column)
     assert found["seeds_positive"].tolist() == (effects > 0).sum(axis=1).tolist()
+    assert found["seeds_negative"].tolist() == (effects < 0).sum(axis=1).tolist()
     assert found["n"].tolist() == [10, 10, 10]
 
 

@@ -139,9 +139,7 @@ def test_contrasts_declared_together_share_the_level(table):
     assert found["contrast"].tolist() == ["up", "down"]
     assert row["power"] == paired_power(0.01, row["sd"], 7, m=2)
     assert row["smallest"] == smallest_effect(row["sd"], 7, 0.8, m=2)
-    assert [row["seeds"], row["seeds_upper"]] == [
-        required_seeds(row[sd], 0.01, 0.8, m=2) for sd in ("sd", "sd_upper")
-    ]
+    assert [row["seeds"], row["seeds_upper"]] == [required_seeds(row[sd], 0.01, 0.8, m=2) for sd in ("sd", "sd_upper")]
     sds = ACCURACY.std(axis=1, ddof=1)
     assert row["seeds_unpaired"] == unpaired_seeds(sds, np.array([-1.0, 1.0]), 0.01, 0.8, m=2)
 

@@ -69,7 +69,7 @@ def test_six_seeds_with_one_against_by_hand():
 
 @pytest.mark.parametrize("num_seeds", [4, 7, 10, 13])
 def test_one_contrast_equals_scipy(num_seeds):
-    """The exact p of one contrast is that of scipy's paired permutation test: skewed, with ties, or with |t| below 1."""
+    """The exact p of one contrast is that of scipy's paired permutation test, also skewed, tied or below |t| = 1."""
     rng = np.random.default_rng(num_seeds)
     small = rng.normal(size=num_seeds)
     small += 0.2 * small.std() / np.sqrt(num_seeds) - small.mean()

@@ -231,6 +231,22 @@ def test_variances_of_runs_are_those_of_their_errors(table: Any) -> None:
     assert found["distribution_variance"][0] == pytest.approx(sigma2)
 
 
+def test_variances_of_values_are_those_of_their_squared_errors(table: Any) -> None:
+    """Of a regression the loss of an example is the squared error of its value; a lost run does not count."""
+    rng = RNG(10)
+    outputs, labels = rng.normal(size=(2, 5, 20, 1)), rng.normal(size=20)
+    outputs[0, 2] = np.nan
+    made = table(np.zeros((2, 5)), data={}, study={"task": {"name": "regression"}})
+    add_predictions(made, outputs, labels)
+    found = make_variances(made)
+    errors = (np.delete(outputs[0, ..., 0], 2, axis=0) - labels) ** 2
+    sigma2 = 20 / 19 * (errors.mean(axis=1).var(ddof=1) - errors.var(axis=0, ddof=1).sum() / 20**2)
+    assert found["loss"].tolist() == ["squared", "squared"]
+    assert found["n"].tolist() == [4, 5]
+    assert found["test_variance"][0] == pytest.approx(errors.mean(axis=1).var(ddof=1), rel=1e-4)
+    assert found["distribution_variance"][0] == pytest.approx(sigma2, rel=1e-4)
+
+
 def test_what_cannot_be_split_is_said(table: Any) -> None:
     """No predictions, several test sets, an unknown loss: each is an error in words."""
     with pytest.raises(ValueError, match="without predictions"):

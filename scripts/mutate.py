@@ -7,10 +7,12 @@ Works in a clone of what is committed, so that the working tree stays as it is. 
 own doctests, the tests of its package and the test files that import it or have its name; `--tests` names others. They
 run once with coverage, which says what each test reaches; a change is then tried on the tests that reach its statement,
 quick ones first, up to the first failure, in a copy of a process that has jax, pandas and so on imported. What runs at
-import, or in a fixture that tests of a file may share, is tried on all tests that reach the module, or of that file.
+import, or in a fixture that tests of a file may share, is tried on all tests of the files that reach it.
 Of many tests only the quick ones are taken, as many as usually end within `--budget` seconds.
 Tests that take longer than five times as usual (and 20 seconds) have failed. A change that no near test reaches is
 counted as such.
+
+Where tests compile much, `XLA_FLAGS=--xla_backend_optimization_level=0` halves their time.
 
 A sample takes different places and kinds of changes (one of `a + b` -> `a - b`, `a * b`, ...). Prints each survivor as
 a diff, then a table.
@@ -61,15 +63,17 @@ class Reach(NamedTuple):
 
 
 class Chosen:
-    """A plugin of pytest: runs the wanted tests in their order, and those that are new (a change may rename tests)."""
+    """A plugin of pytest: runs the wanted tests in their order, then parameters of known tests that a change made."""
 
     def __init__(self, wanted: Sequence[str], known: Sequence[str]) -> None:
         self.order = {test: place for place, test in enumerate(wanted)}
         self.known = set(known)
+        self.functions = {test.split("[")[0] for test in known}
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Choose and sort the tests."""
-        items[:] = [item for item in items if item.nodeid in self.order or item.nodeid not in self.known]
+        new = {i.nodeid for i in items if i.nodeid.split("[")[0] in self.functions} - self.known
+        items[:] = [item for item in items if item.nodeid in self.order or item.nodeid in new]
         items.sort(key=lambda item: self.order.get(item.nodeid, len(self.order)))
 
 
@@ -178,9 +182,13 @@ def choose_tests(source: str, mutant: Mutant, module: str, reach: Reach, budget:
     executed = {by for line in statement_lines(source, mutant) for by in lines.get(str(line), [])}
     if "" in executed:
         executed = {by for line in lines.values() for by in line}
-    shared = {by.split("::")[0] for by in executed if by.endswith("|setup")}
+        shared = {by.split("::")[0] for by in executed}
+    else:
+        shared = {by.split("::")[0] for by in executed if by.endswith("|setup")}
     tests = {by.rpartition("|")[0] for by in executed} & set(reach.seconds)
     tests |= {test for test in reach.seconds if test.split("::")[0] in shared}
+    if "" in executed and not tests:  # a table, which tests only read
+        tests = set(reach.seconds)
     totals: defaultdict[str, float] = defaultdict(float)
     for test in tests:
         totals[test.split("::")[0]] += reach.seconds[test]
@@ -218,8 +226,9 @@ def try_module(module: str, reach: Reach, options: argparse.Namespace) -> Tried:
         outcome = try_tests(path, changed, number, tests, reach) if tests else "not reached"
         outcomes[outcome] += 1
         told = f"{module}:{mutant.first} {number}/{len(sample)} {mutant.operator}: {outcome}"
-        print(f"{told} ({len(tests)} tests, {time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
-        if outcome in ("survived", "not reached"):
+        by = find_killer(Path("../log")) if outcome == "killed" else f"{len(tests)} tests"
+        print(f"{told} ({by}, {time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+        if outcome != "killed":
             diff = difflib.unified_diff(source.splitlines(), changed.splitlines(), lineterm="", n=1)
             print("\n".join([told, *list(diff)[2:]]), flush=True)
     path.write_text(source, encoding="utf-8")
@@ -235,6 +244,12 @@ def try_tests(path: Path, changed: str, number: int, tests: Sequence[str], reach
     limit = max(20.0, 5 * sum(reach.seconds[test] for test in tests))
     code = run_pytest(["-p", "no:cov", *files], [Chosen(tests, list(reach.seconds))], Path("../log"), limit)
     return "too long" if code is None else "survived" if code in (0, 5) else "killed"
+
+
+def find_killer(log: Path) -> str:
+    """Return what pytest says of the first failure."""
+    failed = [line for line in log.read_text(encoding="utf-8").splitlines() if re.match("FAILED|ERROR", line)]
+    return failed[0][:200] if failed else "no test failed"
 
 
 def make_table(tried: Sequence[Tried]) -> str:
@@ -261,7 +276,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--reach", type=Path, help="JSON file of what tests reach: read, or written where absent")
     options = parser.parse_args(arguments)
     root, reach_file = Path(__file__).resolve().parent.parent, options.reach and options.reach.resolve()
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     for name in PRELOADED:
         __import__(name)
     with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regjax.keys import STREAMS, hash_name, stream_generator, stream_key
+from regjax.regularizers import REGULARIZERS
 from regjax.train.step import make_now
 
 # A change here changes the numbers of every stored run.
@@ -43,6 +44,13 @@ def test_keys_are_pinned(place):
 def test_host_draws_are_pinned(place):
     """The host generator of a seed and stream permutes as it did when this was written."""
     assert stream_generator(*place).permutation(8).tolist() == GOLDEN_DRAWS[place]
+
+
+def test_the_streams_are_those_of_the_parts():
+    """The streams are five of the engine and those that regularizers name: a misnamed one would be drawn by nobody."""
+    named = {stream for cls in REGULARIZERS.values() for stream in cls.streams}
+
+    assert set(STREAMS) == named | {"init", "order", "dropout", "split", "subset"}
 
 
 def test_streams_and_seeds_never_share_a_key():

@@ -175,11 +175,11 @@ def test_dropout_of_inputs_is_ridge_regression():
 
 
 def test_a_perturbation_against_the_network_raises_its_loss():
-    """The penalty of adversarial training is positive at a share, grows with the radius, and is 0 at radius 0."""
+    """The penalty of adversarial training is 0 at radius 0 and grows with the radius, beyond the loss itself."""
     x, labels = small.make_batches(1)
     seed = small.make_seed()
     found = []
-    for radius in (0.0, 0.05, 0.2):
+    for radius in (0.0, 0.05, 0.2, 2.0):
         recipe = small.traced(small.make_recipe(FGSM(share=0.5, radius=radius)))
         state = init_state(recipe, seed, Data(jnp.asarray(x[0]), jnp.asarray(labels[0])))
         now = make_now(recipe, seed, state, jnp.int32(0))
@@ -188,6 +188,7 @@ def test_a_perturbation_against_the_network_raises_its_loss():
         found.append(float(compute_objective(recipe, acting, batch, state.params, {})[0]))
 
     assert found[0] < found[1] < found[2]
+    assert found[3] > 2 * found[0]
 
 
 @pytest.mark.parametrize("make", [Dropout, GaussianDropout, AlphaDropout, SpatialDropout])

@@ -38,6 +38,7 @@ VALUES = {
 # multiplication by one is exact, but sums are fused and associated anew. Most of their hypers are costly, so that the
 # planner can leave them out; of all the others, and of each of these without batch norm, the bits are held.
 INEXACT = ("dropconnect", "gaussian_dropout", "alpha_dropout", "fgsm", "activation_l2")
+SITES = ("input", "hidden", "residual")
 EACH_SWITCH = pytest.mark.parametrize(("name", "field"), SWITCHES, ids=[f"{n}.{f}" for n, f in SWITCHES])
 EACH = pytest.mark.parametrize("name", REGULARIZERS)
 
@@ -138,6 +139,37 @@ def test_defaults_are_off(name):
     """A regularizer made without arguments is off, by its values and by `is_off`."""
     assert REGULARIZERS[name](**EAGER.get(name, {})) == make_off(name)
     assert is_off(REGULARIZERS[name], {})
+
+
+@EACH
+def test_off_values_are_in_their_ranges(name):
+    """A study may write a hyper's off value, as it may any value of the range."""
+    assert all(h.range.contains(h.off) for h in hypers(REGULARIZERS[name]).values() if h.off is not None)
+
+
+@EACH
+def test_costs_are_of_costly_hypers(name):
+    """What a planner is told of costs: draws proportional to what is drawn for, or passes; nothing without a cause."""
+    cls = REGULARIZERS[name]
+    assert (cls.passes > 0) <= (cls.costly != ())
+    for key in cls.costly:
+        one, three = (
+            cls.count_draws(key, [(Site("a", kind, 0, 1), 7 * k) for kind in SITES], 11 * k, 13 * k) for k in (1, 3)
+        )
+        assert three == pytest.approx(3 * one)
+        assert (one > 0) == (cls.passes == 0)
+
+
+@pytest.mark.parametrize("name", ["fgsm", "sam"])
+def test_passes_are_those_of_the_program(name):
+    """A regularizer's passes are, to a whole one, the operations by which it makes an update longer."""
+    seed, (x, labels) = small.make_seed(), small.make_batches(1, size=256)
+
+    def count(*parts):
+        recipe = small.traced(small.make_recipe(*parts, model=MLP((64, 64))))
+        return jax.jit(small.train).lower(recipe, seed, x, labels).cost_analysis()["flops"]
+
+    assert round(count(make_off(name)) / count() - 1) == REGULARIZERS[name].passes
 
 
 @pytest.mark.parametrize("optimizer", ["momentum", "adam"])

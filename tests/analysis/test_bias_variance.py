@@ -63,6 +63,15 @@ def test_leaving_one_out_is_the_split_of_the_others(loss: str) -> None:
         assert left == pytest.approx(decompose(np.delete(p, k, axis=0), right, loss), rel=1e-9, nan_ok=True)
 
 
+@pytest.mark.parametrize("loss", ["squared", "kl"])
+def test_one_network_has_no_variance_to_tell(loss: str) -> None:
+    """The risk of one network is known, its variance is not: NaN, not 0."""
+    p, right = draw_probabilities()
+    found = decompose(p[:1], right, loss)
+    assert found.risk > 0
+    assert np.isnan(found.variance)
+
+
 def test_a_probability_of_zero_stays_finite() -> None:
     """A probability that float32 rounded to 0 counts as its smallest normal number, the sum stays exact."""
     p = np.array([[[1.0, 0.0]], [[0.5, 0.5]]], dtype=np.float32)

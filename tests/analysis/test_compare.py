@@ -130,6 +130,18 @@ def test_without_records_nothing_is_identical(table: Callable[..., Table]) -> No
         assert not found.identical
 
 
+def test_numbers_that_one_study_records_are_named_and_not_compared(table: Callable[..., Table]) -> None:
+    """Runs are compared by what both record; what only one records is named, and the studies are not identical."""
+    plain = table(BEFORE)
+    more = dataclasses.replace(plain, records=plain.records.assign(weight_norm=1.0))
+
+    for pair_of in ((plain, more), (more, plain)):
+        found = compare_records(*pair_of, [(0, 0), (1, 1)])
+        assert (found.runs, found.equal, found.lone) == (16, 16, ("weight_norm",))
+        assert found.columns == compare_records(plain, plain, [(0, 0), (1, 1)]).columns
+        assert not found.identical
+
+
 def test_one_bit_is_one_run(pair: Callable[..., Comparison]) -> None:
     """The smallest change of one number is seen as one run that differs."""
     other = BEFORE.copy()

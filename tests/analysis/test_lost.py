@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from regjax.analysis.effects import make_effects
-from regjax.analysis.lost import lost_effects
+from regjax.analysis.lost import extremes, lost_effects
 from regjax.analysis.sentences import verdict_sentence
 from regjax.analysis.stein import stein_intervals
 from regjax.report.lost import make_section
@@ -97,11 +97,13 @@ def test_other_metrics_take_the_extremes_on_record(table):
     """A loss has no bounds: the lost run takes the largest that any run of the study has recorded, or the least."""
     nll = np.repeat(1.0 - VALUES[..., None], 4, axis=2)
     nll[0, 0, 0] = 3.0
-    found = lost_effects(table(VALUES, nll=nll, diverged={(1, 3): 5}), metric="validation.nll")
+    loaded = table(VALUES, nll=nll, diverged={(1, 3): 5})
+    found = lost_effects(loaded, metric="validation.nll")
     d = np.delete(VALUES[0] - VALUES[1], 3)
 
     assert by_way(found, "effect")["without"] == pytest.approx(d.mean())
     assert by_way(found, "effect")["worst case"] == pytest.approx((d.sum() + 3.0 - (1.0 - VALUES[0, 3])) / 8)
+    assert extremes(loaded, "validation.nll") == pytest.approx((1.0 - VALUES[1].max(), 3.0))
 
 
 @pytest.mark.parametrize("lost", [0, 1])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from regjax.keys import stream_key
 from regjax.optimizers import Adam
 from regjax.regularizers import L2, Dropout, Site
-from regjax.regularizers.draws import GRID, draw_half_words, drop
+from regjax.regularizers.draws import GRID, draw_half_words, draw_uniform, drop
 from regjax.train.evaluate import evaluate, no_tap
 from regjax.train.state import Data, Rows
 from regjax.train.step import make_now
@@ -106,6 +106,14 @@ def test_half_words_are_uniform():
         for byte in (quarter >> 8, quarter & 0xFF):
             statistic = np.sum((np.bincount(byte, minlength=256) - 2**12) ** 2 / 2**12)
             assert abs(statistic - 255) / np.sqrt(2 * 255) < 4.5
+
+
+def test_uniform_draws_are_the_midpoints_of_all_cells():
+    """Uniform draws lie in the middle of the grid's cells, and of many draws some lie in the first and in the last."""
+    cells = np.asarray(draw_uniform(jax.random.key(0, impl="threefry2x32"), (2**20,))) * float(GRID) - 0.5
+
+    assert (cells == np.round(cells)).all()
+    assert (cells.min(), cells.max()) == (0, GRID - 1)
 
 
 def test_half_words_are_pairwise_independent():

@@ -147,12 +147,19 @@ def test_off_values_are_in_their_ranges(name):
     assert all(h.range.contains(h.off) for h in hypers(REGULARIZERS[name]).values() if h.off is not None)
 
 
+def test_needs_are_those_that_are_asked_for():
+    """What regularizers cannot do without are the five words that `Regularizer` tells: another is never missed."""
+    needs = {need for cls in REGULARIZERS.values() for need in cls.needs}
+    assert needs == {"images", "classes", "residual", "hidden", "channels"}
+
+
 @EACH
 def test_costs_are_of_costly_hypers(name):
     """What a planner is told of costs: draws proportional to what is drawn for, or passes; nothing without a cause."""
     cls = REGULARIZERS[name]
     assert (cls.passes > 0) <= (cls.costly != ())
     for key in cls.costly:
+        assert hypers(cls)[key].off is not None
         one, three = (
             cls.count_draws(key, [(Site("a", kind, 0, 1), 7 * k) for kind in SITES], 11 * k, 13 * k) for k in (1, 3)
         )

@@ -120,7 +120,10 @@ def test_the_hosted_workflow_reads_only_and_runs_what_is_there() -> None:
     assert workflow["permissions"] == {"contents": "read"}
     assert "secrets" not in text
     assert all(re.fullmatch(r"actions/[\w-]+@v\d+", name) for name in used)
-    assert commands == [[".ci/run", "SUITE"]]
+    slurm = [name for name in (ROOT / ".ci" / "run").read_text().split() if name.startswith(("slurm", "munge"))]
+    assert commands[0][-4:] == ["slurmctld", "slurmd", "slurm-client", "munge"]
+    assert set(commands[0][-4:]) <= {name.rstrip(";") for name in slurm}
+    assert commands[1:] == [[".ci/run", "SUITE"]]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     assert {row["python"] for row in rows} == {"3.11", "3.12", "3.13"}
     assert all((ROOT / row["constraints"]).exists() for row in rows)

@@ -7,6 +7,7 @@ from regjax.analysis.convolution import share_total
 from regjax.analysis.inference import (
     NO_DIFFERENCE,
     Effects,
+    contrast_values,
     contrast_weights,
     infer_study,
     join_effects,
@@ -27,7 +28,7 @@ def lost_effects(table: Table, at: At | None = None, metric: str | None = None) 
     "without": seeds with such a run are left out, as in `make_effects`. "with": a diverged run counts with its last
     record before it diverged. "worst case": every lost run has the worst or the best possible value, whichever is
     against the effect: 0 or 1 for shares, else the extremes that any run of the study has recorded. Against "no
-    difference" is what makes the effect larger. Seeds with a run that is still to come are left out of all three.
+    difference" is what takes the effect farther from 0. Seeds with a run still to come are left out of all three.
     Intervals are made as in `make_effects`, simultaneous for the contrasts declared confirmatory and two-stage (Stein)
     where a pilot gave the number of seeds; all three are exploratory and have no p-value.
 
@@ -59,7 +60,7 @@ def lost_effects(table: Table, at: At | None = None, metric: str | None = None) 
     ways = {WITHOUT: without, WITH: judged(seed_effects(weights, last_sound(table, metric, values), total))}
     ends = extremes(table, metric)
     worst = [
-        seed_effects(row[None], np.where(lost, _against(row, ends, effect, verdict), values), total)
+        seed_effects(row[None], _fill(row, values, lost, ends, (effect, verdict)), total)
         for row, effect, verdict in zip(weights, without["effect"], without["verdict"], strict=True)
     ]
     ways[WORST] = judged(join_effects(worst))
@@ -112,7 +113,14 @@ def extremes(table: Table, metric: str) -> tuple[float, float]:
     return (float(recorded.min()), float(recorded.max())) if len(recorded) else (np.nan, np.nan)
 
 
-def _against(weights: np.ndarray, ends: tuple[float, float], effect: float, verdict: str) -> np.ndarray:
-    """Return which of the ends stands against what a contrast seems to show, [cell, 1]."""
-    lower = (effect < 0) == (verdict == NO_DIFFERENCE)
-    return np.where((weights > 0)[:, None] == lower, *ends)
+def _fill(
+    weights: np.ndarray, values: np.ndarray, lost: np.ndarray, ends: tuple[float, float], shown: tuple[float, str]
+) -> np.ndarray:
+    """Return values [cell, seed], lost ones at the end that stands against the effect and verdict that are shown."""
+    lower, higher = (
+        np.where(lost, np.where((weights > 0)[:, None] == least, *ends), values) for least in (True, False)
+    )
+    effect, verdict = shown
+    if verdict == NO_DIFFERENCE:
+        return max(lower, higher, key=lambda filled: abs(np.nanmean(contrast_values(weights[None], filled))))
+    return higher if effect < 0 else lower

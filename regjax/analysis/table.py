@@ -206,8 +206,8 @@ def state_values(table: Table, metric: str, at: At) -> np.ndarray:
         raise ValueError(f"got step {absent[0]}, expected a step with records: {', '.join(map(str, steps))}")
     if not len(steps):
         return np.full(chosen.shape, np.nan)
-    where = np.minimum(np.searchsorted(steps, chosen), len(steps) - 1)
-    return np.where(wanted, np.take_along_axis(values, where[..., None], axis=2)[..., 0], np.nan)
+    where = np.searchsorted(steps, chosen)[..., None]
+    return np.where(wanted, np.take_along_axis(values, where, axis=2)[..., 0], np.nan)
 
 
 def same_at(left: At, right: At) -> bool:

@@ -123,6 +123,7 @@ def test_adjusted_p_values_are_those_of_statsmodels(size: int) -> None:
         assert np.isnan(found[np.isnan(gaps)]).all()
         assert np.abs(found[~np.isnan(gaps)] - expected).max() < 1e-12
     assert holm([]).shape == (0,)
+    assert holm([1.0, 0.0]).tolist() == benjamini_hochberg([1.0, 0.0]).tolist() == [1.0, 0.0]
     with pytest.raises(ValueError, match="in \\[0, 1\\]"):
         holm([1.5])
 

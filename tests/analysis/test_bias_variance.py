@@ -64,6 +64,15 @@ def test_leaving_one_out_is_the_split_of_the_others(loss: str) -> None:
         assert left == pytest.approx(decompose(np.delete(p, k, axis=0), right, loss), rel=1e-9, nan_ok=True)
 
 
+@pytest.mark.parametrize("loss", ["squared", "kl"])
+def test_one_network_has_no_variance_to_tell(loss: str) -> None:
+    """The risk of one network is known, its variance is not: NaN, not 0."""
+    p, right = draw_probabilities()
+    found = decompose(p[:1], right, loss)
+    assert found.risk > 0
+    assert np.isnan(found.variance)
+
+
 def test_a_probability_of_zero_stays_finite() -> None:
     """A probability that float32 rounded to 0 counts as its smallest normal number, the sum stays exact."""
     p = np.array([[[1.0, 0.0]], [[0.5, 0.5]]], dtype=np.float32)
@@ -230,6 +239,22 @@ def test_variances_of_runs_are_those_of_their_errors(table: Any) -> None:
     sigma2 = 50 / 49 * (wrong.mean(axis=1).var(ddof=1) - wrong.var(axis=0, ddof=1).sum() / 50**2)
     assert found["test_sd"][0] == pytest.approx(wrong.mean(axis=1).std(ddof=1))
     assert found["distribution_variance"][0] == pytest.approx(sigma2)
+
+
+def test_variances_of_values_are_those_of_their_squared_errors(table: Any) -> None:
+    """Of a regression the loss of an example is the squared error of its value; a lost run does not count."""
+    rng = RNG(10)
+    outputs, labels = rng.normal(size=(2, 5, 20, 1)), rng.normal(size=20)
+    outputs[0, 2] = np.nan
+    made = table(np.zeros((2, 5)), data={}, study={"task": {"name": "regression"}})
+    add_predictions(made, outputs, labels)
+    found = make_variances(made)
+    errors = (np.delete(outputs[0, ..., 0], 2, axis=0) - labels) ** 2
+    sigma2 = 20 / 19 * (errors.mean(axis=1).var(ddof=1) - errors.var(axis=0, ddof=1).sum() / 20**2)
+    assert found["loss"].tolist() == ["squared", "squared"]
+    assert found["n"].tolist() == [4, 5]
+    assert found["test_variance"][0] == pytest.approx(errors.mean(axis=1).var(ddof=1), rel=1e-4)
+    assert found["distribution_variance"][0] == pytest.approx(sigma2, rel=1e-4)
 
 
 def test_what_cannot_be_split_is_said(table: Any) -> None:

@@ -223,3 +223,27 @@ def test_the_report_leaves_out_a_choice_without_validation(table):
     """Without the validation metric there are doses and no best level; without doses there is no section."""
     assert make_dose(study(table, np.full((3, 8), 0.5), [STRENGTHS])).grids == ()
     assert make_dose(study(table, np.full((2, 8), 0.5), [OTHER])) is None
+
+
+@pytest.mark.parametrize("num_seeds", [6, 7])
+def test_halves_differ_by_one_seed_at_most(num_seeds):
+    """A half to choose on has floor(n / 2) seeds; the other way round it has the rest."""
+    sizes = make_halves(num_seeds, np.random.default_rng(0), 20).sum(axis=1)
+
+    assert set(sizes[::2]) == {num_seeds // 2}
+    assert set(sizes[1::2]) == {num_seeds - num_seeds // 2}
+
+
+def test_one_seed_chooses_nothing():
+    """Below two seeds the first level stands, with neither effect nor shares."""
+    found = choose_level(np.array([[0.0], [1.0]]), np.array([[0.0], [1.0]]))
+
+    assert (found.n, found.level, found.naive_level) == (1, 0, 0)
+    assert np.isnan([found.effect, found.low, found.high, found.naive, found.se, *found.shares]).all()
+
+
+def test_a_factor_with_one_level_that_is_no_number_has_no_doses(table):
+    """Numbers beside a name are no doses: all levels must be numbers."""
+    mixed = {"path": "l2.strength", "levels": [0, 0.01, "scheduled"]}
+
+    assert dose_factors(study(table, np.full((3, 6), 0.5), [mixed]).plan) == []

@@ -1,5 +1,6 @@
 """Two studies compared: cells, effects, pairing, bits, refusals."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,8 @@ import regjax
 from regjax import cli
 from regjax.analysis.compare import Comparison, compare
 from regjax.analysis.effects import describe_cells
-from regjax.analysis.table import load_table
+from regjax.analysis.same import compare_records
+from regjax.analysis.table import Table, load_table
 from regjax.files import RegjaxError
 
 RNG = np.random.default_rng(11)
@@ -115,6 +117,29 @@ def test_equal_records_are_bit_identical_and_one_bit_is_seen(pair: Callable[...,
     assert same.same.identical
     assert same.same.runs == 16
     assert [tuple(d) for d in same.differences] == [("versions.jax", "0.10.1", "0.10.2")]
+
+
+def test_without_records_nothing_is_identical(table: Callable[..., Table]) -> None:
+    """A study without a record has no run in common with any: neither equal nor different."""
+    full = table(BEFORE)
+    empty = dataclasses.replace(full, records=full.records.iloc[:0])
+
+    for pair_of in ((full, empty), (empty, full)):
+        found = compare_records(*pair_of, [(0, 0), (1, 1)])
+        assert found == (0, 0, 0, ())
+        assert not found.identical
+
+
+def test_numbers_that_one_study_records_are_named_and_not_compared(table: Callable[..., Table]) -> None:
+    """Runs are compared by what both record; what only one records is named, and the studies are not identical."""
+    plain = table(BEFORE)
+    more = dataclasses.replace(plain, records=plain.records.assign(weight_norm=1.0))
+
+    for pair_of in ((plain, more), (more, plain)):
+        found = compare_records(*pair_of, [(0, 0), (1, 1)])
+        assert (found.runs, found.equal, found.lone) == (16, 16, ("weight_norm",))
+        assert found.columns == compare_records(plain, plain, [(0, 0), (1, 1)]).columns
+        assert not found.identical
 
 
 def test_one_bit_is_one_run(pair: Callable[..., Comparison]) -> None:

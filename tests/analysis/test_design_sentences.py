@@ -5,6 +5,7 @@ import pytest
 
 from regjax.analysis.effects import make_effects
 from regjax.analysis.sentences import verdict_sentence
+from regjax.analysis.sides import held_text
 from regjax.report.brief import brief_sentence
 from regjax.report.extras import make_extras
 from regjax.report.tables import design_grid
@@ -99,6 +100,16 @@ def test_a_declared_contrast_names_its_sides(table):
     assert "; compared are a = 1, b = 2 with a = 0, b = 0, all with c = y;" in say_of_grid(table, "declared", held)
     overlapping = [(g["a"] > 0) / 4 - 1 / 8 for g in GRID]
     assert "compared" not in say_of_grid(table, "declared", overlapping)
+
+
+@pytest.mark.parametrize(
+    ("num_held", "text"), [(6, "a = 0, b = 0, c = 0, d = 0, e = 0, f = 0"), (8, "f = 0 and 2 more factors alike")]
+)
+def test_beyond_six_held_factors_are_counted(num_held, text):
+    """A sentence names six factors that are held; further ones it counts."""
+    cells = [{"levels": {**dict.fromkeys("abcdefgh"[:num_held], 0), "x": x}} for x in (0, 1)]
+
+    assert held_text({"cells": cells}, {"weights": [-1.0, 1.0]}).endswith(text)
 
 
 def test_contrasts_without_a_seed_read_well(table):

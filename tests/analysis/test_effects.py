@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from regjax.analysis.effects import all_effects, describe_cells, judge, make_effects
+from regjax.analysis.effects import all_effects, declared_effects, describe_cells, judge, make_effects
 from regjax.analysis.export import save_effects
 from regjax.analysis.signflip import sign_flip
 from regjax.store import read_table
@@ -42,6 +42,7 @@ def test_confirmatory_contrasts_are_one_family(table):
     }.items():
         np.testing.assert_allclose(found[column], expected, rtol=1e-9, err_msg=column)
     assert found["seeds_positive"].tolist() == (effects > 0).sum(axis=1).tolist()
+    assert found["seeds_negative"].tolist() == (effects < 0).sum(axis=1).tolist()
     assert found["n"].tolist() == [10, 10, 10]
 
 
@@ -66,6 +67,14 @@ def test_all_effects_lists_the_states_in_order(table):
 
     assert found["at"].tolist() == ["epoch 2"] * 3 + ["epoch 1"] * 3 + ["best"] * 3
     assert found["confirmatory"].tolist() == [True, True, False] + [False] * 6
+
+
+def test_a_study_without_contrasts_has_a_table_without_rows(table):
+    """Where nothing is compared the columns are there, and no row."""
+    bare, full = (table(VALUES, contrasts=contrasts) for contrasts in ([], CONTRASTS))
+
+    assert declared_effects(bare).empty
+    assert all_effects(bare).columns.tolist() == declared_effects(full).columns.tolist()
 
 
 def test_a_constant_added_to_all_cells_changes_no_effect(table):

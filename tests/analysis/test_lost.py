@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from regjax.analysis.effects import make_effects
-from regjax.analysis.lost import lost_effects
+from regjax.analysis.lost import extremes, lost_effects
 from regjax.analysis.sentences import verdict_sentence
 from regjax.analysis.stein import stein_intervals
 from regjax.report.lost import make_section
@@ -97,23 +97,29 @@ def test_other_metrics_take_the_extremes_on_record(table):
     """A loss has no bounds: the lost run takes the largest that any run of the study has recorded, or the least."""
     nll = np.repeat(1.0 - VALUES[..., None], 4, axis=2)
     nll[0, 0, 0] = 3.0
-    found = lost_effects(table(VALUES, nll=nll, diverged={(1, 3): 5}), metric="validation.nll")
+    loaded = table(VALUES, nll=nll, diverged={(1, 3): 5})
+    found = lost_effects(loaded, metric="validation.nll")
     d = np.delete(VALUES[0] - VALUES[1], 3)
 
     assert by_way(found, "effect")["without"] == pytest.approx(d.mean())
     assert by_way(found, "effect")["worst case"] == pytest.approx((d.sum() + 3.0 - (1.0 - VALUES[0, 3])) / 8)
+    assert extremes(loaded, "validation.nll") == pytest.approx((1.0 - VALUES[1].max(), 3.0))
 
 
-def test_against_no_difference_is_a_difference(table):
-    """Where the margin shows no difference, the worst case makes the effect larger, and the sentence says so."""
-    near = np.array([BASE, BASE + 0.0001 * np.arange(1, 9)])
-    primary = {"metric": "test.accuracy", "at": {"kind": "step", "step": 20}, "margin": 0.01}
-    loaded = table(near, diverged={(1, 3): 5}, primary=primary)
+@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("step", [-0.0001, 0.0, 0.0001])
+def test_against_no_difference_is_the_largest_difference(table, lost, step):
+    """Where the margin shows no difference, the worst case is the end that takes the effect farther from 0, here 0."""
+    near = np.array([BASE, BASE + step * np.arange(1, 9)])
+    primary = {"metric": "test.accuracy", "at": {"kind": "step", "step": 20}, "margin": 0.015}
+    loaded = table(near, diverged={(lost, 3): 5}, primary=primary)
     found, row = lost_effects(loaded), make_effects(loaded).iloc[0]
+    d = np.delete(near[1] - near[0], 3)
+    worst = (d.sum() + (near[1, 3] if lost == 0 else -near[0, 3])) / 8
 
     assert row["verdict"] == "no difference beyond the margin"
-    assert by_way(found, "effect")["worst case"] > by_way(found, "effect")["without"]
-    assert row["worst_case"] == by_way(found, "verdict")["worst case"] == "undecided" or row["worst_case"] == "raises"
+    assert by_way(found, "effect")["worst case"] == pytest.approx(worst, abs=1e-6)
+    assert row["worst_case"] == by_way(found, "verdict")["worst case"] != row["verdict"]
     assert "in the worst case for the lost runs the decision changes to" in verdict_sentence(loaded, row)
 
 

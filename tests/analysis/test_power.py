@@ -129,6 +129,21 @@ def test_the_table_of_a_pilot(table):
     assert row["power"] == paired_power(0.005, row["sd"], 7)
 
 
+def test_contrasts_declared_together_share_the_level(table):
+    """Of two declared contrasts each is counted at half of the level; an exploratory one has no row."""
+    names = {"up": ([-1.0, 1.0], True), "down": ([1.0, -1.0], True), "other": ([0.5, -0.5], False)}
+    contrasts = [{"name": n, "kind": "simple", "weights": w, "confirmatory": c} for n, (w, c) in names.items()]
+    found = make_power(table(ACCURACY, contrasts=contrasts), 0.01, 0.8)
+    row = found.iloc[0]
+
+    assert found["contrast"].tolist() == ["up", "down"]
+    assert row["power"] == paired_power(0.01, row["sd"], 7, m=2)
+    assert row["smallest"] == smallest_effect(row["sd"], 7, 0.8, m=2)
+    assert [row["seeds"], row["seeds_upper"]] == [required_seeds(row[sd], 0.01, 0.8, m=2) for sd in ("sd", "sd_upper")]
+    sds = ACCURACY.std(axis=1, ddof=1)
+    assert row["seeds_unpaired"] == unpaired_seeds(sds, np.array([-1.0, 1.0]), 0.01, 0.8, m=2)
+
+
 def test_a_diverged_seed_leaves_the_pilot(table):
     """A seed of which a run diverged counts in no SD; with one seed left nothing is known."""
     few = make_power(table(ACCURACY[:, :2], diverged={(0, 1): 0}), 0.005).iloc[0]

@@ -190,3 +190,18 @@ def test_p_shows_its_side_of_the_level():
     """A p that would round to the level gets more digits."""
     assert [p_text(p) for p in (0.04996, 0.05, 0.05004)] == ["p = 0.04996", "p = 0.050", "p = 0.05004"]
     assert [p_text(p) for p in (0.0496, 0.0504, 0.0513)] == ["p = 0.0496", "p = 0.0504", "p = 0.051"]
+
+
+def test_rounding_of_records_misleads_nobody(table):
+    """Runs apart by what two float32 roundings can make of one number are tied, and an SD of that size is no SD."""
+    near = np.float32(0.9)
+    above = np.nextafter(np.nextafter(near, np.float32(1)), np.float32(1))
+    loaded = table(np.array([[near, near], [above, 0.95]]), markers=[{"label": "m", "cell": 0, "value": 0.95}])
+    found = mislead(loaded, make_effects(loaded).iloc[0])
+    steady = table(np.array([[near, above, near], [near] * 3]), markers=[{"label": "m", "cell": 0, "value": 0.95}])
+    marker = place_markers(steady).iloc[0]
+
+    assert (found["paired_wrong"], found["paired_tied"]) == (0.0, 0.5)
+    assert (found["wrong"], found["tied"]) == (0.0, 0.5)
+    assert 0 < marker["sd"] < 1e-6
+    assert np.isnan(marker["z"])

@@ -69,9 +69,11 @@ def test_six_seeds_with_one_against_by_hand():
 
 @pytest.mark.parametrize("num_seeds", [4, 7, 10, 13])
 def test_one_contrast_equals_scipy(num_seeds):
-    """The exact p of one contrast is that of scipy's paired permutation test, skewed data and ties included."""
+    """The exact p of one contrast is that of scipy's paired permutation test, also skewed, tied or below |t| = 1."""
     rng = np.random.default_rng(num_seeds)
-    for d in (rng.exponential(size=num_seeds) - 0.4, rng.integers(-2, 5, num_seeds) / 8.0):
+    small = rng.normal(size=num_seeds)
+    small += 0.2 * small.std() / np.sqrt(num_seeds) - small.mean()
+    for d in (rng.exponential(size=num_seeds) - 0.4, rng.integers(-2, 5, num_seeds) / 8.0, small):
         oracle = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf)
 
         assert infer(d).p[0] == pytest.approx(oracle.pvalue)

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from regjax.analysis.effects import make_effects
+from regjax.analysis.inference import infer_study, seed_effects
 from regjax.analysis.questions import verdict_sentence
 from regjax.analysis.stein import needed_seeds, stein_intervals
 from regjax.report.extras import make_extras
@@ -128,6 +129,19 @@ def test_the_effects_of_a_study_in_two_stages(table):
     sentence = verdict_sentence(found, row)
     assert "two-stage (Stein) interval; no p-value" in sentence
     assert "adjusted" not in sentence
+
+
+def test_declared_contrasts_share_the_level_and_the_others_stand_alone():
+    """Two contrasts declared of a study in two stages have Student's interval at 0.05 / 2, a third one at 0.05."""
+    values = np.random.default_rng(9).normal(size=(4, 9))
+    weights = np.eye(4)[1:] - np.eye(4)[0]
+    found = infer_study({"stein": STEIN}, seed_effects(weights, values), np.array([True, True, False]))
+    d = values[1:] - values[0]
+    half = stats.t.ppf([1 - 0.05 / 4, 1 - 0.05 / 4, 1 - 0.05 / 2], 3) * d[:, :4].std(axis=1, ddof=1) / 3
+
+    assert found["low"] == pytest.approx(d.mean(axis=1) - half)
+    assert found["high"] == pytest.approx(d.mean(axis=1) + half)
+    assert np.isnan(found["p"]).all()
 
 
 def test_the_report_says_how_the_seeds_came_about(table):

@@ -10,7 +10,7 @@ from scipy import optimize, stats
 from regjax.analysis.choice import choose_level
 from regjax.analysis.effects import all_effects
 from regjax.analysis.level_sentences import level_sentence
-from regjax.analysis.levels import level_effects, level_tests
+from regjax.analysis.levels import LevelTest, level_effects, level_tests, place_text
 from regjax.analysis.trend import best_places, find_trend, fit_slope, join_intervals, place_levels, t_interval
 from regjax.report.levels import make_section
 from regjax.report.text import effects_text
@@ -237,3 +237,48 @@ def test_seeds_without_all_runs_do_not_enter(table):
     assert "1 run diverged, whose levels are not chosen; 8 of 9 seeds enter" in level_sentence(
         made, level_effects(made).to_dict("records")[0]
     )
+
+
+def test_an_effect_is_averaged_over_the_other_factors_on_whole_seeds(table):
+    """Levels are means over the cells of the other factor; seeds to come, or without a first level, do not enter."""
+    rng = np.random.default_rng(11)
+    accuracy, nll = rng.normal(0.5, 0.05, (2, 6, 12)).astype(np.float32)
+    other = {"path": "dropout.hidden", "levels": [0.0, 0.5]}
+    cells = [
+        {"index": i, "name": f"cell {i}", "levels": {"l2.strength": level, "dropout.hidden": rate}}
+        for i, (level, rate) in enumerate(itertools.product(FACTORS[0]["levels"], other["levels"]))
+    ]
+    asked = {**EFFECT, "by": None, "choose_on": "validation.nll", "tests": ["helps"]}
+    plan = {"factors": [FACTORS[0], other], "cells": cells, "contrasts": [], "markers": [], "level_contrasts": [asked]}
+    losses = np.repeat(nll[..., None], 4, axis=2)
+    (test,) = level_tests(table(accuracy, nll=losses, absent={(3, 11)}, diverged={(0, 5): 5}, **plan))
+    scores, primary = (
+        np.delete(v.astype(float).reshape(3, 2, 12).mean(axis=1), [5, 11], axis=1) for v in (nll, accuracy)
+    )
+    expected = choose_level(-scores, primary)
+
+    assert (test.found.n, test.diverged) == (10, 1)
+    assert test.found.shares.tolist() == expected.shares.tolist()
+    assert test.found[:3] == pytest.approx(expected[:3], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("levels", "place", "text"),
+    [
+        ([0, 0.01, 0.1], -3.0, "0"),
+        ([0, 0.01, 0.1], -2.6, "0"),
+        ([0, 0.01, 0.1], -2.4, "0.01"),
+        ([0, 0.01, 0.1], -1.5, "0.0316"),
+        ([0, 0.01, 0.1], -0.2, "0.1"),
+        ([0, "off", 1, 10], 1.4, "10"),
+        ([0, "off", 1, 10], 1.6, "off"),
+        ([0, "off", 1, 10], -0.7, "0"),
+        ([1, 2, 3], 2.5, "2.5"),
+        ([1, 2, 3], 0.0, "1"),
+    ],
+)
+def test_a_place_is_told_as_the_level_there(levels, place, text):
+    """Among the doses a place is a dose; beyond them it is the last dose, or the level beside it if that is nearer."""
+    places = place_levels([math.inf if level == "off" else level for level in levels])
+
+    assert place_text(LevelTest(*[None] * 12)._replace(levels=levels, level_places=places), place) == text

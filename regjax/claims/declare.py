@@ -201,6 +201,10 @@ class Declared(Table):
         for name in sorted(used):
             if name not in self.studies:
                 raise fail(f"entries of [studies]: {', '.join(self.studies) or 'none'}", got=f"study {name!r}")
+        open_ = [test for test in self.tests if not test.mechanism and not test.study]
+        for case in self.cases:
+            if case.study and not open_:
+                raise fail("a test that names no study, to be judged there", got=f"case {case.name!r} with a study")
         for suite in (QUICK, FULL):
             for key in ("supported", "refuted"):
                 named = getattr(self.rule, key) or names

@@ -122,6 +122,22 @@ def test_a_claim_needs_the_studies_that_its_tests_take() -> None:
         assert f"study '{name}'" in str(problems), problems
 
 
+def test_a_case_with_a_study_needs_a_test_that_takes_it() -> None:
+    """Where all tests name their studies, the study of a case would silently change nothing: it is refused."""
+    test = {"name": "own", "says": "x", "measure": "m", "study": "own", "expect": "higher", "margin": 1.0}
+    given = {
+        "claim": {"id": "C1", "statement": "s", "measured": "m", "moderator": "size"},
+        "studies": {name: {"file": f"{name}.toml"} for name in ("own", "large")},
+        "tests": [test],
+        "cases": [{"name": "small"}, {"name": "large", "study": "large"}],
+    }
+    claim, problems = check_table(Declared, given)
+
+    assert claim is None
+    assert "case 'large' with a study" in str(problems)
+    assert check_table(Declared, given | {"cases": [{"name": "small"}]})[0] is not None
+
+
 def test_a_figure_has_a_line_for_each_value_of_an_option() -> None:
     """Every line is the measure with its value of the option; the drawing names all of them."""
     figure = Figure(

@@ -12,8 +12,9 @@ from regjax.design import name_level
 from regjax.results import Results
 
 
-def find_choices(results: Results, test: Test, case: Case) -> list[dict[str, Any]]:
-    """Return a row for each side of a test of which a level was chosen; none where all levels are given.
+def find_choices(results: Results, test: Test, case: Case, values: np.ndarray) -> list[dict[str, Any]]:
+    """Return a row for each side of a test of which a level was chosen; none where all levels are given,
+    or where what is chosen makes no difference, as the number of a seed is the same for all of them.
 
     A row has the `side` ("of" or "against"), `at` the levels of averaged factors and of a trend's where it was chosen
     ("" without any), the `levels` that the 1st, 3rd, ... and the 2nd, 4th, ... seeds were given, and `ends`, whether
@@ -22,6 +23,7 @@ def find_choices(results: Results, test: Test, case: Case) -> list[dict[str, Any
     Args:
       results: of the study.
       test, case: as declared.
+      values: of the test's measure, [cell, seed].
     """
     known = {factor["path"]: factor["levels"] for factor in results.plan["factors"]}
     rows = []
@@ -29,13 +31,22 @@ def find_choices(results: Results, test: Test, case: Case) -> list[dict[str, Any
         of, against = find_sides(test, case, where)
         for side, levels in (("of", of), ("against", against if test.than is None else [])):
             cells = side_cells(results, test, levels)
-            if len(cells) > 1 and (halves := choose_cells(results, test, cells)):
+            if len(cells) > 1 and matters(values[cells]) and (halves := choose_cells(results, test, cells)):
                 words = [describe_cell(results.plan, cell, cells) for cell in halves]
                 at = ", ".join(f"{path} {name_level(level, known[path])}" for path, level in where.items())
                 rows.append(
                     {"side": side, "at": at, "levels": [name for name, _ in words], "ends": [end for _, end in words]}
                 )
     return rows
+
+
+def matters(values: np.ndarray) -> bool:
+    """Return whether it makes a difference which cell a seed is given: [cell, seed] has other numbers for another cell.
+
+    >>> matters(np.array([[1.0, np.nan], [1.0, np.nan]])), matters(np.array([[1.0, 2.0], [1.0, 3.0]]))
+    (False, True)
+    """
+    return not all(np.array_equal(values[0], other, equal_nan=True) for other in values[1:])
 
 
 def describe_cell(plan: Mapping[str, Any], cell: int, cells: Sequence[int]) -> tuple[str, bool]:
@@ -60,13 +71,13 @@ def describe_cell(plan: Mapping[str, Any], cell: int, cells: Sequence[int]) -> t
 
 
 def ends_at(level: Any, levels: Sequence[Any]) -> bool:
-    """Return whether a level is the first or last of several numbers.
+    """Return whether a level is the first or last of three numbers or more; of two each would be.
 
-    >>> ends_at(0.3, [0.1, 0.2, 0.3]), ends_at(0.2, [0.1, 0.2, 0.3]), ends_at("batch", ["batch", "layer"])
-    (True, False, False)
+    >>> ends_at(0.3, [0.1, 0.2, 0.3]), ends_at(0.2, [0.1, 0.2, 0.3]), ends_at(2, [2, 5]), ends_at("a", ["a", "b", "c"])
+    (True, False, False, False)
     """
     numbers = [number for one in levels if (number := as_number(one)) is not None]
-    return 1 < len(numbers) == len(levels) and as_number(level) in (min(numbers), max(numbers))
+    return 2 < len(numbers) == len(levels) and as_number(level) in (min(numbers), max(numbers))
 
 
 def halves_of(effects: np.ndarray) -> list[float | None]:

@@ -17,6 +17,8 @@ from regjax.metrics import larger_is_better
 from regjax.results import Results
 
 Levels = Mapping[str, Any]
+# Decimals of the numbers that a level is chosen by.
+TIE_DIGITS = 9
 # Of a results object: a measure's numbers, [cell, seed].
 Take = Callable[[Results, str, Mapping[str, Any], Any], np.ndarray]
 
@@ -68,14 +70,17 @@ def side_cells(results: Results, test: Test, sides: Sequence[Levels]) -> list[in
 def choose_cells(results: Results, test: Test, cells: Sequence[int]) -> list[int]:
     """Return which of the cells each half of the seeds is given: the 1st, 3rd, ... seed, and the 2nd, 4th, ... one.
 
-    Each half is given the cell whose mean of `choose_on` is best on the other half. Of a single seed there is none.
+    Each half is given the cell whose mean of `choose_on` is best on the other half, of a tie the first in the order of
+    the study's levels. Of a single seed there is none.
     """
     sign = 1 if larger_is_better(test.choose_on) else -1
     scores = sign * state_values(results.table, test.choose_on, parse_state(test.at))[list(cells)]
     # A cell that lost a run is not chosen.
     scores = np.where(np.isfinite(scores), scores, -np.inf)
     halves = range(2) if scores.shape[1] > 1 else ()
-    return [cells[int(scores[:, 1 - half :: 2].mean(axis=1).argmax())] for half in halves]
+    # Equal but for rounding is a tie.
+    means = [scores[:, 1 - half :: 2].mean(axis=1).round(TIE_DIGITS) for half in halves]
+    return [cells[int(mean.argmax())] for mean in means]
 
 
 def candidate_cells(plan: Mapping[str, Any], name: str, levels: Levels) -> list[int]:

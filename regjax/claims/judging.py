@@ -123,7 +123,8 @@ def find_test(test: Test, case: Case, results: Mapping[str, Results], take: Take
         return Found(contrast_evidence(test, found), more)
     effects = test_values(known, test, case, take)
     # Measures of time have a number for each round in place of a seed.
-    choices = find_choices(known, test, case)
+    values = take(known, test.measure, {**test.options, **case.options}, parse_state(test.at))
+    choices = find_choices(known, test, case, values)
     more |= {"choices": choices, "halves": halves_of(effects) if choices else []}
     return Found(find_evidence(test, effects), more | {"seeds": len(effects), "effects": plain(effects)})
 

@@ -56,7 +56,7 @@ def rule_text(found: Mapping[str, Any]) -> str:
 
 def scoreboard(found: Mapping[str, Any]) -> Grid:
     """Return a row per claim: verdict, statement, effect, least power."""
-    columns = (Column("Claim"), Column("Verdict"), Column("Statement"), Column("What decides"), Column("Power", True))
+    columns = (Column("Claim"), Column("Verdict"), Column("Statement"), Column("Found"), Column("Power", True))
     rows = [
         Row((claim["id"], f"{SYMBOLS[claim['verdict']]} {verdict_word(claim['verdict'])}",
              textwrap.shorten(clean(claim["statement"]), STATEMENT, placeholder=" …"), claim_effect(claim),

@@ -18,6 +18,8 @@ SYMBOLS = {"supported": "\N{CHECK MARK}", "refuted": "\N{BALLOT X}", "undecided"
            "conditional": "\N{CIRCLE WITH LEFT HALF BLACK}"}  # fmt: skip
 WORDS = {"conditional": "only when"}
 TONES = {"supported": "good", "refuted": "bad", "undecided": "open", "conditional": "mixed"}
+# From here on an adjusted p is told of the test that has it.
+NAMED_P = 0.001
 # What is excluded where a test fails.
 EXCLUDED = {
     "higher": "an increase as large as the margin of {} is excluded",
@@ -67,7 +69,7 @@ def case_sentence(claim: Row, case: Row) -> str:
         needed = claim["rule"]["supported"]
         tests = "the test that it needs holds" if len(needed) == 1 else f"all {len(needed)} tests that it needs hold"
         exact = all(test["exact"] is not None for test in case["tests"])
-        sure = "exact" if exact else p_words(case["p_supported"])
+        sure = "exact" if exact else p_words(case["p_supported"]) + least_sure(found, case, needed)
         small = (
             f", below the margin of {size_text(found, found['bound'])} by its own interval" if is_small(found) else ""
         )
@@ -80,6 +82,15 @@ def case_sentence(claim: Row, case: Row) -> str:
     if not found["n"]:
         return f"{word}: of {name_test(found)} no seed has a number."
     return f"{word}: open is whether {says}: {effect}, margin {size_text(found, found['bound'])}; {power_words(found)}."
+
+
+def least_sure(found: Row, case: Row, needed: Sequence[str]) -> str:
+    """Return whose p a supported case has, where that is neither tiny nor of the test that is shown; else nothing."""
+    tests = [test for test in case["tests"] if test["name"] in needed and test["exact"] is None]
+    weakest = max(tests, key=lambda test: number(test["p_holds"]))
+    if weakest["name"] == found["name"] or case["p_supported"] < NAMED_P:
+        return ""
+    return f", of {name_test(weakest)}: {effect_text(weakest)}"
 
 
 def is_small(test: Row) -> bool:

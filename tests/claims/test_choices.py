@@ -23,6 +23,8 @@ FACTORS: dict[str, list[Any]] = {"l1.strength": [0.0, 0.1], "l2.strength": [0.0,
 CELLS = [dict(zip(FACTORS, levels, strict=True)) for levels in itertools.product(*FACTORS.values())]
 SEEDS = 6
 ANY_CASE = Case.model_construct(name="")
+# A measure with another number for every cell.
+DIFFERENT = np.arange(len(CELLS))[:, None] + np.zeros(SEEDS)
 
 
 def planted(best: dict[tuple[int, int], dict[str, Any]]) -> Any:
@@ -95,14 +97,33 @@ def test_given_levels_are_no_choice() -> None:
     reference = of(than=0.5, against={"l2.strength": "best"})
 
     assert (found.more["choices"], found.more["halves"]) == ([], [])
-    assert [row["side"] for row in find_choices(results, reference, ANY_CASE)] == ["of"]
+    assert [row["side"] for row in find_choices(results, reference, ANY_CASE, DIFFERENT)] == ["of"]
+
+
+def test_what_makes_no_difference_is_no_choice() -> None:
+    """Where all levels have one number of a seed, as with the best strength of a seed, none was chosen."""
+    results = planted(same(l2(0.3)))
+    alike = np.tile(np.arange(SEEDS, dtype=float), (len(CELLS), 1))
+    alike[:, 0] = np.nan
+
+    assert find_choices(results, of(), ANY_CASE, alike) == []
+    assert len(find_choices(results, of(), ANY_CASE, DIFFERENT)) == 1
+
+
+def test_a_tie_but_for_rounding_goes_to_the_first_level() -> None:
+    """Of levels whose scores differ in the last bit alone the weaker one is taken."""
+    results = planted({**same(l2(0.3)), (50, 0): l2(1.0), (50, 1): l2(1.0)})
+    records = results.table.records
+    records.loc[records["cell"] == CELLS.index({**l2(0.3), "size": 50}), "validation.nll"] = 1e-15
+
+    assert find_choices(results, of(), ANY_CASE, DIFFERENT)[0]["levels"] == ["l2.strength 0.3"] * 2
 
 
 def test_both_sides_and_every_level_of_a_trend_are_told() -> None:
     """Four rows: of and against at either size, each named by what is on; of several factors the chosen one."""
     results = planted({**same(l2(0.1)), (100, 0): l1(0.1), (100, 1): l1(0.1)})
     several = [{"l1.strength": "best"}, {"l2.strength": "best"}]
-    rows = find_choices(results, of(of={}, of_any=several, against=l2("best"), trend="size"), ANY_CASE)  # type: ignore[arg-type]
+    rows = find_choices(results, of(of={}, of_any=several, against=l2("best"), trend="size"), ANY_CASE, DIFFERENT)  # type: ignore[arg-type]
 
     assert [(row["side"], row["at"], row["levels"][0]) for row in rows] == [
         ("of", "size 50", "l2.strength 0.1"), ("against", "size 50", "l2.strength 0.1"),
@@ -115,7 +136,7 @@ def test_both_sides_and_every_level_of_a_trend_are_told() -> None:
 def test_a_level_is_chosen_at_every_level_of_an_averaged_factor() -> None:
     """A test averaged over sizes tells its choice at either size."""
     results = planted({**same(l2(0.3)), (100, 0): l2(0.1), (100, 1): l2(0.1)})
-    rows = find_choices(results, of(averaged=["size"]), ANY_CASE)
+    rows = find_choices(results, of(averaged=["size"]), ANY_CASE, DIFFERENT)
 
     told = [(row["at"], row["levels"]) for row in rows]
     assert told == [("size 50", ["l2.strength 0.3"] * 2), ("size 100", ["l2.strength 0.1"] * 2)]
@@ -126,7 +147,7 @@ def test_a_case_adds_its_levels_to_what_is_chosen_from() -> None:
     results = planted({**same(l2(0.3)), (100, 0): l2(0.1), (100, 1): l2(0.1)})
     large = Case(name="large", where={"size": 100})
 
-    assert [find_choices(results, of(), case)[0]["levels"][0] for case in (ANY_CASE, large)] == [
+    assert [find_choices(results, of(), case, DIFFERENT)[0]["levels"][0] for case in (ANY_CASE, large)] == [
         "l2.strength 0.3", "l2.strength 0.1"
     ]  # fmt: skip
 

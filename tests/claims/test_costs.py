@@ -28,10 +28,20 @@ def test_ratios_are_of_updates_alone() -> None:
     evaluation, with_part, without = 0.3, 1.2, 0.4
     turn = [[evaluation, evaluation + with_part], [evaluation, evaluation + without]]
     lost = [[evaluation, evaluation - 0.1], [evaluation, evaluation + without]]
-    found = costs.update_ratios(np.array([[turn, turn], [lost, lost]]))
+    found = costs.update_ratios(np.array([[turn, turn], [lost, lost]]), block=1)
 
     assert found[0] == pytest.approx(with_part / without)
     assert np.isnan(found[1])
+
+
+def test_a_call_that_was_held_up_changes_no_ratio() -> None:
+    """Of each call the shortest of a block counts; a round beyond the last whole block is left out."""
+    turn = np.array([[0.3, 1.5], [0.3, 0.7]])
+    seconds = np.tile(turn, (7, 2, 1, 1))
+    for place in [(0, 0, 0, 1), (1, 1, 1, 1), (2, 0, 0, 0), (4, 0, 1, 0), (6, 0, 0, 1)]:
+        seconds[place] *= 1.4
+
+    assert costs.update_ratios(seconds) == pytest.approx([3.0, 3.0])
 
 
 def test_bytes_are_those_of_the_part(results: Any) -> None:

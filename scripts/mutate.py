@@ -39,8 +39,6 @@ from typing import Any, NamedTuple
 
 from mutants import Mutant, apply_mutant, find_mutants
 
-PRELOADED = ("jax", "numpy", "scipy.stats", "pandas", "flax", "optax", "pytest", "sklearn")
-
 
 class Tried(NamedTuple):
     """What became of a module's mutants: how many there are and were tried, survived, and were reached by no test."""
@@ -264,6 +262,18 @@ def make_table(tried: Sequence[Tried]) -> str:
     return "\n".join(head + [f"| `{m}` | {total} | {n} | {n - s - u} | {s} | {u} |" for m, total, n, s, u in tried])
 
 
+def preload() -> None:
+    """Import what is slow to import and starts no device, once for all copies of this process."""
+    import flax  # noqa: F401
+    import jax  # noqa: F401
+    import numpy  # noqa: F401
+    import optax  # noqa: F401
+    import pandas  # noqa: F401
+    import pytest  # noqa: F401
+    import scipy.stats  # noqa: F401
+    import sklearn  # noqa: F401
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Try mutants of the modules in a clone of the repository and print survivors and table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -276,8 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--reach", type=Path, help="JSON file of what tests reach: read, or written where absent")
     options = parser.parse_args(arguments)
     root, reach_file = Path(__file__).resolve().parent.parent, options.reach and options.reach.resolve()
-    for name in PRELOADED:
-        __import__(name)
+    preload()
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder).resolve() / "clone"
         subprocess.run(["git", "clone", "--quiet", str(root), str(clone)], check=True)

@@ -47,7 +47,7 @@ PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 STUDY = str(ROOT / "configs" / "quickstart.toml")
 # Some ten seconds of training.
-CHANGES = ["training.epochs=400", "seeds.count=2", "training.evaluate_every={ epochs = 5 }", "training.keep=none"]
+CHANGES = ["training.epochs=200", "seeds.count=2", "training.evaluate_every={ epochs = 5 }", "training.keep=none"]
 
 
 def wait_for(what: str, found: Callable[[], bool], seconds: float = 120) -> None:

@@ -142,7 +142,9 @@ def test_a_mutant_meets_the_tests_that_reach_it() -> None:
 def test_mutants_of_a_small_module(tmp_path: Path) -> None:
     """Of changes of one statement the test notices one and not the other; what no test reaches is told apart."""
     clone = tmp_path / "clone"
-    for path, text in {"regjax/small.py": SOURCE, "tests/test_small.py": TESTS, "run.py": RUN}.items():
+    # Without an __init__.py an installed regjax would stand in front of it.
+    files = {"regjax/__init__.py": "", "regjax/small.py": SOURCE, "tests/test_small.py": TESTS, "run.py": RUN}
+    for path, text in files.items():
         (clone / path).parent.mkdir(parents=True, exist_ok=True)
         (clone / path).write_text(text, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(clone), str(ROOT / "scripts")])}

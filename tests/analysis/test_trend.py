@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from scipy import optimize, stats
 
 from regjax.analysis.choice import choose_level
 from regjax.analysis.effects import all_effects
-from regjax.analysis.level_sentences import level_sentence
+from regjax.analysis.level_sentences import _statistics, level_sentence
 from regjax.analysis.levels import LevelTest, level_effects, level_tests, place_text
+from regjax.analysis.signflip import smallest_p
 from regjax.analysis.trend import best_places, find_trend, fit_slope, join_intervals, place_levels, t_interval
 from regjax.report.levels import make_section
 from regjax.report.text import effects_text
@@ -205,6 +207,19 @@ def test_sentences_name_levels_slope_and_seeds(study):
     assert "chosen on all 12 seeds" in trend
     assert "adjusted for 3 tests" in trend
     assert "on one half of 12 seeds and judged on the other, 50 halvings both ways: 0.1 100%" in effect
+    assert re.search(r"simultaneous 95% interval, adjusted p = ", effect), effect
+
+
+def test_a_sentence_says_which_way_an_effect_goes_and_what_few_seeds_cannot(study):
+    """An effect against its sign is told as lowered, with its size; without a finite interval the least p is told."""
+    table, _, _ = study
+    test, row = level_tests(table)[1], level_effects(table).to_dict("records")[1]
+    assert test.num_tests == 3
+    down = level_sentence(table, row | {"verdict": "lowers"})
+    assert " lowered " in down
+    assert " raised " in level_sentence(table, row | {"verdict": "raises"})
+    assert _statistics(test._replace(num_tests=1, p=0.5)) == "95% interval, p = 0.500"
+    assert _statistics(test._replace(low=-math.inf)) == f"12 seeds cannot give a p-value below {smallest_p(12):g}"
 
 
 def test_the_report_has_a_section_of_its_own(study):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import simulate_sources
 from scipy import stats
@@ -134,6 +135,20 @@ def test_shares_are_read_from_a_run_directory(swapped: Callable[..., Path]) -> N
         assert mine["first_high"].to_numpy() == pytest.approx(expected.first.high)
         assert (mine["n"] == 4).all()
     assert table.status.done.shape == (2, 8)
+
+
+def test_pairs_are_of_seeds_by_their_numbers(swapped: Callable[..., Path]) -> None:
+    """A study whose first seed is 100 has the shares of the same runs with seeds from 0."""
+    rng = np.random.default_rng(15)
+    out = swapped(rng.uniform(size=(2, 8)).astype(np.float32), rng.uniform(size=(2, 2, 8)).astype(np.float32))
+    before = make_sources(load_table(out))
+    runs, plan = store.load_runs(out), store.load_plan(out)
+    runs["seed"] += 100
+    plan["seeds"] = [seed + 100 for seed in plan["seeds"]]
+    plan["sources"]["pairs"] = [[seed + 100 for seed in pair] for pair in plan["sources"]["pairs"]]
+    store.save_plan(out, plan, runs)
+
+    pd.testing.assert_frame_equal(make_sources(load_table(out)), before)
 
 
 def test_pairs_with_a_lost_run_are_left_out(swapped: Callable[..., Path]) -> None:

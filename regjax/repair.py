@@ -42,7 +42,7 @@ def repair(out: Path, dry_run: bool = False) -> list[Fault]:
 
     Every file is read and compared with its digest. A part whose files are damaged is set aside as a whole, records of
     a segment with all parts that have records in it. Everything else stays where it is, and what was set aside counts
-    as never trained.
+    as never trained. A lease is held meanwhile, so that no process begins to train; leases of ended ones are removed.
 
     Raises:
       StoreError: it is no run directory, a process trains into it, or it cannot be written.

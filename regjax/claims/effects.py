@@ -11,7 +11,7 @@ from regjax.analysis.inference import ALPHA
 from regjax.analysis.levels import LevelTest
 from regjax.analysis.table import state_values
 from regjax.claims.declare import BEST, Case, Test
-from regjax.claims.verdict import Evidence
+from regjax.claims.verdict import ROUNDING, Evidence
 from regjax.config import ConfigError, Problem
 from regjax.metrics import larger_is_better
 from regjax.results import Results
@@ -170,7 +170,19 @@ def find_evidence(test: Test, effects: np.ndarray) -> Evidence:
     kept = effects[np.isfinite(effects)]
     n = len(kept)
     se = float(kept.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
-    return Evidence(float(kept.mean()) if n else math.nan, se, n, test.expect, test.bound)
+    mean = float(kept.mean()) if n else math.nan
+    return Evidence(mean, se, n, test.expect, test.bound, skew=find_skew(kept))
+
+
+def find_skew(effects: np.ndarray) -> float:
+    """Return the skewness of effects, m_3 / m_2^(3/2) of the moments about their mean; NaN where they do not differ.
+
+    >>> find_skew(np.array([0.0, 0.0, 0.0, 4.0])), find_skew(np.array([1.0, 1.0]))
+    (1.1547005383792517, nan)
+    """
+    away = effects - effects.mean() if len(effects) else effects
+    spread = float(np.sqrt((away**2).mean())) if len(effects) else 0.0
+    return float((away**3).mean()) / spread**3 if spread > ROUNDING else math.nan
 
 
 def contrast_evidence(test: Test, found: LevelTest) -> Evidence:

@@ -17,7 +17,7 @@ from regjax.claims.lines import draw_lines
 from regjax.claims.measures import MEASURES
 from regjax.claims.mechanisms import MECHANISMS
 from regjax.claims.suite import Suite
-from regjax.claims.verdict import ALPHA, ROUNDING, Evidence, Rules, find_power, judge_claim, judge_suite
+from regjax.claims.verdict import ALPHA, Evidence, Rules, find_power, judge_claim, judge_suite
 from regjax.metrics import ABOUT
 from regjax.report.words import metric_words
 from regjax.results import Results
@@ -145,7 +145,7 @@ def describe_test(declared: Declared, name: str, found: Found, alpha: float) -> 
     numbers = {
         "estimate": evidence.estimate, "se": evidence.se, "low": low, "high": high, "p_holds": evidence.p_holds,
         "p_fails": evidence.p_fails, "power": power, "smallest": smallest,
-        "skew": find_skew(found.more.get("effects", [])),
+        "skew": evidence.skew,
     }  # fmt: skip
     return {
         **test.model_dump(include=set(SHOWN)),
@@ -175,18 +175,6 @@ def find_value(test: Test, effect: float) -> float | None:
     if test.than is None or test.trend or not math.isfinite(effect):
         return None
     return test.than * math.exp(effect) if test.scale == "log" else test.than + effect
-
-
-def find_skew(effects: Sequence[float | None]) -> float:
-    """Return the skewness of effects, m_3 / m_2^(3/2) of the moments about their mean; NaN where they do not differ.
-
-    >>> find_skew([0.0, None, 0.0, 0.0, 4.0]), find_skew([1.0, 1.0])
-    (1.1547005383792517, nan)
-    """
-    known = np.array([effect for effect in effects if effect is not None])
-    away = known - known.mean() if len(known) else known
-    spread = float(np.sqrt((away**2).mean())) if len(known) else 0.0
-    return float((away**3).mean()) / spread**3 if spread > ROUNDING else math.nan
 
 
 def describe_measure(test: Test) -> str:

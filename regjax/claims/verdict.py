@@ -1,7 +1,7 @@
 """From evidence to a verdict, by rules that were written down before the first record.
 
 Every test of a claim has an estimate e of its effect with standard error s over n seeds, a margin m > 0, and an
-expectation. Two one-sided hypotheses are tested with t on n - 1 degrees of freedom:
+expectation. Two one-sided hypotheses are tested:
 
     expectation   holds if rejected   fails if rejected
     higher        e <= 0              e >= m
@@ -9,7 +9,13 @@ expectation. Two one-sided hypotheses are tested with t on n - 1 degrees of free
     not higher    e >= m              e <= m
     not lower     e <= -m             e >= -m
 
-so that "higher" fails where an effect of the size that matters is excluded, not where none is found. A claim is
+so that "higher" fails where an effect of the size that matters is excluded, not where none is found. p is the
+larger of two upper tails of Student's distribution on n - 1 degrees of freedom: of t, the excess over its bound in
+units of s, and of Hall's transform of t, which allows for the skewness g of the excess,
+
+    h(t) = t + g t^2 / (3 sqrt(n)) + g^2 t^3 / (27 n) + g / (6 sqrt(n))
+
+t alone is too sure on the side of the short tail, the more so the smaller p is. A claim is
 supported in a case where all its tests hold, p = max p_i (intersection-union: no correction), and refuted where any of
 k fails, p = min(1, k min p_i) (Bonferroni). The two p of all cases of all claims of the suite are one family, adjusted
 by Holm: the chance that the suite reports any wrong verdict is at most 5%. Exact mechanisms are facts: p is 0 or 1,
@@ -20,6 +26,7 @@ the moderator that it declared; all else is undecided. Where both hold, the effe
 matters: that refutes.
 
 Reference: Berger, "Multiparameter hypothesis testing and acceptance sampling" (1982), for the intersection-union test.
+Hall, "On the removal of skewness by transformation" (1992); his transform replaces t, here it can only make p larger.
 """
 
 import math
@@ -44,6 +51,7 @@ class Evidence:
       estimate, se, n: effect, standard error and seeds; NaN and 0 of an exact mechanism.
       expect, bound: as declared, the bound on the scale of the effect.
       exact: of a mechanism, whether every check of it passed; None else.
+      skew: skewness of the effects of seeds; NaN where they are not known or do not differ, and then t alone counts.
     """
 
     estimate: float
@@ -52,6 +60,7 @@ class Evidence:
     expect: str
     bound: float
     exact: bool | None = None
+    skew: float = math.nan
 
     @property
     def p_holds(self) -> float:
@@ -59,7 +68,7 @@ class Evidence:
         if self.exact is not None:
             return 0.0 if self.exact else 1.0
         sign, zero = self._side()
-        return self._tail(sign * self.estimate - zero)
+        return self._tail(sign * self.estimate - zero, sign * self.skew)
 
     @property
     def p_fails(self) -> float:
@@ -68,7 +77,7 @@ class Evidence:
             return 1.0 if self.exact else 0.0
         sign, zero = self._side()
         claimed = self.bound if self.expect in ("higher", "lower") else zero
-        return self._tail(claimed - sign * self.estimate)
+        return self._tail(claimed - sign * self.estimate, -sign * self.skew)
 
     def interval(self, alpha: float = ALPHA) -> tuple[float, float]:
         """Return the t interval of the effect for this test alone."""
@@ -87,15 +96,33 @@ class Evidence:
         sign = 1 if self.expect in ("higher", "not lower") else -1
         return sign, -self.bound if self.expect.startswith("not") else 0.0
 
-    def _tail(self, excess: float) -> float:
-        """Return the one-sided p of an excess of at most 0."""
+    def _tail(self, excess: float, skew: float) -> float:
+        """Return the one-sided p of an excess of at most 0 whose seeds have this skewness."""
         if not self._known():
             return 1.0
         if self.se <= ROUNDING:
             return 0.0 if excess > ROUNDING else 1.0
         from scipy.stats import t
 
-        return float(t.sf(excess / self.se, self.n - 1))
+        ratio = excess / self.se
+        least = min(ratio, hall(ratio, skew, self.n)) if math.isfinite(skew) else ratio
+        return float(t.sf(least, self.n - 1))
+
+
+def hall(t: float, skew: float, n: int) -> float:
+    """Return Hall's transform of t, increasing in it, about standard normal for skewed effects of n seeds too.
+
+    Args:
+      t: a mean in units of its standard error.
+      skew: skewness of the n effects, m_3 / m_2^(3/2).
+      n: seeds, at least 2.
+
+    >>> hall(3.0, 0.0, 25), round(hall(3.0, -1.0, 25), 3), round(hall(3.0, 1.0, 25), 3)
+    (3.0, 2.407, 3.673)
+
+    Reference: Hall, "On the removal of skewness by transformation" (1992).
+    """
+    return t + skew * t**2 / (3 * math.sqrt(n)) + skew**2 * t**3 / (27 * n) + skew / (6 * math.sqrt(n))
 
 
 @dataclass(frozen=True)
@@ -175,7 +202,8 @@ def find_power(evidence: Evidence, alpha: float) -> tuple[float, float]:
     """Return the power to find an effect of the margin's size, and the smallest effect found with 90% power.
 
     Both with the standard error that was seen, one-sided at `alpha` (in a suite of k hypotheses ALPHA / k, the first
-    and hardest step of Holm); the smallest effect by the normal approximation t_(1 - alpha) + t_(0.9) times the error.
+    and hardest step of Holm), and as of effects without skewness; the smallest effect by the normal approximation
+    t_(1 - alpha) + t_(0.9) times the error.
     """
     if evidence.exact is not None or not evidence._known():
         return math.nan, math.nan

@@ -1,12 +1,15 @@
 """Verdicts follow from planted effects as the rules say, and the suite errs no more often than it promises."""
 
+import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_1samp
+from scipy.stats import t, ttest_1samp
 from worlds import SEEDS, declare, judged, make_test, seeds_with, verdict_of
 
+from regjax.claims.effects import find_evidence
 from regjax.claims.verdict import Evidence, find_power
 
 EXPECTED = {
@@ -132,13 +135,57 @@ def test_equal_effects_in_all_seeds_are_sure() -> None:
     ("not higher", "less", 1.0, 1.0), ("not lower", "greater", -1.0, -1.0),
 ])  # fmt: skip
 def test_p_values_are_those_of_one_sided_t_tests(expect: str, alternative: str, holds: float, fails: float) -> None:
-    """p of holding and of failing are scipy's one-sided t-tests against the ends that the rule names."""
+    """p of holding and of failing, skewness aside, are scipy's one-sided t-tests against the ends of the rule."""
     effects = np.random.default_rng(3).normal(0.4, 1.0, 15)
     evidence = Evidence(effects.mean(), effects.std(ddof=1) / math.sqrt(15), 15, expect, 1.0)
     other = {"greater": "less", "less": "greater"}[alternative]
 
     assert evidence.p_holds == pytest.approx(ttest_1samp(effects, holds, alternative=alternative).pvalue)
     assert evidence.p_fails == pytest.approx(ttest_1samp(effects, fails, alternative=other).pvalue)
+
+
+def only_test(**changes: Any) -> Any:
+    """Return the one test of a planted claim."""
+    return declare(tests=[make_test("effect", **changes)]).tests[0]
+
+
+def test_p_of_skewed_effects_is_the_larger_of_t_and_hall() -> None:
+    """p of holding and of failing are tails of Hall's statistic, worked from the effects, where these are smaller."""
+    effects = np.random.default_rng(4).exponential(size=30)
+    evidence = find_evidence(only_test(margin=2.5), effects)
+
+    def tails(excess: np.ndarray) -> tuple[float, float]:
+        spread = np.sqrt(((excess - excess.mean()) ** 2).mean())
+        skew = ((excess - excess.mean()) ** 3).mean() / spread**3
+        s = excess.mean() / effects.std(ddof=1)
+        statistic = math.sqrt(30) * (s + skew * s**2 / 3 + skew**2 * s**3 / 27 + skew / (6 * 30))
+        return float(t.sf(math.sqrt(30) * s, 29)), float(t.sf(statistic, 29))
+
+    right, left = tails(effects), tails(2.5 - effects)
+    # The long tail is on the side of large effects: that they are below the margin is what t is too sure of.
+    assert right[0] > right[1]
+    assert left[1] > 3 * left[0]
+    assert evidence.p_holds == pytest.approx(right[0], rel=1e-9)
+    assert evidence.p_fails == pytest.approx(left[1], rel=1e-9)
+
+
+def test_mirrored_effects_have_mirrored_p() -> None:
+    """What is expected higher of effects is as sure as what is expected lower of their mirror image."""
+    effects = np.random.default_rng(5).gamma(1.0, size=24)
+    one = find_evidence(only_test(expect="higher"), effects)
+    other = find_evidence(only_test(expect="lower"), -effects)
+
+    assert (one.p_holds, one.p_fails) == (other.p_holds, other.p_fails)
+
+
+def test_skewness_makes_t_too_sure_and_the_verdicts_much_less_so() -> None:
+    """Of exponential effects at the margin, 48 seeds, t refutes 6 times as often as 1 in 1,000, the rule 1 to 4."""
+    drawn = np.random.default_rng(6).exponential(size=(12_000, 48))
+    found = [find_evidence(only_test(margin=1.0), effects) for effects in drawn]
+    alone = [dataclasses.replace(one, skew=math.nan).p_fails for one in found]
+
+    assert np.mean(np.array(alone) <= 1e-3) > 6e-3
+    assert 1e-3 < np.mean([one.p_fails <= 1e-3 for one in found]) < 4e-3
 
 
 def test_the_suite_is_wrong_in_at_most_one_of_twenty_worlds() -> None:

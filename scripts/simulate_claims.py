@@ -36,7 +36,9 @@ TRUTHS = {"no effect": (0.0, SUPPORTED), "the margin": (MARGIN, REFUTED)}
 HEADS = ("effects", "truth", "seeds", "suites with a wrong verdict (%)", "wrong verdicts (%)", "suites, t alone (%)")
 
 
-TEST = Test(name="effect", says="the effect is there", measure="test.accuracy", expect="higher", margin=MARGIN)
+TEST = Test.model_validate(
+    {"name": "effect", "says": "it is there", "measure": "test.nll", "expect": "higher", "margin": MARGIN}
+)
 
 
 def count_errors(seeds: Sequence[Evidence], wrong: str) -> int:

@@ -125,6 +125,20 @@ def hall(t: float, skew: float, n: int) -> float:
     return t + skew * t**2 / (3 * math.sqrt(n)) + skew**2 * t**3 / (27 * n) + skew / (6 * math.sqrt(n))
 
 
+def invert_hall(value: float, skew: float, n: int) -> float:
+    """Return the t whose Hall transform is this value, a cubic in t:
+
+        h(t) = (sqrt(n) / g) ((1 + g t / (3 sqrt(n)))^3 - 1) + g / (6 sqrt(n))
+
+    >>> round(invert_hall(hall(3.0, -1.0, 25), -1.0, 25), 12), invert_hall(3.0, 0.0, 25)
+    (3.0, 3.0)
+    """
+    rate = skew / math.sqrt(n)
+    if abs(rate) < ROUNDING:
+        return value
+    return 3 / rate * (math.cbrt(1 + rate * (value - rate / 6)) - 1)
+
+
 @dataclass(frozen=True)
 class CaseVerdict:
     """The verdict in one case, with p adjusted over the suite (of exact claims 0 or 1)."""
@@ -201,9 +215,9 @@ def judge_claim(cases: Mapping[str, CaseVerdict]) -> str:
 def find_power(evidence: Evidence, alpha: float) -> tuple[float, float]:
     """Return the power to find an effect of the margin's size, and the smallest effect found with 90% power.
 
-    Both with the standard error that was seen, one-sided at `alpha` (in a suite of k hypotheses ALPHA / k, the first
-    and hardest step of Holm), and as of effects without skewness; the smallest effect by the normal approximation
-    t_(1 - alpha) + t_(0.9) times the error.
+    Both with the standard error and the skewness that were seen, one-sided at `alpha` (in a suite of k hypotheses
+    ALPHA / k, the first and hardest step of Holm): t must reach t_(1 - alpha), and so must its transform. The smallest
+    effect is by the normal approximation, that t and t_(0.9) times the error.
     """
     if evidence.exact is not None or not evidence._known():
         return math.nan, math.nan
@@ -213,5 +227,8 @@ def find_power(evidence: Evidence, alpha: float) -> tuple[float, float]:
     critical = float(t.ppf(1 - alpha, df))
     if evidence.se <= ROUNDING:
         return 1.0, 0.0
+    skew = evidence._side()[0] * evidence.skew
+    if math.isfinite(skew):
+        critical = max(critical, invert_hall(critical, skew, evidence.n))
     power = float(nct.sf(critical, df, evidence.bound / evidence.se))
     return power, (critical + float(t.ppf(0.9, df))) * evidence.se

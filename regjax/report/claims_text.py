@@ -50,7 +50,7 @@ def rule_text(found: Mapping[str, Any]) -> str:
         f"{score_text(found)}. One family of {found['hypotheses']} hypotheses (Holm): "
         f"the chance of any wrong verdict is at most {found['alpha']:.0%} where effects of seeds are about normal "
         "(skewness about 0). Power: to find an effect of the margin at the hardest step of Holm, with the standard "
-        "error that was seen."
+        "error and the skewness that were seen."
     )
 
 

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import t, ttest_1samp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+from scipy.stats import nct, t, ttest_1samp
 from worlds import SEEDS, declare, judged, make_test, seeds_with, verdict_of
 
 from regjax.claims.effects import find_evidence
-from regjax.claims.verdict import Evidence, find_power
+from regjax.claims.verdict import Evidence, find_power, hall, invert_hall
 
 EXPECTED = {
     # (expectation, mean of an effect with SD 0.3 over 12 seeds; margin 1): verdict
@@ -214,3 +217,28 @@ def test_power_is_the_share_of_worlds_in_which_the_margin_is_found() -> None:
         drawn = rng.normal(effect, sd, (4000, n))
         found = ttest_1samp(drawn, 0.0, axis=1, alternative="greater").pvalue <= alpha
         assert found.mean() == pytest.approx(expected, abs=tolerance)
+
+
+@settings(deadline=None)
+@given(st.floats(-8, 8), st.floats(-5, 5), st.integers(2, 200))
+def test_hall_rises_and_is_inverted(t_value: float, skew: float, n: int) -> None:
+    """The inverse is one, and a larger t never has a smaller transform."""
+    assert invert_hall(hall(t_value, skew, n), skew, n) == pytest.approx(t_value, abs=1e-3)
+    assert hall(t_value + 0.5, skew, n) >= hall(t_value, skew, n)
+
+
+def test_power_counts_the_skewness_that_the_rule_counts() -> None:
+    """With the long tail on the side of the bound power falls to the share of t beyond Hall's threshold; else not."""
+    n, alpha = 20, 1e-3
+    critical = t.ppf(1 - alpha, n - 1)
+    powers = {}
+    for skew in (-1.0, 0.0, 1.0, math.nan):
+        evidence = Evidence(0.0, 1.0, n, "higher", 5.0, skew=skew)
+        powers[skew] = find_power(evidence, alpha)[0]
+    needed = brentq(lambda x: hall(x, -1.0, n) - critical, 0, 50)
+
+    assert powers[0.0] == pytest.approx(nct.sf(critical, n - 1, 5.0))
+    assert find_power(Evidence(0.0, 1.0, n, "higher", 5.0), alpha)[0] == powers[0.0] == powers[1.0]
+    assert powers[-1.0] == pytest.approx(nct.sf(needed, n - 1, 5.0))
+    assert powers[-1.0] < 0.8 * powers[0.0]
+    assert find_power(Evidence(0.0, 1.0, n, "not higher", 5.0, skew=1.0), alpha)[0] == pytest.approx(powers[-1.0])

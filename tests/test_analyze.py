@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import regjax
 from regjax import cli
+from regjax.analysis import foreign
 from regjax.files import RegjaxError
 
 RNG = np.random.default_rng(11)
@@ -113,6 +114,7 @@ def change(**columns: object) -> pd.DataFrame:
         (change(seed=0.5), {}, "expected whole numbers"),
         (change(seed=None), {}, "row 1 has no value in column 'seed'"),
         (change(norm=None), {}, "row 1 has no level in column 'norm'"),
+        (change(norm="  "), {}, "row 1 has no level in column 'norm'"),
         (FRAME.assign(seed=range(len(FRAME))), {}, "pairs need seeds in common"),
         (FRAME.head(0), {}, "without rows"),
         ("nothing.csv", {}, "cannot read nothing.csv"),
@@ -123,6 +125,27 @@ def test_bad_tables_are_refused_with_what_to_do(frame: pd.DataFrame, options: di
     with pytest.raises(RegjaxError) as caught:
         regjax.analyze(frame, **{"metric": "accuracy", **options})
     assert message in str(caught.value)
+
+
+def test_too_many_cells_or_seeds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as the limit are analysed, one more is told: a factor or the seed is likely misnamed."""
+    monkeypatch.setattr(foreign, "MOST_SEEDS", 7)
+    monkeypatch.setattr(foreign, "MOST_CELLS", 4)
+    assert len(regjax.analyze(FRAME, "accuracy", factors=["dropout", "norm"]).effects()) == 6
+    monkeypatch.setattr(foreign, "MOST_SEEDS", 6)
+    with pytest.raises(RegjaxError, match="got 7 seeds, expected 6 at most"):
+        regjax.analyze(FRAME, "accuracy", factors=["dropout", "norm"])
+    monkeypatch.setattr(foreign, "MOST_CELLS", 3)
+    with pytest.raises(RegjaxError, match="got 4 cells, expected 3 at most"):
+        regjax.analyze(FRAME, "accuracy", factors=["dropout", "norm"])
+
+
+def test_a_baseline_may_be_in_other_letters_unless_these_are_another_level() -> None:
+    """A level as it is written comes before one that differs in capitals."""
+    arms = FRAME.assign(norm=FRAME["norm"].map({"none": "BN", "batch": "bn"}), dropout=0.0)[:14]
+    for asked, first in (("BN", "BN"), ("bn", "bn"), ("Bn", "BN")):
+        found = regjax.analyze(arms, "accuracy", factors=["norm"], baseline={"norm": asked})
+        assert found.cells()["cell"].iloc[0] == f"norm={first}"
 
 
 def test_a_bad_baseline_on_the_command_line_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -224,7 +224,9 @@ def _order(path: str, column: pd.Series, first: Any) -> tuple[Any, ...]:
         found.sort()
     if first is None:
         return tuple(found)
-    same = [level for level in found if level == first or str(level).lower() == str(first).lower()]
+    same = [level for level in found if level == first or str(level) == str(first)]
+    if not same:
+        same = [level for level in found if str(level).lower() == str(first).lower()]
     if not same:
         try:
             same = [level for level in found if isinstance(level, float) and level == float(first)]

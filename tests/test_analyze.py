@@ -89,6 +89,22 @@ def test_csv_parquet_and_frame_say_the_same(tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(regjax.analyze(tmp_path / name, "accuracy").effects(), expected, check_exact=True)
 
 
+def test_switches_are_the_same_in_a_file_and_in_a_table(tmp_path: Path) -> None:
+    """True and false, as such or in the words of a CSV file, are one switch; off is first whatever row comes first."""
+    frame = FRAME[["norm", "seed", "accuracy"]].iloc[13::-1].assign(norm=lambda rows: rows["norm"] == "batch")
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    frame.to_parquet(tmp_path / "runs.parquet")
+    upper = frame.astype({"norm": str}).assign(norm=lambda rows: rows["norm"].str.upper())
+    expected = regjax.analyze(frame, "accuracy").effects()
+
+    assert expected["contrast"].tolist() == ["norm: true vs false"]
+    for source in (tmp_path / "runs.csv", tmp_path / "runs.parquet", upper):
+        pd.testing.assert_frame_equal(regjax.analyze(source, "accuracy").effects(), expected, check_exact=True)
+    turned = regjax.analyze(tmp_path / "runs.csv", "accuracy", baseline={"norm": "True"}).effects()
+    assert turned["contrast"].tolist() == ["norm: false vs true"]
+    assert turned["effect"][0] == pytest.approx(-expected["effect"][0])
+
+
 def change(**columns: object) -> pd.DataFrame:
     """Return the table with the first values of columns replaced."""
     frame = FRAME.astype(dict.fromkeys(columns, object))
@@ -106,10 +122,17 @@ def change(**columns: object) -> pd.DataFrame:
         (FRAME, {"factors": ["time"]}, "one level only"),
         (FRAME, {"factors": ["dropout"]}, "second one of cell dropout=0, seed 0"),
         (FRAME, {"baseline": {"dropout": 3}}, "expected one of: 0.0, 0.5"),
+        (FRAME, {"factors": ["accuracy"]}, "got 'accuracy' as a factor, which is the metric or the seed already"),
+        (FRAME, {"factors": ["dropout", "seed"]}, "got 'seed' as a factor, which is the metric or the seed already"),
+        (FRAME, {"factors": ["dropout", "dropout"]}, "got the factors dropout, dropout, expected each column once"),
+        (FRAME, {"factors": []}, "got the factors none, expected each column once and one at least"),
+        (FRAME, {"baseline": {"dropout": "high"}}, "got the baseline dropout=high, expected one of: 0.0, 0.5"),
+        (FRAME, {"baseline": {"dropout": [0.5]}}, "got the baseline dropout=[0.5], expected one of: 0.0, 0.5"),
         (FRAME, {"baseline": {"width": 3}}, "expected one of the factors"),
         (FRAME, {"margin": -1.0}, "expected a positive number"),
         (FRAME.drop(columns=["dropout", "norm"]), {}, "no column has several levels"),
         (change(accuracy="high"), {}, "got 'high' in column 'accuracy', row 1"),
+        (change(accuracy="high").iloc[::-1], {}, "got 'high' in column 'accuracy', row 28, expected a number"),
         (change(accuracy=np.inf), {}, "expected a finite number"),
         (change(seed=0.5), {}, "expected whole numbers"),
         (change(seed=None), {}, "row 1 has no value in column 'seed'"),

@@ -7,6 +7,7 @@ from regjax import ConfigError, cli, load_results, load_study, run
 from regjax.config import parse_study
 from regjax.config.study import LevelContrast, study_json
 from regjax.data import load_dataset
+from regjax.design import make_level_contrasts
 from regjax.plan import make_plan
 from regjax.preview import describe_levels, level_lines
 
@@ -39,6 +40,15 @@ def test_a_study_declares_best_levels_and_reads_itself_again():
     )
     assert study.design.family == ()
     assert parse_study(study_json(study)) == study
+
+
+def test_the_plan_holds_the_metric_that_chooses():
+    """ "validation" is the validation counterpart of the primary metric; a metric that is named is taken as it is."""
+    study = parse_study(dose(TREND, {**EFFECT, "choose_on": "validation.nll"}, seeds__count=7))
+    made = make_level_contrasts(study)
+
+    assert [one["choose_on"] for one in made] == ["validation.accuracy", "validation.nll"]
+    assert [one["tests"] for one in made] == [["moves"], ["helps"]]
 
 
 def test_all_mistakes_are_told_at_once():

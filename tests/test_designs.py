@@ -19,6 +19,7 @@ from regjax.design.fractions import (
     fraction_rows,
     parse_generators,
     screening_rows,
+    screening_size,
     write_word,
 )
 
@@ -261,6 +262,11 @@ def test_description():
     assert made["aliases"]["dropout.hidden x l1.strength"] == ["l2.strength x dropout.input"]
     assert "defining relation I = ABCD" in design_lines(made)[0]
     assert "reference" not in describe(factors=switches(3), design={"kind": "fractional", "resolution": 3})
+    screening = describe(factors=switches(7), design={"kind": "plackett_burman"})
+    assert design_lines(screening)[0] == "design: plackett_burman, resolution 3"
+    assert "-1/3 " not in str(screening["aliases"])  # of 8 runs each alias is whole
+    strata = describe(factors=THREE, design={"strata": ["l1.strength"]})
+    assert design_lines(strata) == ["design: full_factorial, within each level of l1.strength"]
 
 
 @pytest.mark.parametrize(
@@ -300,6 +306,7 @@ REFUSED = [
      "design.exclude: got no three_way contrast with all its eight cells"),
     ({"kind": "fractional"}, "design: got neither"),
     ({"kind": "fractional", "generators": ["C=AD"]}, 'design.generators: got "C=AD", which is no generator'),
+    ({"kind": "fractional", "generators": ["C=AB", "C=-AB"]}, "design.generators: got C, which is generated twice"),
     ({"kind": "fractional", "generators": ["C=AB", "B=AC"]}, "a letter that is generated itself"),
     ({"kind": "fractional", "resolution": 4}, "design.resolution: got resolution 4 of 3 factors"),
     ({"kind": "fractional", "resolution": 3, "family": ["simple"]}, 'got "simple", expected "main" or "two_way"'),
@@ -313,6 +320,16 @@ REFUSED = [
 def test_refuses(design, words):
     """What cannot be made is told in words."""
     assert words in problems_of(make(factors=THREE, design=design))[0]
+
+
+def test_refuses_more_factors_than_screening_runs():
+    """A Plackett-Burman design of N runs holds N - 1 factors; without a number the largest design is meant."""
+    asked = make(
+        factors=switches(7) | {"gradient_noise.scale": [0, 0.25]}, design={"kind": "plackett_burman", "runs": 8}
+    )
+    assert problems_of(asked) == ["design.runs: got 8 factors, expected at most 7 for these runs"]
+    with pytest.raises(ValueError, match="24 factors"):
+        screening_size(24, None)
 
 
 def test_refuses_unequal_zip():

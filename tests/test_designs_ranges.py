@@ -1,9 +1,11 @@
 """Designs that draw their cells from ranges: the draws, the slopes, what is refused, and a whole study."""
 
 import contextlib
+import copy
 import dataclasses
 import io
 import json
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -101,6 +103,18 @@ def test_a_study_is_read_back(design):
     assert json.loads(text)["factors"] == RANGES
     assert make_contrasts(again, make_cells(again)) == make_contrasts(study, make_cells(study))
     assert dataclasses.replace(again) == study
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda study: pickle.loads(pickle.dumps(study))])
+def test_a_copied_study_keeps_its_ranges(duplicate):
+    """A study that is copied or sent to another process draws the same levels of the same ranges."""
+    study = study_of()
+    again = duplicate(study)
+    assert again == study
+    assert [getattr(levels, "span", None) for levels in again.factors.values()] == [
+        Range(1e-6, 1e-1, log=True), Range(0.0, 0.8), Range(1, 4, integer=True), None
+    ]  # fmt: skip
+    assert make_cells(again) == make_cells(study)
 
 
 def columns_of(cells):

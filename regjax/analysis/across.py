@@ -98,8 +98,8 @@ def _check(tables: Mapping[str, Table]) -> tuple[tuple[str, ...], str]:
     for name, table in tables.items():
         if set(table.cells) != set(cells) or table.cells[0] != cells[0]:
             raise RegjaxError(f"{name} has other cells than the first study; only equal cells are ranked")
-        if table.plan["primary"]["metric"] != metric:
-            raise RegjaxError(f"{name} has another primary metric than the first study, {metric}")
+        if (own := table.plan["primary"]["metric"]) != metric:
+            raise RegjaxError(f"{name} is about {own}, the first study about {metric}; only equal metrics are ranked")
     digests = [table.plan.get("data", {}).get("digest", name) for name, table in tables.items()]
     if len(set(digests)) < len(digests):
         raise RegjaxError("two of the studies have the same data; ranks need another data set each")

@@ -66,11 +66,9 @@ def expected_error(bins: np.ndarray) -> float:
     return float(np.nansum(counts * np.abs(confidence - right)) / counts.sum())
 
 
-def calibrate(kept: Predictions) -> Calibration | None:
-    """Return the calibration of all runs from their class probabilities; None where the predictions are no classes'."""
-    losses = {name: example_losses(kept, name) for name in ("accuracy", "nll", "brier")}
-    if kept.labels.ndim > 1 or not np.issubdtype(kept.labels.dtype, np.integer) or losses["accuracy"] is None:
-        return None
+def calibrate(kept: Predictions) -> Calibration:
+    """Return the calibration of all runs from their class probabilities."""
+    accuracy, nll, brier = (_class_losses(kept, name) for name in ("accuracy", "nll", "brier"))
     outputs = kept.outputs.astype(np.float64)
     highest = np.maximum(outputs, 1 - outputs)[..., 0] if outputs.shape[-1] == 1 else outputs.max(axis=-1)
     shape = kept.outputs.shape[:2]
@@ -78,15 +76,19 @@ def calibrate(kept: Predictions) -> Calibration | None:
     for cell, seed in np.ndindex(shape):
         here = ~np.isnan(highest[cell, seed])
         if here.any():
-            found = bin_calibration(highest[cell, seed][here], losses["accuracy"][cell, seed][here])
+            found = bin_calibration(highest[cell, seed][here], accuracy[cell, seed][here])
             bins[:, cell, seed], ece[cell, seed] = found, expected_error(found)
-    means = {name: _mean(losses[name]) for name in ("nll", "brier")}
-    return Calibration(bins[0], bins[1], ece, **means)
+    return Calibration(bins[0], bins[1], ece, _mean(nll), _mean(brier))
 
 
-def _mean(losses: np.ndarray | None) -> np.ndarray:
-    """Return the mean over the examples that a run has, NaN where it has none."""
+def _class_losses(kept: Predictions, name: str) -> np.ndarray:
+    losses = example_losses(kept, name)
     assert losses is not None
+    return losses
+
+
+def _mean(losses: np.ndarray) -> np.ndarray:
+    """Return the mean over the examples that a run has, NaN where it has none."""
     known = ~np.isnan(losses)
     counts = known.sum(axis=-1)
     return np.where(known, losses, 0.0).sum(axis=-1) / np.where(counts > 0, counts, np.nan)

@@ -179,12 +179,13 @@ def _is_number(text: str) -> bool:
 
 
 def _levels(column: pd.Series, name: str) -> pd.Series:
-    """Return a column of levels: floats where all are numbers, else as they are."""
-    empty = column.isna() | (column.astype(str).str.strip() == "")
+    """Return a column of levels: floats where all are numbers, bools where all are true or false, else as they are."""
+    texts = column.astype(str).str.strip().str.lower()
+    empty = column.isna() | (texts == "")
     if empty.any():
         raise RegjaxError(f"row {int(empty.to_numpy().argmax()) + 1} has no level in column {name!r}")
-    if column.map(lambda level: isinstance(level, (bool, np.bool_))).all():
-        return column.map(bool).astype(object)
+    if texts.isin(("true", "false")).all():
+        return (texts == "true").astype(object)
     try:
         return column.map(float).astype(object)
     except (ValueError, TypeError):

@@ -104,7 +104,7 @@ def _trend_test(table: Table, asked: Mapping[str, Any], factors: Mapping[str, li
     scores = np.where(np.isfinite(found.scores), found.scores, -np.inf)[:, :, kept]
     places, over = (place_levels([as_number(level) or 0.0 for level in part]) for part in (levels, strata))
     trend = find_trend(scores, places.x, over.x, ALPHA / num_tests)
-    p = min(1.0, num_tests * trend.p)
+    p = float(np.minimum(1.0, num_tests * trend.p))
     runs = _count_diverged(table, found.cells)
     return LevelTest(
         asked["name"], asked, levels, strata, trend, places, over, trend.low, trend.high, p, num_tests, runs
@@ -124,7 +124,8 @@ def _effect_test(
     choice = choose_level(np.where(lost, -np.inf, scores)[:, kept], primary[:, kept], sign)
     low, high, p = t_interval(choice.effect, choice.se, choice.n, ALPHA / num_tests)
     runs = _count_diverged(table, found.cells)
-    adjusted = min(1.0, num_tests * p)
+    # NaN stays NaN: Python's own min would make it 1.
+    adjusted = float(np.minimum(1.0, num_tests * p))
     return LevelTest(name, asked, levels, [stratum], choice, None, None, low, high, adjusted, num_tests, runs)
 
 

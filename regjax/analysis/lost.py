@@ -87,8 +87,6 @@ def _judged(found: dict[str, np.ndarray], margin: float | None) -> dict[str, np.
 def last_sound(table: Table, metric: str, values: np.ndarray) -> np.ndarray:
     """Return values [cell, seed] in which a diverged run without one has its last record before it diverged."""
     _, curve = curves(table, metric)
-    if not curve.size:
-        return values
     sound = ~np.isnan(curve)
     last = curve.shape[2] - 1 - np.argmax(sound[..., ::-1], axis=2)
     found = np.take_along_axis(curve, last[..., None], axis=2)[..., 0]

@@ -8,6 +8,7 @@ from regjax.analysis.effects import ALPHA, NO_DIFFERENCE, good_sign
 from regjax.analysis.sides import held_text, sides_text
 from regjax.analysis.signflip import smallest_p
 from regjax.analysis.table import Table
+from regjax.design import name_level
 from regjax.metrics import GAP, WORDS
 
 STREAMS = {
@@ -177,7 +178,9 @@ def _design_text(table: Table, row: Mapping[str, Any]) -> str:
     if scale := SCALES.get(found.get("scale", "")):
         text += f"; the change along a straight line in {scale} that is fitted to the {_count_drawn(table)} drawn cells"
     if stratum := found.get("stratum"):
-        text += f"; only cells with {listed([f'{path} = {_level(level)}' for path, level in stratum.items()])} enter"
+        text += (
+            f"; only cells with {listed([f'{path} = {name_level(level)}' for path, level in stratum.items()])} enter"
+        )
     if aliases := found.get("aliases"):
         rest = f" and {len(aliases) - SHOWN} more" if len(aliases) > SHOWN else ""
         text += f"; aliased with {', '.join(aliases[:SHOWN])}{rest}, from which this design cannot tell it apart"
@@ -271,7 +274,7 @@ def circumstances(table: Table) -> str:
     fixed = {path: value for path, value in table.plan["fixed"].items() if value != "off" and path not in tuned}
     drawn = [stream for stream in STREAMS if stream not in NOT_ALWAYS or stream in table.plan.get("drawn", ())]
     held = [STREAMS[stream] for stream in drawn if stream not in vary]
-    held += [f"{path} = {_level(value)}" for path, value in fixed.items()]
+    held += [f"{path} = {name_level(value)}" for path, value in fixed.items()]
     return (
         varied
         + (f"; tuned per cell: {listed(tuned)}" if tuned else "")
@@ -286,11 +289,3 @@ def listed(words: Sequence[str]) -> str:
     ('a', 'a, b and c')
     """
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
-
-
-def _level(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_level, value))}]"
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)

@@ -259,6 +259,4 @@ def _num_needed(num_flips: int, alpha: float) -> int:
     needed = int(alpha * num_flips)
     while needed / num_flips <= alpha:
         needed += 1
-    while (needed - 1) / num_flips > alpha:
-        needed -= 1
     return needed

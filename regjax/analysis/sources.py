@@ -105,13 +105,6 @@ def load_swapped(table: Table) -> Table:
     return make_table(table.out, {"cells": cells, "seeds": table.seeds, "primary": table.plan["primary"]}, runs)
 
 
-def count_swapped(table: Table) -> tuple[int, int]:
-    """Return how many of the runs that redraw a stream are done, and how many are planned."""
-    assert table.out is not None
-    asked = set(table.planned.loc[table.planned["wave"] == "sources", "run"])
-    return len(asked & set(done_runs(table.out))), len(asked)
-
-
 def count_mixed(table: Table) -> int:
     """Return how many pairs of seeds have runs of a cell from different layouts or devices, whose rounding differs."""
     assert table.out is not None

@@ -27,7 +27,7 @@ def _write(level: Any, form: str) -> str:
         return "true" if level else "false"
     if isinstance(level, float):
         return "off" if level == float("inf") else format(level, form) if form else repr(level)
-    if isinstance(level, tuple):
+    if isinstance(level, (tuple, list)):
         return "[" + ", ".join(_write(item, form) for item in level) + "]"
     return str(level)
 

@@ -36,8 +36,10 @@ def make_section(table: Table) -> Extra | None:
     if table.out is None or is_regression(table):
         return None
     kept = stack_predictions(table)
-    found = None if kept is None else calibrate(kept)
-    if kept is None or found is None or not np.isfinite(found.ece).any():
+    if kept is None:
+        return None
+    found = calibrate(kept)
+    if not np.isfinite(found.ece).any():
         return None
     if (~np.isnan(kept.outputs[..., 0])).sum(axis=-1).max() < FEWEST_EXAMPLES:
         return None

@@ -1,5 +1,6 @@
 """Several studies: adjusted p-values and ranks of cells over data sets."""
 
+import dataclasses
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -109,3 +110,52 @@ def test_unlike_or_few_studies_are_not_ranked(
     assert "not ranked" in capsys.readouterr().out
     with pytest.raises(RegjaxError, match="same data"):
         rank_cells({**tables, "again": next(iter(tables.values()))})
+
+
+NLL = {"metric": "validation.nll", "at": {"kind": "last"}}
+
+
+@pytest.mark.parametrize(
+    ("num_cells", "plans", "reason"),
+    [
+        (
+            2,
+            ({"absent": {(1, seed) for seed in range(6)}},) * 2,
+            "no study has finished runs of every cell; there is nothing to rank",
+        ),
+        (1, ({"contrasts": []},) * 2, "the studies have one cell only; there is nothing to rank"),
+        (
+            2,
+            ({}, {"primary": NLL}),
+            "second is about validation.nll, the first study about test.accuracy; only equal metrics are ranked",
+        ),
+    ],
+)
+def test_what_leaves_nothing_to_rank_is_said(
+    folder: Callable[..., Path], capsys: pytest.CaptureFixture, num_cells: int, plans: tuple, reason: str
+) -> None:
+    """A cell without runs, one cell only, two metrics: the reason stands below the p-values."""
+    outs = []
+    for name, plan in zip(("first", "second"), plans, strict=True):
+        out = folder(0.5 + 0.01 * RNG.normal(size=(num_cells, 6)), data={"digest": name}, **plan)
+        outs.append(str(out.rename(out.with_name(name))))
+
+    assert cli.main(["across", *outs]) == 0
+    found = capsys.readouterr().out
+    assert found.startswith("Confirmatory effects of all studies")
+    assert "Cells are not ranked: " in found
+    assert reason in found
+
+
+def test_a_metric_without_a_direction_ranks_nothing(folder: Callable[..., Path]) -> None:
+    """Of the weights neither more nor less is better."""
+    tables = {
+        name: dataclasses.replace(
+            table,
+            records=table.records.assign(weight_norm=1.0),
+            plan={**table.plan, "primary": {"metric": "weight_norm", "at": {"kind": "last"}}},
+        )
+        for name, table in studies(folder, 2, num_cells=2).items()
+    }
+    with pytest.raises(RegjaxError, match="more of weight_norm is neither better nor worse; there is nothing to rank"):
+        rank_cells(tables)

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -12,6 +13,7 @@ from regjax.analysis.dose import best_level, dose_factors, dose_response
 from regjax.analysis.shapley import shapley_values, shapley_weights
 from regjax.analysis.signflip import sign_flip
 from regjax.report.dose import make_dose, make_shapley
+from regjax.results import load_results
 
 
 def cells_of(factors, design="grid"):
@@ -64,6 +66,39 @@ def test_strata_are_looked_at_one_by_one(table):
 
     assert found["dropout.hidden=0.5", 0.1] == pytest.approx((values[5] - values[1]).mean(), abs=1e-6)
     assert found["dropout.hidden=0", 0.01] == pytest.approx((values[2] - values[0]).mean(), abs=1e-6)
+
+
+def test_a_stratum_without_one_of_the_levels_has_no_doses(table):
+    """Where a level is left out of a stratum that stratum has no row; the others are compared."""
+    values = np.random.default_rng(12).normal(0.5, 0.1, (5, 8))
+    design = {"strata": ["dropout.hidden"], "exclude": [{"l2.strength": 0.1, "dropout.hidden": 0.5}]}
+    cells = cells_of([STRENGTHS, OTHER])[:5]
+    made = table(values, factors=[STRENGTHS, OTHER], cells=cells, contrasts=[], markers=[], study={"design": design})
+    found = dose_response(made, "l2.strength")
+
+    assert found["stratum"].tolist() == ["dropout.hidden=0"] * 2
+    assert found["effect"].tolist() == pytest.approx((values[[2, 4]] - values[0]).mean(axis=1).tolist(), abs=1e-6)
+
+
+def test_a_best_level_needs_a_metric_that_is_good_or_bad(table):
+    """Of the weights neither more nor less is better: there is no best level of them."""
+    primary = {"metric": "weight_norm", "at": {"kind": "last"}, "margin": None}
+    made = study(table, np.full((3, 6), 0.5), [STRENGTHS], primary=primary)
+    with pytest.raises(ValueError, match="'weight_norm', expected one that is known to be good or bad, on validation"):
+        best_level(made, "l2.strength")
+
+
+def test_results_answer_what_the_functions_do(folder):
+    """`dose`, `best_level` and `shapley` of results are those of the tables, and say what they cannot answer."""
+    rng = np.random.default_rng(13)
+    nll = np.repeat(rng.normal(1, 0.1, (3, 8, 1)), 4, axis=2)
+    primary = {"metric": "validation.nll", "at": {"kind": "last"}, "margin": None}
+    results = load_results(study(folder, rng.normal(0.5, 0.1, (3, 8)), [STRENGTHS], nll=nll, primary=primary))
+
+    pd.testing.assert_frame_equal(results.dose("l2.strength"), dose_response(results.table, "l2.strength"))
+    pd.testing.assert_frame_equal(results.best_level("l2.strength"), best_level(results.table, "l2.strength"))
+    with pytest.raises(ValueError, match="got another design, expected a full factorial of 2 to 10 factors"):
+        results.shapley()
 
 
 def test_only_factors_with_three_numeric_levels_have_doses(table):

@@ -87,12 +87,34 @@ def test_seeds_without_partner_are_left_out(pair: Callable[..., Comparison]) -> 
     assert found.rows["change"].tolist() == pytest.approx([0.01, 0.01, 0.0])
 
 
+def test_two_samples_without_spread_have_an_interval_of_one_point(pair: Callable[..., Comparison]) -> None:
+    """Where no run of either study differs from the next, the change is exact and the interval is the change alone."""
+    before, after = np.full((2, 4), 0.5), np.array([[0.75] * 4, [0.5] * 4])
+    rows = pair(before, after, study={"data": {"split": {"train": 20}}}).rows
+
+    assert rows[["first", "second", "change", "low", "high"]].to_numpy().tolist() == [
+        [0.5, 0.75, 0.25, 0.25, 0.25],
+        [0.5, 0.5, 0.0, 0.0, 0.0],
+        [0.0, -0.25, -0.25, -0.25, -0.25],
+    ]
+    assert rows["better"].tolist() == [True, None, False]
+
+
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_a_number_of_seeds_from_a_pilot_is_said(pair: Callable[..., Comparison], which: str) -> None:
+    """Intervals here know nothing of a pilot that chose how many seeds there are: the comparison says so."""
+    stein = {"stein": {"pilot": 5, "max": 8, "halfwidth": 0.01}}
+    found = pair(BEFORE, BEFORE + NOISE, stein) if which == "first" else pair(BEFORE, BEFORE + NOISE, **stein)
+
+    assert found.pairing.endswith("follows from a pilot, which these intervals do not allow for.")
+
+
 def test_no_seed_in_common_is_unpaired(pair: Callable[..., Comparison]) -> None:
     """Studies of other seeds are two samples, and no run of one is that of the other."""
     found = pair(BEFORE, BEFORE, seeds=list(range(8, 16)))
 
     assert not found.paired
-    assert "no seed in common" in found.pairing
+    assert found.pairing == "Unpaired: the studies have no seed in common."
     assert found.same.runs == 0
 
 

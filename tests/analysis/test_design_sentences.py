@@ -92,12 +92,14 @@ def test_a_simple_effect_names_the_levels_of_the_others(table):
 
 
 def test_a_declared_contrast_names_its_sides(table):
-    """Levels of each side, what is averaged over and what is held; nothing where sides share cells."""
+    """Levels of each side, what is averaged over and what is held; nothing where they share cells or have no level."""
     both = [1.0 * (g["a"] > 0 and g["b"] > 0) - (g["a"] == 0 and g["b"] == 0) for g in GRID]
     said = say_of_grid(table, "declared", [0.5 * weight for weight in both])
     assert "; compared are a = 1, b = 2 with a = 0, b = 0, averaged over c;" in said
     held = [weight * (g["c"] == "y") for weight, g in zip(both, GRID, strict=True)]
     assert "; compared are a = 1, b = 2 with a = 0, b = 0, all with c = y;" in say_of_grid(table, "declared", held)
+    crossed = [((g["a"] > 0) == (g["b"] > 0)) / 4 - ((g["a"] > 0) != (g["b"] > 0)) / 4 for g in GRID]
+    assert "compared" not in say_of_grid(table, "declared", crossed)
     overlapping = [(g["a"] > 0) / 4 - 1 / 8 for g in GRID]
     assert "compared" not in say_of_grid(table, "declared", overlapping)
 

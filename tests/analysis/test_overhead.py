@@ -9,6 +9,7 @@ from scipy import stats
 
 from regjax.analysis.overhead import compare_rounds, rank_ends, ratio_of, read_costs, study_digest, write_costs
 from regjax.files import StoreError
+from regjax.store import write_json
 
 
 @pytest.mark.parametrize("n", [6, 7, 8, 9, 15, 30, 61])
@@ -82,6 +83,13 @@ def test_costs_come_back_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "costs.json"
     path.write_text(path.read_text().replace("3,", "4,"))
     with pytest.raises(StoreError, match="regjax cost"):
+        read_costs(tmp_path)
+
+
+def test_costs_that_another_version_wrote_are_not_read(tmp_path: Path) -> None:
+    """Costs of another schema are refused: what was got, what is read, and the command that measures anew."""
+    write_json(tmp_path / "costs.json", {"schema": 2, "parts": []})
+    with pytest.raises(StoreError, match=r"costs\.json has schema 2, expected 1; `regjax cost .*` measures it anew"):
         read_costs(tmp_path)
 
 

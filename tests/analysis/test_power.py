@@ -70,6 +70,11 @@ def test_unpaired_seeds_are_those_of_a_test_of_two_samples():
     assert unpaired_seeds(np.array([2.0, 2.0]), np.array([1.0, -1.0]), 0.8) == theirs
 
 
+def test_two_seeds_are_the_least_of_two_samples():
+    """One seed per cell leaves no degree of freedom, however large the effect: no test, hence no power."""
+    assert unpaired_seeds(np.array([1e-6, 1e-6]), np.array([1.0, -1.0]), 1.0) == 2.0
+
+
 def test_the_smallest_effect_has_the_power():
     """The smallest effect that seeds find has exactly the wanted power, whatever the unit."""
     effect = smallest_effect(0.003, 14, 0.8, m=2)

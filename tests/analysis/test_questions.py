@@ -84,6 +84,15 @@ def test_mislead_needs_a_direction_and_two_cells(table):
         mislead(main, row)
 
 
+def test_a_row_of_another_study_is_refused(table):
+    """A contrast that the plan does not declare has no cells to look at."""
+    loaded = table(HIGHER)
+    row = {**make_effects(loaded).iloc[0], "contrast": "l2.strength: 1 vs 0"}
+    for ask in (compares_two_cells, mislead):
+        with pytest.raises(ValueError, match=r"got contrast 'l2\.strength: 1 vs 0', expected one of the plan's"):
+            ask(loaded, row)
+
+
 def test_mislead_reads_the_state_of_its_row(table):
     """A row at another state is judged by the runs at that state."""
     accuracy = np.array([[[0.9, 0.9, 0.1, 0.1]] * 3, [[0.1, 0.1, 0.9, 0.9]] * 3]) + np.arange(3)[:, None] / 100
@@ -124,6 +133,11 @@ def test_a_sentence_names_everything(table):
         (CLOSE, {}, ["makes no difference to test accuracy", "within the margin of 0.1 pp, though it shows a rise"]),
         (MIXED, {}, ["undecided for", "effect 0.01 pp [-", "neither a difference nor its absence beyond the margin"]),
         (HIGHER[:, :4], {}, ["with no finite interval (adjusted p", "4 seeds cannot give a p-value below 0.125"]),
+        (
+            HIGHER,
+            {"fixed": {"dropout.hidden": [0.0, 0.25], "optimizer.nesterov": True, "training.batch_size": 1234567}},
+            ["the split, dropout.hidden = [0, 0.25], optimizer.nesterov = true and training.batch_size = 1234567."],
+        ),
         (HIGHER, {"vary": ["order", "split"]}, ["example order and the split vary by seed"]),
         (HIGHER, {"vary": ["order"]}, ["; example order varies by seed"]),
         (HIGHER, {"tuned": {"0": {"l2.strength": 1}, "1": {"l2.strength": 2}}}, ["tuned per cell: l2.strength;"]),

@@ -174,6 +174,22 @@ def test_pairs_of_several_layouts_are_counted(swapped: Callable[..., Path], layo
     assert count_mixed(load_table(out)) == mixed
 
 
+def test_runs_to_come_mix_nothing_and_leave_no_shares(swapped: Callable[..., Path]) -> None:
+    """A pair of which only runs of one layout are done is not mixed; without a whole pair a share is NaN, not 0."""
+    out = swapped(
+        np.ones((2, 8)), np.ones((2, 2, 8)), absent={(cell, seed) for cell in range(6) for seed in (1, 3, 5, 7)}
+    )
+    for chunk, layout in (("chunk0", [2, 2, 1]), ("chunk1", [4, 1, 1])):
+        queue = {"layout": layout, "devices": "cpu x 1", "data": "resident"}
+        store.write_json(store.chunk_folder(out, chunk) / "queue.json", queue)
+    table = load_table(out)
+    frame = make_sources(table)
+
+    assert count_mixed(table) == 0
+    assert frame["n"].tolist() == [0] * 4
+    assert frame[["total", "low", "high", "first", "first_low", "first_high", "sd", "sd_all"]].isna().all(axis=None)
+
+
 def test_a_study_without_sources_has_no_rows(table: Callable) -> None:
     """There is a frame with all columns and nothing in it."""
     frame = make_sources(table(np.ones((2, 3))))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from regjax.analysis.table import curves, load_table, state_steps, state_values
+from regjax.results import load_results
 from regjax.store import StoreError
 
 # Test accuracy and monitored loss of one run at the steps 0, 10, 20, 30; the loss is best at 10, then again at 30.
@@ -121,6 +122,15 @@ def test_missing_runs_are_nan(table):
 
     for at in (BEST, LAST, step(10)):
         np.testing.assert_equal(state_values(loaded, "test.accuracy", at), [[1.0, 1.0], [np.nan, 1.0]])
+
+
+def test_a_run_to_come_has_no_network(folder):
+    """Parameters, statistics and predictions of a run that is not done: which run, and that the study goes on."""
+    results = load_results(folder(np.ones((2, 2)), absent={(1, 0)}))
+
+    for ask in (results.params, results.stats, lambda cell, seed: results.predict(cell, seed, np.ones((1, 2)))):
+        with pytest.raises(StoreError, match="the run of cell 1, seed 0 is not done; run the study again to go on"):
+            ask("cell 1", 0)
 
 
 def test_an_unstarted_study_loads(table):

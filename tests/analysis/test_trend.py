@@ -222,6 +222,28 @@ def test_a_sentence_says_which_way_an_effect_goes_and_what_few_seeds_cannot(stud
     assert _statistics(test._replace(low=-math.inf)) == f"12 seeds cannot give a p-value below {smallest_p(12):g}"
 
 
+@pytest.mark.parametrize("num_done", [0, 1])
+def test_without_two_seeds_nothing_is_tested(table, num_done):
+    """Below two seeds a declared best level has neither effect nor interval nor p, and its sentence says why."""
+    cells = [
+        {"index": i, "name": f"cell {i}", "levels": {"l2.strength": level, "data.train_size": size}}
+        for i, (level, size) in enumerate(itertools.product(FACTORS[0]["levels"], FACTORS[1]["levels"]))
+    ]
+    plan = {"factors": FACTORS, "cells": cells, "contrasts": [], "markers": [], "level_contrasts": ASKED}
+    absent = {(cell, seed) for cell in range(6) for seed in range(num_done, 7)}
+    made = table(np.random.default_rng(12).normal(0.5, 0.05, (6, 7)), absent=absent, **plan)
+    rows = level_effects(made)
+
+    assert rows["n"].tolist() == [num_done] * 3
+    assert rows[["effect", "low", "high", "p", "better"]].isna().all(axis=None)
+    assert rows["verdict"].tolist() == ["undecided"] * 3
+    for row in rows.to_dict("records"):
+        assert level_sentence(made, row) == (
+            f"{row['contrast']}: too few seeds have a result, or a stratum has no level without a diverged run; "
+            f"{num_done} of 7 seeds enter."
+        )
+
+
 def test_the_report_has_a_section_of_its_own(study):
     """Slopes have a table and a figure with their numbers, and stay out of the table of effects."""
     table, _, _ = study

@@ -8,7 +8,7 @@ import pytest
 from report_folders import HOSTILE, lattice, make_plan, save_folder
 
 from regjax.analysis.effects import make_effects
-from regjax.analysis.matrix import find_steps, make_matrix
+from regjax.analysis.matrix import COLUMNS, find_steps, make_matrix
 from regjax.analysis.table import load_table, state_values
 from regjax.report.matrix import make_section
 
@@ -105,6 +105,8 @@ def test_no_matrix_where_factors_are_not_crossed(tmp_path: Path, case: str) -> N
     assert make_section(table) is None
     if case != "many levels":
         assert find_steps(table.plan) == []
+        assert make_matrix(table).columns.tolist() == COLUMNS
+        assert make_matrix(table).empty
 
 
 def test_no_matrix_before_the_first_run(tmp_path: Path) -> None:

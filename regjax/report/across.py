@@ -14,7 +14,7 @@ from regjax.report.drawing import FONT_SIZE, INK, SOFT, Drawing, draw, wrap_labe
 from regjax.report.paper import svg_file
 from regjax.report.tables import Column, Grid, Row, effect_rows
 from regjax.report.text import grid_text
-from regjax.report.words import MISSING, clean, count, format_effect, format_p, metric_words
+from regjax.report.words import MISSING, clean, count, effect_unit, format_effect, format_p, metric_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,14 +60,20 @@ def across_json(tables: Mapping[str, Table]) -> dict[str, Any]:
 
 def pooled_grid(tables: Mapping[str, Table]) -> Grid:
     """Return the confirmatory rows of all studies with p-values adjusted across studies."""
-    columns = (Column("Study"), Column("Contrast"), Column("Seeds", True), Column("Effect", True),
+    columns = (Column("Study"), Column("Contrast"), Column("Metric"), Column("Seeds", True), Column("Effect", True),
                Column("p in its study", True), Column("Holm", True), Column("Benjamini-Hochberg", True))  # fmt: skip
     rows = [
-        Row((clean(row["study"]), clean(row["contrast"]), str(row["n"]), format_effect(row["metric"], row["effect"]),
-             format_p(row["p"]), format_p(row["p_holm"]), format_p(row["p_bh"])))
+        Row((clean(row["study"]), clean(row["contrast"]), metric_words(row["metric"]), str(row["n"]),
+             _effect_text(row["metric"], row["effect"]), format_p(row["p"]), format_p(row["p_holm"]),
+             format_p(row["p_bh"])))
         for row in effect_rows(pool_p(tables))
     ]  # fmt: skip
     return Grid("Confirmatory effects of all studies", columns, tuple(rows))
+
+
+def _effect_text(metric: str, effect: float) -> str:
+    unit = effect_unit(metric) if math.isfinite(effect) else ""
+    return f"{format_effect(metric, effect)} {unit}".strip()
 
 
 def ranks_grid(ranks: Ranks) -> Grid:

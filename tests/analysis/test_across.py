@@ -147,6 +147,24 @@ def test_what_leaves_nothing_to_rank_is_said(
     assert reason in found
 
 
+def test_each_row_names_its_metric_and_unit(folder: Callable[..., Path], capsys: pytest.CaptureFixture) -> None:
+    """Percentage points stand for accuracies, plain numbers for losses; what has no effect has no unit."""
+    outs = []
+    for name, plan in {"a": {}, "b": {"primary": NLL}, "c": {"absent": {(1, seed) for seed in range(6)}}}.items():
+        accuracy = np.array([[0.5] * 6, [0.75] * 6])
+        out = folder(accuracy, nll=np.full((2, 6, 4), [[[0.5]], [[0.25]]]), data={"digest": name}, **plan)
+        outs.append(str(out.rename(out.with_name(name))))
+    assert cli.main(["across", *outs]) == 0
+    rows = [line.split("  ") for line in capsys.readouterr().out.splitlines() if "dropout.hidden" in line]
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+
+    assert [row[2:5] for row in cells] == [
+        ["test accuracy", "6", "+25.00 pp"],
+        ["validation NLL", "6", "-0.2500"],
+        ["test accuracy", "0", "–"],
+    ]
+
+
 def test_a_metric_without_a_direction_ranks_nothing(folder: Callable[..., Path]) -> None:
     """Of the weights neither more nor less is better."""
     tables = {

@@ -1,7 +1,7 @@
 """Dose and response: the effect of every level of a factor against its first, and of the best of them."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ FEWEST_LEVELS = 3
 
 
 def dose_factors(plan: Mapping[str, Any]) -> list[str]:
-    """Return the factors with three or more levels that are all numbers and that the design compares."""
+    """Return the factors with three or more levels that are all numbers and that the design compares in a stratum."""
     if (plan.get("design") or {}).get("kind") in SPACE_FILLING:
         return []
     return [
@@ -26,8 +26,13 @@ def dose_factors(plan: Mapping[str, Any]) -> list[str]:
         for factor in plan["factors"]
         if len(factor["levels"]) >= FEWEST_LEVELS
         and all(as_number(level) is not None for level in factor["levels"])
-        and _weights(plan, factor["path"], {}) is not None
+        and any(weights is not None for _, weights in _by_stratum(plan, factor["path"]))
     ]
+
+
+def omitted_strata(plan: Mapping[str, Any], path: str) -> list[str]:
+    """Return the names of the strata in which some level of a factor has no cell, so that none is compared there."""
+    return [name for name, weights in _by_stratum(plan, path) if weights is None]
 
 
 def is_averaged(plan: Mapping[str, Any]) -> bool:
@@ -42,28 +47,25 @@ def _weights(plan: Mapping[str, Any], path: str, stratum: Mapping[str, Any]) -> 
     return masks / masks.sum(axis=1, keepdims=True) if masks.any(axis=1).all() else None
 
 
-def _strata(plan: Mapping[str, Any], path: str) -> list[dict[str, Any]]:
-    """Return the strata in which a factor is looked at, one empty dict where the design names none."""
+def _by_stratum(plan: Mapping[str, Any], path: str) -> Iterator[tuple[str, np.ndarray | None]]:
+    """Yield the name and the weights of every stratum in which a factor is looked at, "all" where none is named."""
     named = (plan["study"].get("design") or {}).get("strata") or []
     levels = {f["path"]: f["levels"] for f in plan["factors"] if f["path"] in named and f["path"] != path}
-    return [dict(zip(levels, combination, strict=True)) for combination in itertools.product(*levels.values())]
+    for combination in itertools.product(*levels.values()):
+        stratum = dict(zip(levels, combination, strict=True))
+        name = ", ".join(f"{key}={name_level(level)}" for key, level in stratum.items())
+        yield name or "all", _weights(plan, path, stratum)
 
 
 def _find(table: Table, path: str) -> tuple[list[Any], list[tuple[str, np.ndarray]]]:
-    """Return the levels of a factor and, per stratum, its name and weights [level, cell]."""
+    """Return the levels of a factor and, per stratum that has all of them, its name and weights [level, cell]."""
     known = dose_factors(table.plan)
     if path not in known:
         expected = ", ".join(known) or "none of this study"
         raise ValueError(f"got factor {path!r}, expected one with three numeric levels that are compared: {expected}")
     levels = next(factor["levels"] for factor in table.plan["factors"] if factor["path"] == path)
-    found = []
-    for stratum in _strata(table.plan, path):
-        weights = _weights(table.plan, path, stratum)
-        if weights is not None:
-            found.append(
-                (", ".join(f"{name}={name_level(level)}" for name, level in stratum.items()) or "all", weights)
-            )
-    return levels, found
+    strata = _by_stratum(table.plan, path)
+    return levels, [(name, weights) for name, weights in strata if weights is not None]
 
 
 def dose_response(table: Table, path: str) -> pd.DataFrame:

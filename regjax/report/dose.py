@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from regjax.analysis.dose import best_level, dose_factors, dose_response, is_averaged
+from regjax.analysis.dose import best_level, dose_factors, dose_response, is_averaged, omitted_strata
 from regjax.analysis.effects import good_sign
 from regjax.analysis.levels import as_number
 from regjax.analysis.shapley import find_lattice, shapley_values
@@ -45,6 +45,9 @@ def make_dose(table: Table) -> Extra | None:
         f"Exploratory: each level against the first{where}{', in each stratum' if strata else ''}; within a factor"
         f"{' and stratum' if strata else ''} the 95% intervals hold for all levels at once."
     ]
+    for path in paths:
+        if omitted := omitted_strata(plan, path):
+            sentences.append(f"{clean(path)} is not shown at {clean('; '.join(omitted))}, where a level has no cell.")
     frames = {path: dose_response(table, path) for path in paths}
     drawings = tuple(draw_dose(frames[path], path, plan, f"dose{i}-{slug(path)}") for i, path in enumerate(paths))
     grids: tuple[Grid, ...] = ()

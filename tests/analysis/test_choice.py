@@ -76,8 +76,23 @@ def test_a_stratum_without_one_of_the_levels_has_no_doses(table):
     made = table(values, factors=[STRENGTHS, OTHER], cells=cells, contrasts=[], markers=[], study={"design": design})
     found = dose_response(made, "l2.strength")
 
+    assert "l2.strength is not shown at dropout.hidden=0.5, where a level has no cell." in make_dose(made).sentences
     assert found["stratum"].tolist() == ["dropout.hidden=0"] * 2
     assert found["effect"].tolist() == pytest.approx((values[[2, 4]] - values[0]).mean(axis=1).tolist(), abs=1e-6)
+
+
+def test_where_every_stratum_lacks_a_level_there_are_no_doses(table):
+    """Each level is somewhere, but nowhere beside all others: there is nothing to compare and no section."""
+    cells = [cell for i, cell in enumerate(cells_of([STRENGTHS, OTHER])) if i not in (0, 5)]
+    cells = [{**cell, "index": i} for i, cell in enumerate(cells)]
+    design = {"strata": ["dropout.hidden"]}
+    values = np.full((4, 8), 0.5)
+    made = table(values, factors=[STRENGTHS, OTHER], cells=cells, contrasts=[], markers=[], study={"design": design})
+
+    assert dose_factors(made.plan) == []
+    assert make_dose(made) is None
+    with pytest.raises(ValueError, match="compared: none of this study"):
+        dose_response(made, "l2.strength")
 
 
 def test_a_best_level_needs_a_metric_that_is_good_or_bad(table):

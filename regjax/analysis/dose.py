@@ -11,7 +11,7 @@ from regjax.analysis.choice import choose_level
 from regjax.analysis.effects import ALPHA, SEED, contrast_values, good_sign, rounding
 from regjax.analysis.levels import as_number, level_values
 from regjax.analysis.signflip import sign_flip
-from regjax.analysis.table import Table, curves, state_values
+from regjax.analysis.table import Table, state_values
 from regjax.design import SPACE_FILLING, level_cells, name_level
 
 FEWEST_LEVELS = 3
@@ -124,7 +124,8 @@ def best_level(table: Table, path: str) -> pd.DataFrame:
     if not sign or not direction:
         expected = "one that is known to be good or bad, on validation too"
         raise ValueError(f"got the primary metric {primary['metric']!r}, expected {expected}")
-    curves(table, chosen_on)
+    if chosen_on not in table.records.columns:
+        raise ValueError(f"got records without {chosen_on}, by which a best level is chosen; expected that column")
     validation, test = (state_values(table, metric, primary["at"]) for metric in (chosen_on, primary["metric"]))
     rows = []
     for name, means in strata:

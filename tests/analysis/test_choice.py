@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import regjax
 from regjax.analysis.choice import choose_level, crossfit, make_halves
 from regjax.analysis.dose import best_level, dose_factors, dose_response
 from regjax.analysis.shapley import shapley_values, shapley_weights
@@ -101,6 +102,14 @@ def test_a_best_level_needs_a_metric_that_is_good_or_bad(table):
     made = study(table, np.full((3, 6), 0.5), [STRENGTHS], primary=primary)
     with pytest.raises(ValueError, match="'weight_norm', expected one that is known to be good or bad, on validation"):
         best_level(made, "l2.strength")
+
+
+def test_numbers_without_validation_have_no_best_level():
+    """Of a table from elsewhere that has test numbers alone the message names the column that is absent."""
+    frame = pd.DataFrame([(l2, seed, 0.5 + l2) for l2 in (0.0, 0.01, 0.1) for seed in range(8)])
+    frame.columns = ["l2", "seed", "accuracy"]
+    with pytest.raises(ValueError, match="got records without validation.accuracy, by which a best level is chosen"):
+        regjax.analyze(frame, "accuracy").best_level("l2")
 
 
 def test_results_answer_what_the_functions_do(folder):

@@ -108,7 +108,7 @@ def test_numbers_without_validation_have_no_best_level():
     """Of a table from elsewhere that has test numbers alone the message names the column that is absent."""
     frame = pd.DataFrame([(l2, seed, 0.5 + l2) for l2 in (0.0, 0.01, 0.1) for seed in range(8)])
     frame.columns = ["l2", "seed", "accuracy"]
-    with pytest.raises(ValueError, match="got records without validation.accuracy, by which a best level is chosen"):
+    with pytest.raises(ValueError, match=r"got records without validation\.accuracy, by which a best level is chosen"):
         regjax.analyze(frame, "accuracy").best_level("l2")
 
 

@@ -105,10 +105,10 @@ def test_a_best_level_needs_a_metric_that_is_good_or_bad(table):
 
 
 def test_numbers_without_validation_have_no_best_level():
-    """Of a table from elsewhere that has test numbers alone the message names the column that is absent."""
+    """Of a table from elsewhere that has test numbers alone the message names what is absent."""
     frame = pd.DataFrame([(l2, seed, 0.5 + l2) for l2 in (0.0, 0.01, 0.1) for seed in range(8)])
     frame.columns = ["l2", "seed", "accuracy"]
-    with pytest.raises(ValueError, match=r"got records without validation\.accuracy, by which a best level is chosen"):
+    with pytest.raises(ValueError, match=r"got numbers without validation\.accuracy, by which a best level is chosen"):
         regjax.analyze(frame, "accuracy").best_level("l2")
 
 

@@ -125,7 +125,7 @@ def best_level(table: Table, path: str) -> pd.DataFrame:
         expected = "one that is known to be good or bad, on validation too"
         raise ValueError(f"got the primary metric {primary['metric']!r}, expected {expected}")
     if chosen_on not in table.records.columns:
-        raise ValueError(f"got numbers without {chosen_on}, by which a best level is chosen; run a study that records it")
+        raise ValueError(f"got numbers without {chosen_on}, by which a best level is chosen; run a study that has it")
     validation, test = (state_values(table, metric, primary["at"]) for metric in (chosen_on, primary["metric"]))
     rows = []
     for name, means in strata:

@@ -92,7 +92,7 @@ def first_kernel(params: dict[str, Any]) -> np.ndarray:
     kernel = np.asarray(params.get("hidden_0", params.get("output", {})).get("kernel", np.zeros(0)))
     if odd or kernel.ndim != 3:
         got = f"a network with a layer {odd[0]!r}" if odd else f"a first layer with weights {kernel.shape[1:]}"
-        raise ValueError(f"got {got}, expected \"mlp\" or \"linear\", whose first layer has [features, units]")
+        raise ValueError(f'got {got}, expected "mlp" or "linear", whose first layer has [features, units]')
     return kernel
 
 

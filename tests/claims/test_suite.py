@@ -175,6 +175,20 @@ def test_claims_can_be_left_out(suite_folder: Path) -> None:
         load_suite(suite_folder, ["C1"], without=["C1"])
 
 
+def test_a_measure_that_refuses_ends_in_a_message(
+    out: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What only shows with the runs at hand, as a wrong value of an option, names measure and study; no traceback."""
+    again = tmp_path / "again"
+    shutil.copytree(out / "studies", again / "studies")
+    replace(folder / "C01.toml", 'measure = "test.nll"', 'measure = "jacobian_norm"\noptions = { of = "loss" }')
+    code = cli.main(["claims", str(folder), "--only", "C1", "--out", str(again), "--log", "plain"])
+
+    assert code == 2
+    said = "regjax: measure 'jacobian_norm' of study 'l2': got of = 'loss', expected one of outputs, probabilities\n"
+    assert said in capsys.readouterr().err
+
+
 def test_larger_studies_are_another_declaration(suite_folder: Path, out: Path) -> None:
     """The quick suite and the full one stand in one folder without refusing each other."""
     suite = load_suite(suite_folder, ["C1"])

@@ -197,17 +197,13 @@ def test_stability_of_equally_many_is_the_mean_agreement_of_pairs():
     assert abs(stability(rng.random((400, 50)) < 0.3)) < 0.02
 
 
-def test_stability_of_a_cell_is_that_of_its_choices(planted):
-    """Without exact zeros nothing is selected; the pseudo-values are those of the choices of the runs."""
+def test_stability_of_a_cell_is_that_of_its_choices(planted, twins):
+    """Without exact zeros nothing is selected; the pseudo-values are those of the choices of three runs or more."""
     found = take_measure(planted, "selection_stability", {}, None)
     chosen = np.array([planted.params(1, s)["output"]["kernel"][:, 0] != 0 for s in range(4)])
 
     np.testing.assert_array_equal(found[0], 0)
     np.testing.assert_allclose(found[1], pseudo_values(lambda kept: stability(chosen[kept]), 4))
-
-
-def test_stability_takes_three_runs(twins):
-    """Two runs have no stability of their choices."""
     assert np.isnan(take_measure(twins, "selection_stability", {}, None)).all()
 
 

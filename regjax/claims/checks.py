@@ -60,7 +60,8 @@ def _find_options(
         signature.bind(*given, **options)
     except TypeError as error:
         names = list(signature.parameters)[len(given) :]
-        yield Problem(f"{place}.options", str(error), f"those of {name}: {', '.join(names) or 'none'}")
+        got = str(error).removeprefix("got ")
+        yield Problem(f"{place}.options", got, f"those of {name}: {', '.join(names) or 'none'}")
 
 
 def _find_contrast(place: str, test: Test, plan: Plan) -> Iterator[Problem]:

@@ -192,7 +192,10 @@ class Declared(Table):
         if len({case.name for case in self.cases}) < len(self.cases):
             raise fail("each name of a case once", got=", ".join(case.name for case in self.cases))
         if bool(self.cases) != bool(self.claim.moderator):
-            raise fail("claim.moderator and [[cases]] together: a verdict may depend only on what was declared")
+            got = f"moderator = {self.claim.moderator!r} with {len(self.cases) or 'no'} [[cases]]"
+            raise fail(
+                "claim.moderator and [[cases]] together: a verdict may depend only on what was declared", got=got
+            )
         for key in ("supported", "refuted"):
             for name in getattr(self.rule, key) or []:
                 if name not in names:

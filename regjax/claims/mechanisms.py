@@ -22,6 +22,7 @@ from regjax.claims.small_networks import (
     moved_by_update,
     noisy_passes,
 )
+from regjax.config import ConfigError, Problem
 from regjax.regularizers.draws import drop
 from regjax.regularizers.noise import Dropout
 
@@ -153,7 +154,7 @@ def batch_norm_moments(of: str) -> list[Check]:
     if of == "inference":
         leaving = around_norm("after", False)[1]
         return _check_moments(f"over {BATCH} new examples, by running averages", "leaves it at inference", leaving)
-    raise ValueError(f'got of = {of!r}, expected "norm", "next_layer" or "inference"')
+    raise ConfigError([Problem("options.of", repr(of), '"norm", "next_layer" or "inference"')])
 
 
 def _check_entering(h: np.ndarray) -> list[Check]:

@@ -53,7 +53,7 @@ def draw_test(claim: Mapping[str, Any], name: str) -> Drawing:
     """Return the effects of a test: seeds as dots, means with intervals, the margin as a band, no effect as a line."""
     rows = [(case["name"], test) for case in claim["cases"] for test in case["tests"] if test["name"] == name]
     first = rows[0][1]
-    bound = number(first["bound"])
+    bound = float(first["bound"])
     labels = [wrap_label(case, LABEL_CHARACTERS, 2) if case else [] for case, _ in rows]
     heights = [LINE * max(1, len(lines)) + BAR for lines in labels]
     tops = np.cumsum([0, *heights])
@@ -62,8 +62,7 @@ def draw_test(claim: Mapping[str, Any], name: str) -> Drawing:
 
     def paint(figure: "Figure") -> None:
         axes = make_axes(figure, total, (low, high), (float(tops[-1]), 0))
-        if math.isfinite(bound):
-            axes.axvspan(-bound, bound, color=BAND, linewidth=0)
+        axes.axvspan(-bound, bound, color=BAND, linewidth=0)
         axes.axvline(0, color=SOFT, linewidth=1)
         for (_, test), lines, top, height in zip(rows, labels, tops, heights, strict=False):
             paint_row(axes, test, lines, float(top), float(height))
@@ -147,10 +146,8 @@ def paint_row(axes: "Axes", test: Mapping[str, Any], lines: list[str], top: floa
     inside = np.isfinite(effects) & (effects >= left) & (effects <= right)
     paint_dots(axes, effects[inside], heights[inside])
     estimate, low, high = (number(test[key]) for key in ("estimate", "low", "high"))
-    if math.isfinite(low):
-        axes.plot([low, high], [middle, middle], color=INK, linewidth=2, solid_capstyle="butt")
-    if math.isfinite(estimate):
-        axes.plot([estimate], [middle], marker="o", markersize=6, color=INK)
+    axes.plot([low, high], [middle, middle], color=INK, linewidth=2, solid_capstyle="butt")
+    axes.plot([estimate], [middle], marker="o", markersize=6, color=INK)
 
 
 def paint_dots(axes: "Axes", x: np.ndarray, y: np.ndarray) -> None:

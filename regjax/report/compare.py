@@ -20,6 +20,7 @@ from regjax.report.words import (
 )
 
 MOST_DIFFERENCES = 40
+LONGEST = 60  # characters of a value
 
 
 def compare_text(comparison: Comparison, names: Sequence[str]) -> str:
@@ -97,11 +98,20 @@ def _differences_text(comparison: Comparison) -> str:
         return "The plans say the same."
     columns = (Column("Key"), Column("First"), Column("Second"))
     rows = [
-        Row((clean(d.key), *(textwrap.shorten(format_setting(v), 60) for v in (d.first, d.second))))
+        Row((clean(d.key), *(_shorten(format_setting(v)) for v in (d.first, d.second))))
         for d in found[:MOST_DIFFERENCES]
     ]
     more = f"\n... and {len(found) - MOST_DIFFERENCES} more" if len(found) > MOST_DIFFERENCES else ""
     return grid_text(Grid("What the plans say differently", columns, tuple(rows))) + more
+
+
+def _shorten(text: str) -> str:
+    """Return text with its middle left out where it is long: of two long paths the ends tell more.
+
+    >>> _shorten("short"), len(_shorten("x" * 99))
+    ('short', 60)
+    """
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2 - 2]}...{text[1 - LONGEST // 2 :]}"
 
 
 def compare_json(comparison: Comparison, names: Sequence[str]) -> dict[str, Any]:

@@ -121,11 +121,9 @@ def _caption(frame: pd.DataFrame, metric: str, where: str) -> str:
         f"Effects on {where}{f' in {unit}' if unit else ''}: main effects in bold on the diagonal, interactions off"
     ]
     parts[0] += " it, with 95% intervals. Blue is above 0, orange below; a frame marks an interval that leaves 0 out."
-    if len(pairs):
-        parts.append(f"Of {count(len(pairs), 'interaction')} {int(apart.sum())} leave 0 out.")
-    if pairs["effect"].notna().any():
-        strongest = max(pairs.dropna(subset="effect").to_dict("records"), key=lambda row: abs(row["effect"]))
-        parts.append(f"The largest is {strongest['contrast']}: {_text(metric, strongest)}.")
+    strongest = max(pairs.dropna(subset="effect").to_dict("records"), key=lambda row: abs(row["effect"]))
+    parts.append(f"Of {count(len(pairs), 'interaction')} {int(apart.sum())} leave 0 out.")
+    parts.append(f"The largest is {strongest['contrast']}: {_text(metric, strongest)}.")
     family = int(frame["confirmatory"].sum())
     if family == len(frame):
         parts.append("All are confirmatory: their intervals hold together.")

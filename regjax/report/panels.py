@@ -54,7 +54,7 @@ def draw_panels(
     rows = -(-len(panels) // across)
     titles = [wrap_label(panel.title, TITLE_CHARACTERS if across > 1 else LEGEND_CHARACTERS, 3) for panel in panels]
     head = LINE * max(len(lines) for lines in titles) + 4 if any(panel.title for panel in panels) else 6.0
-    top, foot = LINE * len(legend) + (8 if legend else 0), 34.0
+    top, foot = LINE * len(legend) + 8, 34.0
     total = top + rows * (head + frame.height + 20) + foot - 16
     left, gap, right = 46.0, 34.0, 10.0
     wide = (WIDTH - left - right - gap * (across - 1)) / across
@@ -85,8 +85,6 @@ def draw_panels(
 
 def _paint_legend(figure: "Figure", legend: Sequence[tuple[str, Look]], total: float) -> None:
     """Paint a line of each look with its name, one under the other."""
-    if not legend:
-        return
     height = LINE * len(legend)
     axes = figure.add_axes((0, (total - height) / total, 1, height / total))
     axes.set(xlim=(0, WIDTH), ylim=(height, 0))

@@ -84,8 +84,6 @@ def _lighten(figure: "Figure") -> None:
 def _replace(color: Any, change: Any) -> None:
     from matplotlib.colors import to_hex, to_rgba, to_rgba_array
 
-    if isinstance(color, str) and color in ("none", "auto"):
-        return
     several = isinstance(color, np.ndarray) and color.ndim == 2
     found = to_rgba_array(color) if several else np.array([to_rgba(color)])
     light = [to_rgba(VARIABLES.get(to_hex(one[:3]), ("", to_hex(one[:3])))[1], one[3]) for one in found]

@@ -33,9 +33,9 @@ TITLES = {"random": "Cells drawn at random", "latin_hypercube": "Cells of a Lati
 
 
 def make_section(table: Table) -> Extra | None:
-    """Return the section on drawn cells, None for other designs and before the first run is done."""
+    """Return the section on drawn cells, None for other designs and where no run of them has a value."""
     plan = table.plan
-    if not is_drawn(plan) or not len(table.records) or not table.status.done[drawn_places(plan)].any():
+    if not is_drawn(plan) or not len(table.records) or not rank_drawn(table)["mean"].notna().any():
         return None
     fit = fit_slopes(table)
     panels = tuple(

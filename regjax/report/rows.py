@@ -110,14 +110,14 @@ def capital(text: str) -> str:
 
 
 def range_text(metric: str, names: Sequence[str], values: Sequence[float] | np.ndarray) -> str:
-    """Return between which cells a number lies; "no value" where no cell has one.
+    """Return between which cells a number lies, as what follows "goes".
 
     >>> range_text("test.nll", ["a", "b", "c"], [0.2, 0.1, float("nan")])
     'from 0.1000 (b) to 0.2000 (a)'
     """
     known = [(float(value), name) for value, name in zip(values, names, strict=True) if np.isfinite(value)]
     if not known:
-        return "no value"
+        return "nowhere: no cell has a value"
     (low, least), (high, most) = min(known), max(known)
     return f"from {format_value(metric, low)} ({least}) to {format_value(metric, high)} ({most})"
 

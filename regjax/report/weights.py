@@ -28,10 +28,7 @@ CUT = 1e-3
 def make_section(table: Table) -> Extra | None:
     """Return the section; None where no run has a histogram of its weights."""
     frame = read_weights(table)
-    if frame is None:
-        return None
-    frame = frame[frame["seed"].isin(table.seeds) & (frame["cell"] < len(table.cells))]
-    if frame.empty:
+    if frame is None or frame.empty:
         return None
     zeros = frame["zeros"].sum() > 0
     moment = str(frame["moment"].iloc[0])

@@ -1,6 +1,7 @@
 """Several studies: adjusted p-values and ranks of cells over data sets."""
 
 import dataclasses
+import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -103,11 +104,20 @@ def test_unlike_or_few_studies_are_not_ranked(
     found = capsys.readouterr()
     assert "needs 6 data sets" in found.err
     assert "here are 5" in found.out
+    assert cli.main(["across", *tables, "--diagram", str(tmp_path / "x.png")]) == 2
+    assert "got the file 'x.png', expected a name that ends in .svg" in capsys.readouterr().err
     other = {**tables, **studies(folder, 1, num_cells=3)}
     with pytest.raises(RegjaxError, match="other cells"):
         rank_cells(other)
     assert cli.main(["across", *other]) == 0
     assert "not ranked" in capsys.readouterr().out
+    assert cli.main(["across", *other, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["ranks"], len(found["effects"])) == (None, 17)
+    assert cli.main(["across", next(iter(tables))]) == 0
+    alone = capsys.readouterr().out
+    assert alone.startswith("Confirmatory effects of all studies")
+    assert "ank" not in alone
     with pytest.raises(RegjaxError, match="same data"):
         rank_cells({**tables, "again": next(iter(tables.values()))})
 

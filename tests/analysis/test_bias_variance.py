@@ -12,6 +12,7 @@ from regjax import store
 from regjax.analysis.bias_variance import judge_trade, make_bias_variance, make_variances
 from regjax.analysis.decompositions import decompose, distribution_variance, leave_out
 from regjax.analysis.table import Table
+from regjax.report.bias_variance import make_section
 
 LOSSES = ("squared", "kl", "zero_one")
 RNG = np.random.default_rng
@@ -193,6 +194,19 @@ def test_seeds_alone_are_variance_of_the_optimisation_with_the_jackknife(table: 
     half = 2.200985 * np.sqrt(11 / 12 * ((left - left.mean()) ** 2).sum())
     assert found["variance_high"][0] - found["variance"][0] == pytest.approx(half, rel=1e-5)
     assert found["verdict"][1] == "variance down, bias rise below the margin"
+
+
+def test_the_section_compares_the_cells_with_the_baseline(table: Any) -> None:
+    """A table per loss has the numbers of the split; only the other cells have changes, with their intervals."""
+    made = make_study(table, *draw_study(12))
+    section = make_section(made)
+    assert section is not None
+    for grid, loss in zip(section.grids, LOSSES, strict=False):
+        found = make_bias_variance(made, loss).loc[1, ["bias_effect", "variance_effect"]]
+        base, other = (row.cells for row in grid.rows)
+        assert base[-3:] == ("–", "–", "baseline")
+        assert [float(text.split()[0]) for text in other[-3:-1]] == pytest.approx(found.tolist(), rel=0.01)
+        assert ["[" in text for text in other[-3:-1]] == [loss != "zero_one"] * 2
 
 
 @pytest.mark.parametrize(

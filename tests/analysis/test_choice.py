@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -276,6 +277,33 @@ def test_the_report_draws_every_stratum_and_shows_the_best_level(table):
     assert "dropout.hidden=0.5, 0.1:" in extra.drawings[0].alt
     assert "square: dropout.hidden=0.5" in extra.drawings[0].caption
     assert len(extra.grids[0].rows) == 2
+
+
+def test_more_strata_than_colours_are_said_to_be_left_out(table):
+    """Of nine strata eight are drawn; without a margin there is neither a band nor a word on it."""
+    sizes = {"path": "data.train_size", "levels": [2**k for k in range(9)]}
+    primary = {"metric": "test.accuracy", "at": {"kind": "last"}, "margin": None}
+    values = np.random.default_rng(12).normal(0.5, 0.1, (27, 6))
+    design = {"design": {"strata": ["data.train_size"]}}
+    drawing = make_dose(study(table, values, [STRENGTHS, sizes], primary=primary, study=design)).drawings[0]
+    other = make_dose(study(table, values, [STRENGTHS, sizes], study=design)).drawings[0]
+
+    assert "star: data.train_size=128. 1 more strata are not drawn." in drawing.caption
+    assert drawing.data["stratum"].nunique() == 9
+    assert "band" not in drawing.caption
+    assert "var(--band" not in drawing.svg
+    assert "The band spans effects too small to matter." in other.caption
+    assert "var(--band" in other.svg
+
+
+def test_doses_without_a_number_above_zero_stand_side_by_side(table):
+    """Levels below 0 have no logarithm: they stand at equal distances, in their order."""
+    low = {"path": "l2.strength", "levels": [0, -1, -5]}
+    drawing = make_dose(study(table, np.random.default_rng(13).normal(0.5, 0.1, (3, 6)), [low])).drawings[0]
+    # Those of the upright axis come after.
+    places = [float(x) for x in re.findall(r'x="([\d.]+)"[^>]*>(?:0|-1|-5)</text>', drawing.svg)][:3]
+
+    assert np.diff(places) == pytest.approx([places[1] - places[0]] * 2)
 
 
 def test_the_report_leaves_out_a_choice_without_validation(table):

@@ -18,6 +18,7 @@ from regjax.analysis.effects import describe_cells
 from regjax.analysis.same import compare_records
 from regjax.analysis.table import Table, load_table
 from regjax.files import RegjaxError
+from regjax.report.compare import compare_text
 
 RNG = np.random.default_rng(11)
 BEFORE, NOISE = 0.9 + 0.01 * RNG.normal(size=(2, 8)), 0.001 * RNG.normal(size=(2, 8))
@@ -162,6 +163,26 @@ def test_numbers_that_one_study_records_are_named_and_not_compared(table: Callab
         assert (found.runs, found.equal, found.lone) == (16, 16, ("weight_norm",))
         assert found.columns == compare_records(plain, plain, [(0, 0), (1, 1)]).columns
         assert not found.identical
+
+
+def test_what_differs_is_told(pair: Callable[..., Comparison]) -> None:
+    """The text counts runs that differ and names lone columns and cells, and at most 40 differences of the plans."""
+    contrasts = [{"name": "pooled", "kind": "simple", "weights": [-0.5, 0.5, 0.0], "confirmatory": True}]
+    study = {**SPLIT, **{f"key{i:02}": f"{'x' * 80}{i}" for i in range(42)}}
+    found = pair(BEFORE, np.concatenate([BEFORE + NOISE, BEFORE[:1]]), contrasts=contrasts, study=study)
+    lone = found._replace(same=found.same._replace(lone=("weight_norm",)))
+    text = compare_text(lone, ["before", "after"])
+    words = " ".join(text.split())
+
+    assert words.startswith("before -> after: test accuracy at epoch 2 Not bit-identical: 0 of 16 runs that both have")
+    assert f"every bit of {found.same.columns} recorded columns (weight_norm: recorded by one study only)." in words
+    assert "Only the second study has: cell 2." in words
+    assert "Effects that both studies estimate" not in text
+    listed = text[text.index("What the plans say differently") :].splitlines()[4:]
+    assert [line.split() for line in listed[:40]] == [
+        [f"key{i:02}", "not", "set", "x" * 28 + "..." + ("x" * 28 + str(i))[-29:]] for i in range(40)
+    ]
+    assert listed[40:] == ["... and 2 more"]
 
 
 def test_one_bit_is_one_run(pair: Callable[..., Comparison]) -> None:

@@ -17,6 +17,7 @@ from regjax.analysis.power import (
     upper_sd,
 )
 from regjax.analysis.signflip import sign_flip, smallest_p
+from regjax.report.power import power_text
 from regjax.results import load_results
 
 
@@ -173,5 +174,8 @@ def test_the_command_prints_the_table(folder, capsys):
     printed = capsys.readouterr().out
     assert "0.50 pp" in printed
     assert f" {int(frame['seeds_upper'].iloc[0])} " in printed
+    one = power_text(load_results(folder(ACCURACY[:, :1])).table, 0.005, 0.8)
+    row = next(line for line in one.splitlines() if line.startswith("dropout.hidden"))
+    assert row.split()[-8:] == ["1", *["–"] * 7]
     assert cli.main(["power", str(out), "--effect", "0"]) == 2
     assert "expected a number > 0" in capsys.readouterr().err

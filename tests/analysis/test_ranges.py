@@ -1,6 +1,7 @@
 """Drawn cells: the fit behind the slopes, the best cells, and that no cell is taken for a baseline."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -100,6 +101,25 @@ def test_no_seed_has_all_cells(cube):
     assert fit_slopes(made) is None
     assert "no slopes" in make_section(made).sentences[0]
     assert rank_drawn(made)["index"].iloc[-1] == 3
+
+
+def test_no_cell_has_a_value(cube):
+    """Where every run diverged no cell is the best, and there is no section."""
+    every = {(cell, seed): 10 for cell in range(NUM_CELLS) for seed in range(NUM_SEEDS)}
+    assert make_section(cube(draw_accuracy(), diverged=every)) is None
+
+
+def test_a_narrow_range_has_its_ends_as_ticks(table):
+    """A logarithmic range without two powers of ten has its two ends on the axis."""
+    factors = {"l2.strength": {"log_range": [2e-3, 5e-3]}, "dropout.hidden": {"range": [0.0, 0.8]}}
+    made = table(draw_accuracy()[:4], **plan_of(factors, kind="latin_hypercube", points=4))
+    panel = make_section(made).drawings[0]
+    places = re.findall(r'x="([\d.]+)"[^>]*>(0\.00\d)</text>', panel.svg)
+
+    assert [name for _, name in places] == ["0.002", "0.005"]
+    low, high = (float(x) for x, _ in places)
+    # The range takes all of the axis but 6% of it on both sides; the axis is 0.77 of the figure.
+    assert high - low == pytest.approx(260 * 0.77 / 1.12, rel=0.01)
 
 
 def test_the_best_cells_come_first(cube):

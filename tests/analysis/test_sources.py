@@ -12,6 +12,7 @@ from scipy import stats
 from regjax import store
 from regjax.analysis.sources import count_mixed, estimate, make_sources
 from regjax.analysis.table import load_table
+from regjax.report.sources import make_section
 
 PAIRS = [[0, 1], [2, 3], [4, 5], [6, 7]]
 
@@ -161,6 +162,9 @@ def test_pairs_with_a_lost_run_are_left_out(swapped: Callable[..., Path]) -> Non
     assert frame["n"].tolist() == [2, 2, 4, 4]
     kept = estimate(y[0].reshape(4, 2)[[1, 3]], z[:, 0].reshape(2, 4, 2)[:, [1, 3]])
     assert frame["total"][:2].to_numpy() == pytest.approx(kept.total.share, rel=1e-5)
+    section = make_section(table)
+    assert section is not None
+    assert section.sentences[2:] == ("Pairs with a run that diverged or is not done are left out.",)
 
 
 @pytest.mark.parametrize(("layouts", "mixed"), [(([2, 2, 1], [2, 2, 1]), 0), (([2, 2, 1], [4, 1, 1]), 4)])
@@ -172,6 +176,10 @@ def test_pairs_of_several_layouts_are_counted(swapped: Callable[..., Path], layo
         store.write_json(store.chunk_folder(out, chunk) / "queue.json", queue)
 
     assert count_mixed(load_table(out)) == mixed
+    section = make_section(load_table(out))
+    assert section is not None
+    told = "The runs of 4 pairs of seeds come from several layouts or devices: what rounding does"
+    assert [sentence.startswith(told) for sentence in section.sentences[2:]] == [True] * bool(mixed)
 
 
 def test_runs_to_come_mix_nothing_and_leave_no_shares(swapped: Callable[..., Path]) -> None:

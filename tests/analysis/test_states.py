@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from regjax import store
 from regjax.analysis.table import curves, load_table, state_steps, state_values
+from regjax.report.standing import last_steps
 from regjax.results import load_results
 from regjax.store import StoreError
 
@@ -158,3 +160,16 @@ def test_a_folder_without_a_plan_is_refused(tmp_path):
     """The error of the store names the missing plan."""
     with pytest.raises(StoreError, match=r"plan\.json"):
         load_table(tmp_path)
+
+
+def test_a_queue_in_training_has_runs_that_ended(folder):
+    """Of a queue whose first run stopped, and whose others go on, only these have a last stored step."""
+    out = folder(np.full((1, 6), 0.5), stopped={(0, 0): 10})
+    queue = {"rows": [[[f"run-0-{seed}"]] for seed in (0, 2, 4)]}
+    store.write_json(store.chunk_folder(out, "chunk0") / "queue.json", queue)
+    assert last_steps(out, store.done_runs(out)) == {}
+    store.Part("chunk0", 1).done(out).unlink()
+    done = store.done_runs(out)
+
+    assert "run-0-0" in done
+    assert last_steps(out, done) == {"run-0-2": 30, "run-0-4": 30, "pilot": 30}

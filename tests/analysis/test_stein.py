@@ -12,6 +12,7 @@ from regjax.analysis.inference import infer_study, seed_effects
 from regjax.analysis.questions import verdict_sentence
 from regjax.analysis.stein import needed_seeds, stein_intervals
 from regjax.report.extras import make_extras
+from regjax.report.seeds import seeds_sentence
 
 SIMULATE = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "simulate_stein.py"))
 REPEATS = 2000
@@ -152,6 +153,9 @@ def test_the_report_says_how_the_seeds_came_about(table):
     assert "9 seeds needed, 6 taken" in section.sentences[0]
     assert "wider than asked for" in section.sentences[0]
     assert "no interval: b" in section.sentences[0]
+    assert "do not differ" not in section.sentences[0]
+    flat = seeds_sentence(capped.plan | {"stein": {**capped.plan["stein"], "sd": {"a": 0.007, "c": 0.0}}})
+    assert flat.endswith("Pilot seeds do not differ, so that there is an interval only where no seed does: c.")
 
 
 def test_before_the_pilot_is_judged(table):

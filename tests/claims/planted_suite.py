@@ -115,3 +115,10 @@ def write_claims(folder: Path) -> Path:
     for name, text in (("C01", FALSE), ("C02", TRUE), ("C03", OTHER)):
         (folder / f"{name}.toml").write_text(text)
     return folder
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Change a file."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))

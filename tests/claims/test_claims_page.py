@@ -13,8 +13,9 @@ from worlds import HOSTILE, declare, every_kind, judged, make_test, seeds_with
 
 from regjax.claims.facts import near
 from regjax.report.claims import make_claims_page, make_section
+from regjax.report.claims_figures import draw_levels
 from regjax.report.claims_text import claims_markdown, claims_text
-from regjax.report.claims_words import claim_sentence
+from regjax.report.claims_words import case_sentence, claim_effect, claim_sentence
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +164,45 @@ def test_a_ratio_stands_beside_its_reference() -> None:
     assert "2.04 steps, reference 2 (×1.02 [1.02, 1.02])" in section.sentence
     assert ">measured (steps); line: reference 2</text>" in section.drawings[0].svg
     assert "×" not in re.sub(r"<[^>]*>", "", section.drawings[0].svg)
+
+
+def test_what_too_few_seeds_leave_open_is_said_and_drawn() -> None:
+    """Of no seed with a number nothing is drawn and that is said; of one its effect, without interval or power."""
+    declared = declare(cases=["none", "one"], tests=[make_test("ratio", scale="log", margin=1.1)])
+    effects = {"none": {"ratio": np.full(12, np.nan)}, "one": {"ratio": np.array([math.log(1.35)])}}
+    claim = judged([(declared, effects)])["claims"][0]
+    none, one = (case_sentence(claim, case) for case in claim["cases"])
+    (drawing,) = make_section(claim).drawings
+
+    assert none == "Undecided: of ratio no seed has a number."
+    assert one == "Undecided: open is whether ratio rises by 1: ×1.35 –, margin ×1.10; its power is not known."
+    assert drawing.alt == "Effects of the test ratio: none: – –; one: ×1.35 –"
+    assert len(re.findall(r"<use [^>]*fill: var\(--ink", drawing.svg)) == 1
+
+
+def test_the_line_of_a_claim_has_the_range_of_its_first_estimate() -> None:
+    """Over cases the first needed test that has effects is told; where all are facts, or lack numbers, none is."""
+    tests = [{"name": "facts", "says": "so", "mechanism": "x"}, make_test("lost"), make_test("rise")]
+    found = {"facts": [True], "lost": np.full(12, np.nan)}
+    cases = {name: {**found, "rise": seeds_with(mean, 0.1)} for name, mean in (("small", 2.0), ("large", 3.0))}
+    told = judged([(declare(tests=tests, cases=list(cases)), cases)])["claims"][0]
+    bare = judged([(declare(tests=tests[:2], cases=list(cases)), dict.fromkeys(cases, found))])["claims"][0]
+
+    assert claim_effect(told) == "2 undecided; rise +2.000 to +3.000"
+    assert claim_effect(bare) == "2 undecided"
+
+
+def test_one_curve_has_no_key() -> None:
+    """Without lines the figure of levels has one curve and no name above it."""
+    rows = [{"line": "", "level": x, "place": float(x), "mean": 1.0, "low": 0.9, "high": 1.1, "n": 9} for x in "01"]
+    figure = {"measure": "test.nll", "about": "test NLL", "over": "l2.strength", "lines": "", "rows": rows}
+    one, two = (draw_levels({"id": "C1", "figure": {**figure, "lines": lines}}) for lines in ("", "norm"))
+    assert one is not None
+    assert two is not None
+
+    assert ">norm</text>" in two.svg
+    assert ">norm</text>" not in one.svg
+    assert one.alt == "test.nll over l2.strength: 0: 1; 1: 1"
 
 
 def test_without_a_reference_an_effect_is_told_alone() -> None:

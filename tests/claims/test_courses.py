@@ -1,5 +1,6 @@
 """Measures of courses of training, against planted curves, plain loops and closed forms."""
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ from scipy.stats import norm
 
 from regjax.analysis.table import arrange_table
 from regjax.claims.measures import courses
+from regjax.claims.measures.reliability import log_seed_sd
 from regjax.config import ConfigError
 
 EVERY = 10
@@ -141,6 +143,29 @@ def test_the_effect_at_the_end_is_paired() -> None:
     nll = np.random.default_rng(1).uniform(size=(2, 4, 3))
 
     assert courses.end_effect(planted(nll), "test.nll") == pytest.approx(nll[..., -1] - nll[0, :, -1])
+
+
+def test_a_study_without_runs_or_baseline_is_refused() -> None:
+    """Times need a finished run, and an effect at the end a cell to compare with; both are said."""
+    results = planted(np.ones((2, 1, 3)))
+    unrun = SimpleNamespace(
+        plan=results.plan, table=dataclasses.replace(results.table, records=results.table.records.iloc[:0])
+    )
+    with pytest.raises(ConfigError, match="got no finished run, expected a study that was run"):
+        courses.steps_to(unrun)
+    results.plan["design"] = {"reference": None}
+    with pytest.raises(ConfigError, match="got a design without a baseline, expected one with a cell to compare with"):
+        courses.end_effect(results, "test.nll")
+
+
+def test_a_spread_takes_three_seeds() -> None:
+    """A cell with two runs that did not diverge has no standard deviation over seeds, the others have theirs."""
+    nll = np.random.default_rng(4).uniform(size=(2, 2, 3))
+
+    assert np.isnan(log_seed_sd(planted(nll), "test.nll")).all()
+    some = log_seed_sd(planted(np.concatenate([nll, nll + 0.1], axis=1), diverged={1: 10}), "test.nll")
+    assert np.isfinite(some[0]).all()
+    assert np.isnan(some[1]).all()
 
 
 def test_misleading_pairs_are_those_of_a_count() -> None:

@@ -1,5 +1,6 @@
 """What a claim may declare of its effects: averages and slopes over factors, its cases' studies, lines of a figure."""
 
+import math
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,8 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from regjax.analysis.choice import Choice
+from regjax.analysis.levels import LevelTest
 from regjax.claims import declare
 from regjax.claims.declare import Case, Declared, Figure
+from regjax.claims.effects import contrast_evidence
 from regjax.claims.effects import test_values as seed_effects
 from regjax.claims.judging import find_test
 from regjax.claims.lines import draw_lines
@@ -83,6 +87,18 @@ def test_averages_are_over_both_sides() -> None:
     np.testing.assert_allclose(reverse, -EFFECTS[0].mean(axis=0))
     beside = effects(averaged=["label_noise.rate"], than=1.5)
     np.testing.assert_allclose(beside, VALUES[0, :, 1].mean(axis=0) - 1.5)
+
+
+def test_a_best_level_without_interval_decides_nothing() -> None:
+    """A contrast of the study that has too few seeds for an interval has neither error nor p-values below 1."""
+    test = declare.Test(name="best", says="x", contrast="best L2", expect="higher", margin=0.1)
+    few = Choice(5.0, math.nan, math.nan, 3, np.array([0.0, 1.0]), 1, 1, 5.0)
+    found = LevelTest("best L2", {}, [0, 1], [None], few, None, None, math.nan, math.nan, math.nan, 1, 0)
+    evidence = contrast_evidence(test, found)
+
+    assert (evidence.estimate, evidence.n) == (5.0, 3)
+    assert math.isnan(evidence.se)
+    assert (evidence.p_holds, evidence.p_fails) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def test_correlation_is_numpys(results: Results) -> None:
             each.append((r.sum() - len(r)) / (len(r) * (len(r) - 1)))
         assert found[0, seed] == pytest.approx(np.mean(each), abs=1e-5)
     assert np.isnan(found[1]).all()
+    assert np.isnan(inside.correlate_units(np.array([[1.0, 2.0, 5.0], [1.0, 3.0, 5.0]])))
 
 
 def test_scaled_weights_are_numpys(results: Results) -> None:

@@ -2,19 +2,15 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from planted_suite import Counted, write_claims
+from planted_suite import Counted, replace
 
 from regjax import cli
 from regjax.analysis.levels import level_tests
-from regjax.claims.facts import Check
-from regjax.claims.measures import MEASURES, Measure
-from regjax.claims.mechanisms import MECHANISMS
 from regjax.claims.running import run_claims
 from regjax.claims.suite import Suite, load_suite
 from regjax.commands.claims import KEYS
@@ -23,28 +19,6 @@ from regjax.files import StoreError
 from regjax.progress import Progress
 from regjax.results import load_results
 from regjax.stop import Interrupted, Stop
-
-
-@pytest.fixture(scope="session")
-def planted() -> Iterator[Counted]:
-    """Return a measure that claims of these tests may name."""
-    measure = Counted()
-    MEASURES["planted"] = Measure(measure, "a planted number")
-    MECHANISMS["planted"] = lambda: [Check("one", "1", "1", True)]
-    yield measure
-    del MEASURES["planted"], MECHANISMS["planted"]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, planted: Counted) -> Path:
-    """Return a folder of claim files that a test may change."""
-    return write_claims(tmp_path / "claims")
-
-
-@pytest.fixture(scope="session")
-def suite_folder(tmp_path_factory: pytest.TempPathFactory, planted: Counted) -> Path:
-    """Return the same folder, for tests that leave it as it is."""
-    return write_claims(tmp_path_factory.mktemp("suite") / "claims")
 
 
 def quiet() -> Progress:
@@ -156,77 +130,6 @@ def test_the_same_claims_elsewhere_are_no_change(out: Path, folder: Path) -> Non
     assert run_claims(load_suite(folder, ["C1"]), out, quiet)["claims"][0]["verdict"] == "refuted"
 
 
-def replace(path: Path, old: str, new: str) -> None:
-    """Change a file."""
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-
-def problems(folder: Path) -> list[str]:
-    """Return what is wrong with a suite."""
-    with pytest.raises(ConfigError) as raised:
-        load_suite(folder)
-    return [str(problem) for problem in raised.value.problems]
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new", "said"),
-    [
-        ("C01", "test.nll", "test.nl", 'did you mean "test.nll"'),
-        ("C01", '"l2.strength" = 100.0', '"l2.strenght" = 100.0', "l2.strenght"),
-        ("C01", '"l2.strength" = 100.0', '"l2.strength" = 7.0', "7.0, expected one of [0.0, 1.0, 100.0]"),
-        ("C01", 'expect = "lower"', 'expect = "smaller"', "expect = one of"),
-        ("C01", "margin = 0.01", "margin = 0.0", "a margin (above 0)"),
-        ("C01", 'expect = "lower"', 'expect = "lower"\nat = "end"', '"last" or the number of a step'),
-        ("C01", 'expect = "lower"', 'expect = "lower"\nat = "30"', "every 20 steps"),
-        ("C01", 'expect = "lower"', 'expect = "lower"\ntrend = "dropout.hidden"', "levels above 0"),
-        ("C01", 'expect = "lower"', 'expect = "lower"\naveraged = ["dropout.hiden"]', 'did you mean "dropout.hidden"'),
-        ("C01", 'expect = "lower"', 'expect = "lower"\naveraged = ["l2.strength"]', "neither the test nor the case"),
-        ("C01", 'expect = "lower"', 'expect = "lower"\ntrend = "a.b"\naveraged = ["a.b"]', "each factor once in"),
-        ("C02", "{ \"dropout.hidden\" = 0.5 }", '{ }\nchoose_on = "validation.nl"', 'did you mean "validation.nll"'),
-        ("C02", 'lines = "cases"', "each = { part = [] }", "of each one option with a list of values"),
-        ("C02", 'lines = "cases"', "each = { part = [1] }", "none with a metric of the records"),
-        ("C02", "add = 0.5", "plus = 0.5", "those of planted: add"),
-        ("C02", 'lines = "cases"', 'lines = "l1.strength"', "figure.lines: unknown factor 'l1.strength'"),
-        ("C02", 'over = "l2.strength"', 'over = "l2"', "figure.over: unknown factor 'l2'"),
-        ("C02", '"dropout.hidden" = 0.5', '"dropout.hidden" = 0.4', "in case 'with dropout'"),
-        ("C03", 'mechanism = "planted"', 'mechanism = "plantd"', 'did you mean "planted"'),
-        ("C03", "(dropout.hidden=0)", "(dropout.hidden=1)", "the study declares"),
-        ("C03", "studies/l2.toml", "studies/l1.toml", "no such file"),
-        ("C03", 'id = "C3"', 'id = "C2"', "C2 twice"),
-        ("studies/l2", "steps = 20", "steps = 25", "a divisor of the 60 steps"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_is_said_before_training(folder: Path, file: str, old: str, new: str, said: str) -> None:
-    """A wrong name, level, state, option, rule or study names its file and what was expected."""
-    replace(folder / f"{file}.toml", old, new)
-
-    found = problems(folder)
-    assert any(said in problem for problem in found), found
-
-
-def test_all_problems_come_at_once(folder: Path) -> None:
-    """Mistakes in three files are three problems of one message."""
-    replace(folder / "C01.toml", "test.nll", "test.nl")
-    replace(folder / "C02.toml", "add = 0.5", "plus = 0.5")
-    replace(folder / "C03.toml", 'mechanism = "planted"', 'mechanism = "plantd"')
-
-    assert {problem.split(":")[0] for problem in problems(folder)} == {"C01.toml", "C02.toml", "C03.toml"}
-
-
-def test_absent_data_are_said_before_training(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A study whose data are not there ends the command with a message, and no folder is made."""
-    replace(folder / "studies" / "l2.toml", 'name = "digits"', 'name = "arrays", path = "absent.npz"')
-    code = cli.main(["claims", str(folder), "--out", str(tmp_path / "out")])
-
-    assert code == 2
-    said = capsys.readouterr().err
-    assert "C1, C2, C3: " in said
-    assert "absent.npz" in said
-    assert not (tmp_path / "out").exists()
-
-
 def test_the_command_prints_its_documented_keys(
     out: Path, found: dict[str, Any], suite_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -270,6 +173,20 @@ def test_claims_can_be_left_out(suite_folder: Path) -> None:
         load_suite(suite_folder, ["C99"])
     with pytest.raises(ConfigError, match="at least one claim that is left"):
         load_suite(suite_folder, ["C1"], without=["C1"])
+
+
+def test_a_measure_that_refuses_ends_in_a_message(
+    out: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What only shows with the runs at hand, as a wrong value of an option, names measure and study; no traceback."""
+    again = tmp_path / "again"
+    shutil.copytree(out / "studies", again / "studies")
+    replace(folder / "C01.toml", 'measure = "test.nll"', 'measure = "jacobian_norm"\noptions = { of = "loss" }')
+    code = cli.main(["claims", str(folder), "--only", "C1", "--out", str(again), "--log", "plain"])
+
+    assert code == 2
+    said = "regjax: measure 'jacobian_norm' of study 'l2': got of = 'loss', expected one of outputs, probabilities\n"
+    assert said in capsys.readouterr().err
 
 
 def test_larger_studies_are_another_declaration(suite_folder: Path, out: Path) -> None:

@@ -1,6 +1,7 @@
 """Measures of weights, of chosen inputs and of the spread between runs, against closed forms and brute force."""
 
 import itertools
+import shutil
 
 import jax
 import numpy as np
@@ -9,12 +10,16 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 from studies import tiny
 
 import regjax
-from regjax.claims.measures import MEASURES, pseudo_values, take_measure
+from regjax import store
+from regjax.claims.measures import pseudo_values, take_measure
 from regjax.claims.measures.inputs import make_forward, run_inputs
 from regjax.claims.measures.networks import iter_networks, load_networks, predict_labels
 from regjax.claims.measures.reliability import damage
 from regjax.claims.measures.selection import stability
-from regjax.claims.measures.weights import gini_index
+from regjax.claims.measures.weights import first_kernel, gini_index
+from regjax.config import ConfigError
+from regjax.files import StoreError
+from regjax.results import load_results
 
 
 @pytest.fixture(scope="module")
@@ -192,13 +197,37 @@ def test_stability_of_equally_many_is_the_mean_agreement_of_pairs():
     assert abs(stability(rng.random((400, 50)) < 0.3)) < 0.02
 
 
-def test_stability_of_a_cell_is_that_of_its_choices(planted):
-    """Without exact zeros nothing is selected; the pseudo-values are those of the choices of the runs."""
+def test_stability_of_a_cell_is_that_of_its_choices(planted, twins):
+    """Without exact zeros nothing is selected; the pseudo-values are those of the choices of three runs or more."""
     found = take_measure(planted, "selection_stability", {}, None)
     chosen = np.array([planted.params(1, s)["output"]["kernel"][:, 0] != 0 for s in range(4)])
 
     np.testing.assert_array_equal(found[0], 0)
     np.testing.assert_allclose(found[1], pseudo_values(lambda kept: stability(chosen[kept]), 4))
+    assert np.isnan(take_measure(twins, "selection_stability", {}, None)).all()
+
+
+def test_other_first_layers_are_refused():
+    """Inputs are chosen by the first layer of an `mlp`: not by a convolution, nor by what follows a stem or patches."""
+    dense, maps = {"kernel": np.ones((2, 5, 3))}, {"kernel": np.ones((2, 3, 3, 1, 4))}
+    others = [({"hidden_0": maps}, r"a first layer with weights \(3, 3, 1, 4\)"),
+              ({"stem": maps, "output": dense}, "a network with a layer 'stem'"),
+              ({"embed": dense, "hidden_0": dense}, "a network with a layer 'embed'")]  # fmt: skip
+
+    assert first_kernel({"hidden_0": dense, "norm_0": {}, "output": {}}).shape == (2, 5, 3)
+    for params, got in others:
+        with pytest.raises(ValueError, match=f'got {got}, expected "mlp" or "linear"'):
+            first_kernel(params)
+
+
+def test_data_that_changed_are_not_those_of_the_run(digits, tmp_path):
+    """Inputs of a study whose data are others by now are refused, by both digests."""
+    out = shutil.copytree(digits.out, tmp_path / "out")
+    plan = store.read_json(out / "plan.json")
+    now = plan["data"]["digest"]
+    store.write_json(out / "plan.json", plan | {"data": plan["data"] | {"digest": "before"}})
+    with pytest.raises(StoreError, match=f"was trained on data before, now 'digits' is {now}"):
+        run_inputs(load_results(out), 0, 0)
 
 
 def test_spread_over_seeds(digits):
@@ -260,9 +289,10 @@ def test_damage_is_the_same_in_all_cells_and_none_at_none(digits):
         ("selection", {}, "expected synthetic ones with a known support"),
         ("bias_variance", {"part": "noise"}, "expected bias or variance"),
         ("damaged_accuracy", {"kind": "fog"}, "expected one of noise, mask"),
+        ("log_seed_sd", {"metric": "test.nl"}, "expected one of the recorded: .*test.nll"),
     ],
 )
 def test_wrong_options_are_refused(digits, name, options, message):
     """A measure says what it was given and what it knows."""
-    with pytest.raises(ValueError, match=message):
-        MEASURES[name].make(digits, **options)
+    with pytest.raises(ConfigError, match=rf"^measure '{name}' of study 'out': got .*{message}"):
+        take_measure(digits, name, options, None)

@@ -107,6 +107,14 @@ def test_cells_without_runs_have_no_curve(tmp_path: Path) -> None:
     assert section.grids[0].rows[1].cells[1:3] == ("0", "–")
 
 
+def test_without_contrasts_there_are_no_effects(tmp_path: Path) -> None:
+    """A study that compares nothing has the calibration of its cells alone."""
+    section = make_section(load_table(save_predictions(tmp_path, make_plan(DROPOUT, 3, contrasts=[]))))
+    assert section is not None
+    (grid,) = section.grids
+    assert len(grid.rows) == 2
+
+
 def test_names_are_escaped(tmp_path: Path) -> None:
     """Names of cells that look like markup stay text."""
     factors = [{"path": HOSTILE, "levels": ["off", HOSTILE]}]

@@ -12,7 +12,7 @@ from report_folders import HOSTILE
 from regjax import cli
 from regjax.analysis.table import load_table
 from regjax.report.drawing import VARIABLES, draw
-from regjax.report.page import make_figures
+from regjax.report.page import data_uri, make_figures
 from regjax.report.paper import pdf_file, save_figures, svg_file
 
 
@@ -80,6 +80,7 @@ def test_every_kind_of_artist_is_recoloured() -> None:
         axes.fill_between([0, 1], [0, 0], [1, 1], color="#060606", alpha=0.5)
         axes.vlines([0.5], 0, 1, color=["#020202"])
         axes.axvspan(0, 0.2, color="#030303")
+        axes.plot([0], [0], marker="s", color="#010101", markerfacecolor="none")
         axes.scatter([0, 1], [0, 1], color=["#010101", "#0072b2"])
         axes.legend(["#x"], edgecolor="#050505")
         axes.grid()
@@ -87,6 +88,14 @@ def test_every_kind_of_artist_is_recoloured() -> None:
     found = read_colors(pdf_file(draw(200, 100, paint, "all", "alt")))
     assert not found & set(VARIABLES).difference(light for _, light in VARIABLES.values())
     assert {"#1d2129", "#0072b2", "#e9ecf0"} <= found
+
+
+def test_a_figure_without_numbers_has_no_csv(tmp_path: Path) -> None:
+    """Of a drawing that holds no numbers there are two files, and the page links none."""
+    drawing = draw(200, 100, lambda figure: figure.text(0, 0, "a") and None, "bare", "alt")
+
+    assert save_figures([drawing], tmp_path) == [tmp_path / "bare.svg", tmp_path / "bare.pdf"]
+    assert data_uri(drawing) is None
 
 
 def test_hostile_names_stay_inside_the_folder_and_inside_the_text(hostile_folder: Path, tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from report_folders import HOSTILE, make_plan, save_folder
 
-from regjax.analysis.effects import make_effects
+from regjax.analysis.effects import all_effects, make_effects
 from regjax.analysis.gap import gap_name, with_gap
 from regjax.analysis.table import Table, load_table, state_values
 from regjax.report import gap, stopping
 from regjax.report.curves import TRAIN_DASHES
 from regjax.report.extras import make_extras
-from regjax.report.gallery import held_curves, make_curves, make_legend, make_strip_plot
+from regjax.report.gallery import held_curves, make_curves, make_effect_plot, make_legend, make_strip_plot
+from regjax.report.page import render_page
 
 DROPOUT = [{"path": "dropout.hidden", "levels": [0.0, 0.5]}]
 
@@ -80,6 +81,30 @@ def test_gap_section_shows_means_curves_and_effects(table: Table) -> None:
     assert all("gap in accuracy" in drawing.alt for drawing in section.drawings)
 
 
+def test_lost_runs_leave_no_gap_and_few_leave_no_curve(tmp_path: Path) -> None:
+    """Where all runs diverge there is no section; where half of a cell's do, its one run has a gap and no curve."""
+    ends = {(cell, seed): {"diverged": 375} for cell in range(2) for seed in range(4)}
+    assert gap.make_section(load_table(save_folder(tmp_path / "all", make_plan(DROPOUT, 4), ends))) is None
+    some = {place: end for place, end in ends.items() if place[1]}
+    section = gap.make_section(load_table(save_folder(tmp_path / "most", make_plan(DROPOUT, 4), some)))
+    assert section is not None
+    state, course = section.drawings
+    assert state.data is not None
+    assert np.isfinite(state.data["mean"]).all()
+    assert course.caption.endswith("The means end nowhere: no cell has a value.")
+
+
+def test_without_contrasts_there_are_no_effects(tmp_path: Path) -> None:
+    """A study that compares nothing has the gap of its cells, no effects on it and no plot of effects."""
+    plan = make_plan(DROPOUT, 3, contrasts=[])
+    table = load_table(save_folder(tmp_path, plan))
+    section = gap.make_section(table)
+    assert section is not None
+    assert section.grids == ()
+    assert make_effect_plot(all_effects(table), plan) is None
+    assert "The study compares no cells: it has no contrast." in render_page(table, [])
+
+
 def test_no_gap_without_training_records(table: Table) -> None:
     """Where nothing was measured on training examples there is no section."""
     bare = table.records.drop(columns=["train.accuracy", "train.nll"])
@@ -118,6 +143,8 @@ def test_caption_says_where_the_loss_rose_again(tmp_path: Path) -> None:
     worst = int(np.argmax(means[:, -1] - means.min(axis=1)))
     caption = make_curves(table)[0].caption
     assert f"from {means[worst].min():.4f} to {means[worst, -1]:.4f}" in caption
+    kept = table.records.drop(columns=[name for name in table.records if name.endswith(".nll")])
+    assert "the mean" not in make_curves(dataclasses.replace(table, records=kept))[0].caption
 
 
 def test_strips_join_every_run_with_the_baseline(tmp_path: Path) -> None:
@@ -156,6 +183,10 @@ def test_cells_of_other_lengths_are_measured_by_their_own_full_runs(tmp_path: Pa
     saved = stopping.stop_table(load_table(save_folder(tmp_path, plan, ends)))["saved"].tolist()
     assert saved[:2] == pytest.approx([0.5, 0])
     assert np.isnan(saved[2:]).all()
+    section = stopping.make_section(load_table(save_folder(tmp_path / "no", plan, ends | {(0, 1): {"stopped": 1875}})))
+    assert section is not None
+    assert section.sentences == ("4 of 4 runs that did not diverge stopped early.",)
+    assert "saved" not in section.drawings[0].alt
 
 
 def test_no_section_where_no_run_stopped(table: Table) -> None:

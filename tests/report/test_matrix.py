@@ -1,6 +1,7 @@
 """The matrix of main effects and interactions: numbers against least squares, its figure, and when it is left out."""
 
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,37 @@ def test_no_matrix_where_factors_are_not_crossed(tmp_path: Path, case: str) -> N
         assert find_steps(table.plan) == []
         assert make_matrix(table).columns.tolist() == COLUMNS
         assert make_matrix(table).empty
+
+
+def test_a_cell_that_is_lost_leaves_its_level_open(tmp_path: Path) -> None:
+    """Effects of a level without all its cells are dashes without colour; those of the other levels stand."""
+    plan = make_plan(FACTORS[:2], 4)
+    table = load_table(save_folder(tmp_path, plan, skip=lambda cell, _: cell == 5))
+    section = make_section(table)
+    assert section is not None
+    (drawing,) = section.drawings
+    assert drawing.data is not None
+    known = drawing.data.set_index("contrast")["effect"].notna().to_dict()
+    assert known == {
+        "dropout.hidden 0.5 vs 0": False,
+        "l2.strength 0.1 vs 0": True,
+        "l2.strength 0.2 vs 0": False,
+        "dropout.hidden 0.5 vs 0 x l2.strength 0.1 vs 0": True,
+        "dropout.hidden 0.5 vs 0 x l2.strength 0.2 vs 0": False,
+    }
+    assert len(re.findall(r"opacity: 0\.\d+", drawing.svg)) == 2
+
+
+def test_a_fraction_says_that_its_effects_are_aliased(tmp_path: Path) -> None:
+    """Each number of a fraction is a sum of effects, which the section says; a full factorial has no such sentence."""
+    plan = make_plan(FACTORS, 3)
+    whole = make_section(load_table(save_folder(tmp_path / "full", plan)))
+    plan["contrasts"][0]["aliases"] = ["l2.strength x model.norm"]
+    part = make_section(load_table(save_folder(tmp_path / "part", plan)))
+    assert whole is not None
+    assert part is not None
+    assert len(whole.sentences) == 1
+    assert part.sentences[1].startswith("This design is a fraction: each number is the sum of all effects")
 
 
 def test_no_matrix_before_the_first_run(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from regjax import cli
 from regjax.analysis.appendix import make_appendix
 from regjax.analysis.effects import all_effects
 from regjax.analysis.export import protect
+from regjax.files import RegjaxError
 from regjax.report.latex import escape
+from regjax.report.numbers import export as write_numbers
 from regjax.report.tables import effects_grid, ranked_effects
 from regjax.results import load_results
 
@@ -77,6 +79,16 @@ def test_other_files_are_refused(
     """An unknown ending, or records as LaTeX, are errors that say what to do."""
     assert cli.main(["export", str(two_cell_folder), "--to", to, "--path", str(tmp_path / name), "--what", what]) == 2
     assert ".csv" in capsys.readouterr().err
+
+
+def test_python_is_told_what_can_be_written(two_cell_folder: Path, tmp_path: Path) -> None:
+    """Other numbers and other endings are refused with those that there are, and nothing is written."""
+    table = load_results(two_cell_folder).table
+    with pytest.raises(RegjaxError, match="got what = 'runs', expected one of: effects, cells, appendix, records"):
+        write_numbers(table, tmp_path / "x.csv", "runs")
+    with pytest.raises(RegjaxError, match=r"got the file 'x.xlsx', expected a name that ends in .csv, .parquet, .tex"):
+        write_numbers(table, tmp_path / "x.xlsx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_interactions_are_rows_of_the_effects(lattice_folder: Path) -> None:

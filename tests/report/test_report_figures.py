@@ -1,5 +1,6 @@
 """The figures of a report: effects, runs, learning curves, and what a drawing does to text."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -10,9 +11,17 @@ from report_folders import make_plan, save_folder, two_cells
 from regjax.analysis.effects import all_effects
 from regjax.analysis.table import load_table
 from regjax.report.curves import make_axis, summarize_curve
-from regjax.report.drawing import PALETTE, cell_look, draw, nice_ticks
+from regjax.report.drawing import PALETTE, cell_look, draw, log_ticks, nice_ticks
 from regjax.report.figures import draw_effects, draw_strips, make_strips
-from regjax.report.gallery import held_curves, make_curves, make_effect_plot, make_legend, short_names, shown_cells
+from regjax.report.gallery import (
+    held_curves,
+    make_curves,
+    make_effect_plot,
+    make_legend,
+    make_strip_plot,
+    short_names,
+    shown_cells,
+)
 from regjax.report.page import render_page
 
 DROPOUT = [{"path": "dropout.hidden", "levels": [0.0, 0.5]}]
@@ -143,6 +152,28 @@ def test_drawing_keeps_user_text_as_it_is() -> None:
     odd = 'id="x" url(#y) #010101 $x^$ font-family: z; <b>'
     drawing = draw(100, 50, lambda figure: figure.text(0, 0, odd) and None, "odd", "alt")
     assert 'id="x" url(#y) #010101 $x^$ font-family: z; &lt;b&gt;' in drawing.svg
+
+
+def test_a_wide_loss_has_an_axis_in_powers_of_ten(tmp_path: Path) -> None:
+    """A training loss that falls by four decades is drawn on a logarithmic axis, with a tick for every decade."""
+    table = load_table(save_folder(tmp_path, make_plan(DROPOUT, 3)))
+    falling = np.geomspace(2.3, 1e-4, 10)[table.records["step"].to_numpy() // 375 - 1]
+    records = table.records.assign(**{"train.nll": falling, "validation.nll": falling})
+    panel = make_curves(dataclasses.replace(table, records=records))[0].panels[0]
+    labels = re.findall(r">(0\.0*1|1)</text>", panel.svg)
+
+    assert labels == ["0.0001", "0.001", "0.01", "0.1", "1"]
+    assert log_ticks(1e-4, 0.5)[1] == labels[:4]
+    heights = [float(y) for y in re.findall(r'y="([\d.]+)"[^>]*>(?:0\.0*1|1)</text>', panel.svg)]
+    assert np.diff(heights) == pytest.approx(np.diff(heights)[0], rel=0.01)
+
+
+def test_one_cell_has_no_range_of_means(tmp_path: Path) -> None:
+    """A study without factors shows the runs of its one cell, and compares it with none."""
+    drawing = make_strip_plot(load_table(save_folder(tmp_path, make_plan([], 3))))
+    assert drawing is not None
+    assert drawing.alt.count("3 runs, mean") == 1
+    assert "The means go" not in drawing.caption
 
 
 def test_ticks_lie_inside_and_are_labelled_with_what_they_are() -> None:

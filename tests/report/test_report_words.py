@@ -78,6 +78,15 @@ def test_marker_sentence_counts_the_runs_below(two_cell_folder: Path) -> None:
             assert sentence in text
 
 
+def test_a_published_number_of_a_cell_without_runs_stands_alone(tmp_path: Path) -> None:
+    """Before its cell has a finished run there is nothing to compare it with, which is said."""
+    markers = [{"label": "theirs", "cell": 1, "value": 0.98}]
+    plan = make_plan(DROPOUT, 3, markers=markers)
+    table = load_table(save_folder(tmp_path, plan, skip=lambda cell, _: cell == 1))
+    head = f"theirs: 98.00% for {table.cells[1]}, set beside ours at epoch 10"
+    assert f"{head}; this cell has no finished run to compare it with." in render_page(table, [])
+
+
 def test_mislead_sentence_gives_the_share_of_wrong_pairs(two_cell_folder: Path) -> None:
     """The share of misleading pairs in words is that counted over all pairs of one run each."""
     table = load_table(two_cell_folder)

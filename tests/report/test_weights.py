@@ -11,6 +11,7 @@ import regjax
 from regjax import store
 from regjax.analysis.table import load_table
 from regjax.analysis.weights import read_weights
+from regjax.report.page import render_page
 from regjax.report.weights import make_section
 from regjax.train.weights import HIGHEST, LOWEST, NUM_BINS, count_weights
 
@@ -97,6 +98,32 @@ def test_many_cells_have_eight_panels(tmp_path: Path) -> None:
     assert drawing.data["cell"].nunique() == 8
     assert "Shown are 8 of 12 cells" in drawing.caption
     assert "<script" not in drawing.svg
+
+
+def test_weights_that_are_all_zero_have_no_size(tmp_path: Path) -> None:
+    """Where every weight is exactly zero the figure says so and names no mean size."""
+    out = save_weights(tmp_path, make_plan(DROPOUT, 2))
+    path = store.Part("chunk0", 0).weights(out)
+    frame = store.read_table(path).to_pandas()
+    none = pd.Series([[0] * NUM_BINS] * len(frame))
+    store.write_table(path, frame.assign(zeros=frame["num"], counts=none))
+    section = make_section(load_table(out))
+    assert section is not None
+    assert [row.cells[1:] for row in section.grids[0].rows] == [("100%", "100%", "100%")] * 2
+    assert "geometric mean" not in section.drawings[0].caption
+    assert "Most exact zeros, 100%" in section.drawings[0].caption
+
+
+def test_diverged_runs_leave_no_histogram(tmp_path: Path) -> None:
+    """Where every run diverged their table of weights is empty: there is a page, and no section on weights."""
+    ends = {(cell, seed): {"diverged": 375} for cell in range(2) for seed in range(2)}
+    out = save_folder(tmp_path, make_plan(DROPOUT, 2), ends)
+    empty = pd.DataFrame(columns=["run", "layer", "moment", "num", "zeros", "counts"])
+    store.write_table(store.Part("chunk0", 0).weights(out), empty)
+    table = load_table(out)
+
+    assert make_section(table) is None
+    assert "4 of 4 runs diverged." in render_page(table, [])
 
 
 def test_nothing_is_said_where_nothing_was_counted(two_cell_folder: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from regjax.claims.measures import (
     weights,
 )
 from regjax.claims.measures.base import Measure, pseudo_values
+from regjax.config import ConfigError, Problem
 from regjax.results import Results
 
 __all__ = ["MEASURES", "Measure", "pseudo_values", "take_measure"]
@@ -53,12 +54,21 @@ MEASURES = join_measures(module.MEASURES for module in _MODULES)
 
 
 def take_measure(results: Results, name: str, options: dict[str, Any], at: Any) -> np.ndarray:
-    """Return a measure or a metric of the records, [cell, seed]; the state `at` is for metrics."""
+    """Return a measure or a metric of the records, [cell, seed]; the state `at` is for metrics.
+
+    Raises:
+      ConfigError: the measure refuses the study or an option; it names measure and study.
+    """
     from regjax.analysis.table import state_values
 
-    if name in MEASURES:
+    if name not in MEASURES:
+        return state_values(results.table, name, at)
+    try:
         return np.asarray(MEASURES[name].make(results, **options), dtype=float)
-    return state_values(results.table, name, at)
+    except ValueError as error:
+        place = f"measure {name!r} of study {results.out.name!r}"
+        told = error.problems if isinstance(error, ConfigError) else [Problem("", str(error).removeprefix("got "))]
+        raise ConfigError([Problem(f"{place}: {p.path}".removesuffix(": "), *p[1:]) for p in told]) from error
 
 
 def measures_table() -> str:

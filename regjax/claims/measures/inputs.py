@@ -90,7 +90,8 @@ def _load_study(out: str, digest: str, given: Any) -> tuple[Any, Any, tuple[Any,
     study = parse_study(plan["study"], **dict(given))
     dataset = find_dataset(study, None)
     if dataset.digest != digest:
-        raise StoreError(f"{out} was trained on data {digest}, now {study.data.name!r} is {dataset.digest}")
+        now = f"{study.data.name!r} is {dataset.digest}"
+        raise StoreError(f"{out} was trained on data {digest}, now {now}; bring those data back, or train elsewhere")
     made = make_plan(study, dataset)
     first = made.runs[0].seed
     return made.study, dataset, tuple(run for run in made.runs if run.seed == first)

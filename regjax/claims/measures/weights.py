@@ -83,11 +83,16 @@ def copies_apart(results: Results, copies: int = 2) -> np.ndarray:
 
 
 def first_kernel(params: dict[str, Any]) -> np.ndarray:
-    """Return the weights of the inputs [networks, features, units], of a model whose first layer is dense."""
-    layer = params.get("hidden_0", params.get("output", {}))
-    kernel = np.asarray(layer.get("kernel", np.zeros(0)))
-    if kernel.ndim != 3:
-        raise ValueError(f"got a first layer with weights {kernel.shape[1:]}, expected [features, units]")
+    """Return the weights of the inputs [networks, features, units], of a model whose first layer is dense.
+
+    Raises:
+      ValueError: the first layer is a convolution, or other layers than those of an `mlp` come before the dense ones.
+    """
+    odd = [name for name in params if name.partition("_")[0] not in ("hidden", "norm", "output")]
+    kernel = np.asarray(params.get("hidden_0", params.get("output", {})).get("kernel", np.zeros(0)))
+    if odd or kernel.ndim != 3:
+        got = f"a network with a layer {odd[0]!r}" if odd else f"a first layer with weights {kernel.shape[1:]}"
+        raise ValueError(f'got {got}, expected "mlp" or "linear", whose first layer has [features, units]')
     return kernel
 
 

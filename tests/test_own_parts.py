@@ -102,6 +102,9 @@ def test_what_is_not_given_is_refused() -> None:
     assert 'unknown regularizer "l2_again"' in refusal(own(), model=own_parts.PLAIN)
     assert "not taken" in refusal(own(), model=own_parts.PLAIN, regularizers={"dropout": own_parts.L2Again})
     assert "regjax.part" in refusal(own(), model=own_parts.PLAIN, regularizers={"mine": regjax.Regularizer})
+    none = refusal(own(), model=own_parts.PLAIN, regularizers={"mine": own_parts.PLAIN.init})
+    assert 'regularizers["mine"]: got ' in none
+    assert "expected a subclass of regjax.Regularizer" in none
     with pytest.raises(TypeError, match=r"expected a regjax\.Model"):
         regjax.parse_study(own(), model=3)
 

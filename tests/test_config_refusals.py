@@ -87,7 +87,7 @@ REFUSED = [
     ({"seeds": {"vary": ["subset"]}}, "no data.train_size is set or varied"),
     ({"seeds": {"vary": ["init", "noise"]}},
      'seeds.vary: got "noise", expected only streams that are drawn; no regularizer here draws from it'),
-    ({"task": {"class_weights": [1.0, "x"]}}, 'task.class_weights: got [1.0, "x"], expected "none", "balanced" or a list'),
+    ({"task": {"class_weights": [1.0, "x"]}}, 'task.class_weights: got [1.0, "x"], expected "none", "balanced" or a l'),
     ({"task": {"class_weights": [0, 0]}}, "one number >= 0 per class, not all of them 0"),
     ({"task": {"class_weights": "balancd"}}, 'did you mean "balanced"?'),
     ({"fixed": {"dropout.hidden": 0.1}}, 'factors."dropout.hidden": got a path that is in fixed too'),

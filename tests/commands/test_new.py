@@ -73,10 +73,10 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture) -
     [
         (["--factor", "dropout.hiden=0,0.3"], 'did you mean "hidden"'),
         (["--factor", "dropout.hidden"], "expected PATH=LEVEL"),
-        (["--factor", "dropout.hidden=0,0.3 # half"], "got the factor 'dropout.hidden=0,0.3 # half', expected PATH=LEVEL"),
+        (["--factor", "dropout.hidden=0,0.3 # half"], "got the factor 'dropout.hidden=0,0.3 # half', expected PATH"),
         (["--factor", "dropout.hidden=0,[[{ a = 1 }]]"], "got the level {'a': 1}, expected a number, a text, true"),
         (["--factor", f"dropout.hidden=0,{'9' * 5000}"], 'factors."dropout.hidden"[1]: got "999'),
-        (["--factor", "model.norm=none,\U0001f600"], 'factors."model.norm"[1]: got "\U0001f600", expected "none", "batch"'),
+        (["--factor", "model.norm=none,\U0001f600"], 'factors."model.norm"[1]: got "\U0001f600", expected "none"'),
         ([*FACTORS, "--question", "a\x7f"], 'question: got "a\\x7f", expected text without control characters'),
         ([*FACTORS, "--question", "a\udcff"], "got 'a\\udcff', expected a text that is UTF-8"),
         (["--seeds", "3"], "got no factor"),

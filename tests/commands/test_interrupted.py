@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,8 @@ WORDS = ["--data", "tfds:own", "--factor", "l2.strength=0,0.1"]
 
 
 @pytest.fixture
-def interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Give a function after which whoever reads the data set "tfds:own" is interrupted, once, while it reads."""
+def interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return a function after which whoever reads the data set "tfds:own" is interrupted, once, while it reads."""
     folder = tmp_path / "data" / "own" / "1.0.0"
     folder.mkdir(parents=True)
     info = {"name": "own", "fileFormat": "array_record", "splits": [{"name": "train", "shardLengths": ["9"]}]}
@@ -26,14 +26,11 @@ def interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
 
     def wait_for_reader() -> None:
-        with (folder / "features.json").open("w") as pipe:
-            pipe.write(" " * 2**17)  # more than a pipe holds: written when the other end is reading, and waits for more
+        with (folder / "features.json").open("wb", buffering=0) as pipe:
+            pipe.write(b" " * 2**17)  # more than a pipe holds: is written when the other end is reading
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]
-            over.wait(60)
 
-    over = threading.Event()
-    yield threading.Thread(target=wait_for_reader, daemon=True).start
-    over.set()
+    return threading.Thread(target=wait_for_reader, daemon=True).start
 
 
 def test_a_command_that_is_interrupted_says_so(

@@ -77,5 +77,5 @@ def guard(chosen: argparse.Namespace) -> int:
         sys.stdout = None  # type: ignore[assignment]
         return EXIT_OK
     except KeyboardInterrupt:
-        print("regjax: interrupted; the same command goes on from the last segment", file=sys.stderr)
+        print("regjax: interrupted; run the same command again", file=sys.stderr)
         return 130

@@ -10,7 +10,7 @@ from regjax.config import parse_study
 from regjax.config.datasets import OFFICIAL, WHOLE
 from regjax.data import Own, read_own
 from regjax.design import count_cells
-from regjax.files import RegjaxError
+from regjax.files import RegjaxError, printable
 from regjax.metrics import larger_is_better
 
 # What a model needs, and what suits small data.
@@ -96,7 +96,7 @@ def read_factor(text: str) -> tuple[str, list[Any]]:
         for written in (f"[{levels}]", f"[{named}]"):
             try:
                 return path.strip(), tomllib.loads(f"levels = {written}")["levels"]
-            except tomllib.TOMLDecodeError:
+            except (ValueError, RecursionError):
                 continue
     raise RegjaxError(f"got the factor {text!r}, expected PATH=LEVEL,LEVEL,... such as dropout.hidden=0,0.5")
 
@@ -105,8 +105,8 @@ def _quote(text: str) -> str:
     """Return a level as TOML: a value as it stands, a bare name in quotes."""
     try:
         tomllib.loads(f"level = {text}")
-    except tomllib.TOMLDecodeError:
-        return json.dumps(text)
+    except (ValueError, RecursionError):
+        return _text(text)
     return text
 
 
@@ -139,13 +139,13 @@ def write_draft(answers: Answers, path: Path, own: Own | None = None, cost: str 
     number = count_cells(study.design, study.factors)
     plural = "" if number == 1 else "s"
     head = [
-        f"# Question: {question}",
+        f"# Question: {study.question}",
         "# Expect:   write down what you expect, before you look.",
         f"# Cost:     {number} cell{plural} x {answers.seeds} seeds = {number * answers.seeds} runs; "
         + (cost or f"the command `regjax plan {path}` measures memory and time."),
         f"# Run:      regjax run {path} --out out/{path.stem}",
     ]
-    return "\n".join([*head, body, ""])
+    return "\n".join([*map(printable, head), body, ""])
 
 
 def _body_lines(answers: Answers, factors: dict[str, list[Any]], data: list[str]) -> list[str]:
@@ -155,24 +155,24 @@ def _body_lines(answers: Answers, factors: dict[str, list[Any]], data: list[str]
     margin_line = '# margin = ...                 # smallest effect that matters; needed to show "no difference"'
     if margin is not None:
         margin_line = f"margin = {margin:<23g}# smallest effect that matters, in the metric's unit"
-    width = max((len(json.dumps(path)) for path in factors), default=0)
+    width = max((len(_text(path)) for path in factors), default=0)
     return [
-        f"question = {json.dumps(answers.question, ensure_ascii=False)}",
+        f"question = {_text(answers.question)}",
         "",
         "[primary]                       # the one confirmatory number; all else is marked exploratory",
-        f"{f'metric = {json.dumps(metric)}':32}# {better}".rstrip("# "),
-        f'{f"at     = {json.dumps(answers.at)}":32}# "best" by validation, "last", {{ epoch = n }} or {{ step = n }}',
+        f"{f'metric = {_text(metric)}':32}# {better}".rstrip("# "),
+        f'{f"at     = {_text(answers.at)}":32}# "best" by validation, "last", {{ epoch = n }} or {{ step = n }}',
         margin_line,
         "",
         "[data]",
         *data,
         "",
         "[model]",
-        f"name = {json.dumps(answers.model)}",
+        f"name = {_text(answers.model)}",
         *MODEL_LINES.get(str(answers.model), "").splitlines(),
         "",
         "[optimizer]",
-        f"name          = {json.dumps(answers.optimizer)}",
+        f"name          = {_text(answers.optimizer)}",
         "learning_rate = 1e-3",
         "",
         "[training]",
@@ -183,10 +183,10 @@ def _body_lines(answers: Answers, factors: dict[str, list[Any]], data: list[str]
         f"{f'count = {answers.seeds}':32}# six are the fewest that can show anything at 0.05",
         "",
         "[factors]                       # path = levels, the baseline first; `regjax explain` lists the paths",
-        *(f"{json.dumps(path):{width}} = {_write(levels)}" for path, levels in factors.items()),
+        *(f"{_text(path):{width}} = {_write(levels)}" for path, levels in factors.items()),
         "",
         "[design]",
-        f"kind = {json.dumps(answers.design)}",
+        f"kind = {_text(answers.design)}",
     ]
 
 
@@ -194,12 +194,24 @@ def _write(value: Any) -> str:
     """Return a level, or a list of them, as TOML."""
     if isinstance(value, list):
         return "[" + ", ".join(map(_write, value)) + "]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (bool, str)) else repr(value)
+    if not isinstance(value, (bool, str, int, float)):
+        raise RegjaxError(f"got the level {value}, expected a number, a text, true, false or a list of such")
+    return _text(value) if isinstance(value, (bool, str)) else repr(value)
+
+
+def _text(value: str | bool | None) -> str:
+    """Return a text or a truth as TOML, whose texts are those of JSON without one character, and are UTF-8."""
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RegjaxError(f"got {value!r}, expected a text that is UTF-8") from None
+    return text
 
 
 def _data_lines(data: str) -> list[str]:
     """Return the lines of [data] for a data set by name."""
-    lines = [f"name = {json.dumps(data)}"]
+    lines = [f"name = {_text(data)}"]
     if data in OFFICIAL:
         return [*lines, VALIDATION + "   # of the official training part"]
     return [*lines, SPLIT] if data in WHOLE else lines
@@ -208,14 +220,14 @@ def _data_lines(data: str) -> list[str]:
 def own_lines(answers: Answers, folder: Path, own: Own | None) -> list[str]:
     """Return the lines of [data] for a user's own file, its path relative to the folder of the study file."""
     relative = os.path.relpath(answers.data, folder)
-    lines = ['name = "arrays"', f"{f'path = {json.dumps(relative, ensure_ascii=False)}':32}# relative to this file"]
+    lines = ['name = "arrays"', f"{f'path = {_text(relative)}':32}# relative to this file"]
     if own is None:
         return lines
     if own.x not in (None, "x"):
-        lines.append(f"{f'x = {json.dumps(own.x)}':32}# key of the inputs")
+        lines.append(f"{f'x = {_text(own.x)}':32}# key of the inputs")
     if own.y != "y":
         what = "column to predict; all others are inputs" if own.x is None else "key of the targets"
-        lines.append(f"{f'y = {json.dumps(own.y, ensure_ascii=False)}':32}# {what}")
+        lines.append(f"{f'y = {_text(own.y)}':32}# {what}")
     lines.append(VALIDATION + "   # of the training part" if own.dataset.parts else SPLIT)
     if own.dataset.x.ndim == 2 and own.dataset.x.dtype.kind == "f":
         lines.append('scale = "standard"'.ljust(32) + "# per feature, fitted on training rows")

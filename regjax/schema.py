@@ -255,7 +255,11 @@ def _leaves(part_class: type) -> dict[str, Schema]:
 
 
 def _bounds(interval: Interval) -> Schema:
-    """Return the bounds of a range; an infinite end that is admitted is none."""
+    """Return the bounds of a range; an infinite end that is admitted is none.
+
+    >>> _bounds(Interval.parse("(-inf, 1]")), _bounds(Interval.parse("(0, inf]"))
+    ({'maximum': 1.0}, {'exclusiveMinimum': 0.0})
+    """
     made: Schema = {}
     if not math.isinf(interval.low):
         made["minimum" if interval.low_closed else "exclusiveMinimum"] = interval.low

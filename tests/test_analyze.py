@@ -67,7 +67,10 @@ def test_missing_pairs_stay_missing_and_are_said(tmp_path: Path, capsys: pytest.
     frame.drop(index=[11]).to_csv(tmp_path / "runs.csv", index=False)
     line = ["analyze", str(tmp_path / "runs.csv"), "--metric", "accuracy", "--out", str(tmp_path / "out")]
     assert cli.main([*line, "--margin", "0.005", "--baseline", "dropout=0"]) == 0
-    text = capsys.readouterr().out
+    text, *report = capsys.readouterr().out.partition("report: ")
+    assert report == ["report: ", f"{tmp_path / 'out' / 'report.html'}\n"]
+    assert cli.main([*line[:-2], "--margin", "0.005", "--baseline", "dropout=0"]) == 0
+    assert capsys.readouterr().out == text
     page = (tmp_path / "out" / "report.html").read_text()
 
     effects = pd.read_csv(tmp_path / "out" / "effects.csv")

@@ -54,6 +54,12 @@ def walk(count, *shape):
     return np.cumsum(np.random.default_rng(4).normal(size=(count, *shape)), axis=0).astype(np.float32)
 
 
+def test_what_looks_at_evaluations_alone_does_not_follow():
+    """Without an average of every update the memory of an observer is the same object after an update."""
+    memory = {"swa": (walk(1, 3), 0)}
+    assert Observer(EarlyStopping(), swa=SWA(0.5)).follow(memory, None, jnp.int32(0)) is memory
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.99, 0.9999])
 def test_ema_equals_optax(decay):
     """After every update the average is that of optax, its start corrected; without decay it is the weights."""

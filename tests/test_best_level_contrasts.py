@@ -73,6 +73,19 @@ def test_all_mistakes_are_told_at_once():
         ({"by": None}, {}, "a stratum with two or more levels"),
         ({}, {"design": {"kind": "full_factorial"}}, "name it in design.strata too"),
         ({"by": "l2.strength"}, {}, "one of design.strata: data.train_size"),
+        (
+            {"by": "max_norm.bound"},
+            {
+                "factors": {"l2.strength": [0.0, 0.1, 0.2], "max_norm.bound": ["off", 1]},
+                "design__strata": ["max_norm.bound"],
+            },
+            'contrasts[0].by: got "max_norm.bound" = [off, 1], expected levels that are finite numbers',
+        ),
+        (
+            {"by": None, "test": "effect"},
+            {"factors": {"l2.strength": {"range": [0.0, 0.1]}}, "design": {"kind": "random", "points": 4}},
+            "contrasts of the best level of a random design, expected a design with levels; cells drawn from ranges",
+        ),
         ({"choose_on": "test.nll"}, {}, "test examples judge the level that is chosen"),
         ({"choose_on": "validation.mse"}, {"task__name": "classification"}, "validation.accuracy"),
         ({}, {"primary__metric": "weight_norm"}, "of which there is no weight_norm"),

@@ -124,6 +124,22 @@ def test_data_list_names_every_set(capsys: pytest.CaptureFixture) -> None:
     assert list(DATASETS) == [line.split()[0] for line in capsys.readouterr().out.splitlines()]
 
 
+def test_without_a_command_the_commands_are_printed(capsys: pytest.CaptureFixture) -> None:
+    """`regjax` alone prints what it can do, and is no success for a script that forgot the command."""
+    assert cli.main([]) == 2
+    assert "train what a study asks for" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seconds", ["soon", "0", "nan", "inf"])
+def test_a_duration_is_more_than_no_seconds(seconds: str, capsys: pytest.CaptureFixture) -> None:
+    """A limit that is no number of seconds is refused before anything is read."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", "absent.toml", "--out", "absent", "--max-seconds", seconds])
+    assert ended.value.code == 2
+    expected = f"argument --max-seconds: got '{seconds}', expected seconds, more than 0"
+    assert expected in capsys.readouterr().err
+
+
 def test_version_is_printed() -> None:
     """`python -m regjax --version` prints the version of the package."""
     done = subprocess.run([sys.executable, "-m", "regjax", "--version"], capture_output=True, text=True, check=True)

@@ -284,6 +284,20 @@ def test_overrides_of_a_mapping_leave_it_alone():
     assert mapping == before
 
 
+@pytest.mark.parametrize(
+    ("fixed", "words"),
+    [
+        (3, 'fixed."l2.strength": got a value at fixed, expected a table there'),
+        ({"l1": {"strength": 1}, "l1.strength": 2}, 'fixed."l1.strength": got the path twice'),
+    ],
+)
+def test_overrides_of_paths_in_no_table(fixed, words):
+    """A path cannot be set in what is no table of paths, and what is wrong there is told first."""
+    with pytest.raises(ConfigError) as caught:
+        parse_study(make(fixed=fixed), overrides=["fixed.l2.strength=0.3"])
+    assert str(caught.value).startswith(words)
+
+
 @pytest.mark.parametrize("override", ["training.epochs", "=3", "a b=3", "question.x=3", "training.epochs=three", ""])
 def test_overrides_that_are_none(override):
     """A malformed override, or one whose value does not fit, is a ConfigError."""
@@ -317,6 +331,13 @@ def test_the_end_must_be_an_evaluation():
     training = parse_study(make(training={"save_every": {"steps": 10}})).training
     with pytest.raises(ConfigError, match="a multiple of evaluate_every, 7 steps"):
         resolve_steps(training, 7)
+
+
+def test_more_updates_than_a_counter_holds_are_refused():
+    """Epochs that an int32 counter holds may be more updates than it does."""
+    training = parse_study(make(training={"epochs": 2**31 - 1})).training
+    with pytest.raises(ConfigError, match=r"training: got 4294967294 steps, expected at most 2147483647 steps"):
+        resolve_steps(training, 2)
 
 
 def test_states_are_resolved():

@@ -109,12 +109,14 @@ def test_a_new_part_needs_no_code_in_config():
         depth: int = setting(range="[1, 9]")
         slopes: tuple[float, ...] = setting(default=(0.1,), range="(0, 1)")
         bias: bool = True
+        offset: float = 0.0
 
     fields = part_fields(Net)
     assert [field.expected for field in fields.values()] == [
         "an integer in [1, 9]",
         "a list, each item a number in (0, 1)",
         "true or false",
+        "a number",
     ]
     assert fields["slopes"].check([0.5]) == (0.5,)
 

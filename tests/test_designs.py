@@ -1,6 +1,7 @@
 """Designs beyond the plain grids: parts left out and added in, strata, incomplete grids, fractions, aliases."""
 
 import itertools
+import tomllib
 from fractions import Fraction
 
 import numpy as np
@@ -22,6 +23,8 @@ from regjax.design.fractions import (
     screening_size,
     write_word,
 )
+from regjax.explain import explain
+from regjax.regularizers import REGULARIZERS
 
 NAMES = ("dropout.hidden", "l1.strength", "l2.strength", "dropout.input", "input_noise.scale",
          "label_smoothing.strength", "weight_noise.scale")  # fmt: skip
@@ -295,6 +298,7 @@ REFUSED = [
     ({"zip": [["l1.strength"]]}, "at least two factors"),
     ({"zip": [["l1.strength", "l3.strength"]]}, 'design.zip[0]: got "l3.strength"'),
     ({"exclude": [{"l1.strength": 0.4}]}, "expected a level of the factor"),
+    ({"exclude": [{"l1.begin": 0.5}]}, 'design.exclude[0]."l1.begin": got a path that is no factor, expected one of d'),
     ({"exclude": [{"l1.strength": 0}]}, "the cell of all baselines"),
     ({"exclude": [{"l1.strength": 0.5}]}, "every cell with l1.strength = 0.5"),
     ({"exclude": [{"l1.strength": 0.5, "l2.strength": 0}, {"l1.strength": 0, "l2.strength": 0.5}]},
@@ -308,6 +312,7 @@ REFUSED = [
     ({"kind": "fractional", "generators": ["C=AD"]}, 'design.generators: got "C=AD", which is no generator'),
     ({"kind": "fractional", "generators": ["C=AB", "C=-AB"]}, "design.generators: got C, which is generated twice"),
     ({"kind": "fractional", "generators": ["C=AB", "B=AC"]}, "a letter that is generated itself"),
+    ({"kind": "fractional", "generators": ["C=AB", "C=-AB"]}, "design.generators: got C, which is generated twice"),
     ({"kind": "fractional", "resolution": 4}, "design.resolution: got resolution 4 of 3 factors"),
     ({"kind": "fractional", "resolution": 3, "family": ["simple"]}, 'got "simple", expected "main" or "two_way"'),
     ({"kind": "plackett_burman", "runs": 12}, "3 factors in 12 runs, of which some are the same"),
@@ -322,6 +327,7 @@ def test_refuses(design, words):
     assert words in problems_of(make(factors=THREE, design=design))[0]
 
 
+<<<<<<< HEAD
 def test_refuses_more_factors_than_screening_runs():
     """A Plackett-Burman design of N runs holds N - 1 factors; without a number the largest design is meant."""
     asked = make(
@@ -330,6 +336,35 @@ def test_refuses_more_factors_than_screening_runs():
     assert problems_of(asked) == ["design.runs: got 8 factors, expected at most 7 for these runs"]
     with pytest.raises(ValueError, match="24 factors"):
         screening_size(24, None)
+=======
+@pytest.mark.parametrize(
+    ("number", "design", "words"),
+    [
+        (2, {"family": ["three_way"]}, 'design.family: got "three_way", expected "main" or "two_way"; three_way needs'),
+        (4, {"kind": "fractional", "generators": ["C=AB", "D=AB"]}, "design.generators: got resolution 2, expected at"),
+        (12, {"kind": "fractional", "resolution": 3}, "resolution 3 of 12 factors, expected a standard fraction of 3"),
+        (17, {"kind": "fractional", "generators": ["D=AB"]}, "factors: got 17 factors, expected at most 16 for gener"),
+        (12, {"kind": "plackett_burman", "runs": 12}, "factors: got 12 factors, expected at most 11 in 12 runs"),
+        (24, {"kind": "plackett_burman"}, "factors: got 24 factors, expected at most 23 in 24 runs"),
+    ],
+)
+def test_refuses_too_many_factors_or_too_few(number, design, words):
+    """How many factors a design holds is told, and what its generators confound."""
+    paths = [tomllib.loads(explain(name).example) for name in REGULARIZERS]
+    factors = {path: levels for found in paths[:number] for path, levels in found.items()}
+    (line,) = problems_of(make(factors=factors, design=design))
+    assert words in line
+
+
+def test_a_family_that_lacks_some_interactions_is_kept():
+    """Excluded cells take contrasts out of the family; it is refused only where none is left."""
+    exclude = [{"dropout.hidden": 0.25, "l1.strength": 0.25}]
+    _, contrasts = build(switches(3), design={"family": ["two_way"], "exclude": exclude})
+    assert [name for name, contrast in contrasts.items() if contrast["confirmatory"]] == [
+        "dropout.hidden 0.25 x l2.strength 0.25",
+        "l1.strength 0.25 x l2.strength 0.25",
+    ]
+>>>>>>> k3
 
 
 def test_refuses_unequal_zip():

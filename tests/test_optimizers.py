@@ -75,6 +75,21 @@ def test_equals_optax(case):
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [SGD(), RMSProp(rho=0.8, epsilon=1e-3), Adam(b1=0.0, epsilon=1e-3), Adam(0.1, b1=0.0, epsilon_style="keras")],
+    ids=["sgd", "rmsprop", "adam", "adam of keras"],
+)
+def test_the_metric_is_by_what_an_update_was_scaled(optimizer):
+    """Without momentum the update of each coordinate is its gradient times the metric."""
+    state = optimizer.direction().init({"w": jnp.zeros(4)})
+    for gradient in np.random.default_rng(2).normal(size=(5, 4)) * [1e-4, 1e-2, 1.0, 1e2]:
+        gradients = {"w": jnp.asarray(gradient, jnp.float32)}
+        updates, state = optimizer.direction().update(gradients, state)
+        scale = optimizer.metric(state, gradients)
+        np.testing.assert_allclose(updates["w"], scale["w"] * gradients["w"], rtol=1e-5)
+
+
 def test_keras_epsilon():
     """Keras' style equals the paper's formula where epsilon matters; the style of optax does not."""
     gradients = np.random.default_rng(0).normal(size=(30, 6)) * [1e-9, 1e-8, 1e-7, 1e-3, 1.0, 0.0]

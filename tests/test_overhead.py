@@ -12,6 +12,7 @@ from studies import tiny
 
 from regjax import cli, overhead, runtime, store
 from regjax.analysis.overhead import FEWEST_ROUNDS, read_costs
+from regjax.commands import COMMANDS
 from regjax.conductor import find_dataset, read_study, save_waves
 from regjax.overhead import Variant, choose_updates, compiled_anew, find_variants, structure, take_rounds
 from regjax.plan import make_plan
@@ -146,6 +147,7 @@ def test_the_command_measures_an_unfinished_study(tmp_path: Path, capsys: pytest
     assert after == before
     costs = read_costs(out)
     assert costs is not None
+    assert set(costs) == set(COMMANDS["cost"].KEYS)
     assert costs["clock"] == "processor"
     (part,) = costs["parts"]
     assert (part["factor"], part["level"], part["against"]) == ("l2.strength", 0.001, 0.0)

@@ -96,12 +96,25 @@ def test_settings_of_an_own_network_are_varied() -> None:
     assert "fatcor" in refusal(own(model={"name": "custom", "fatcor": 1.0}), model=own_parts.Scaled)
 
 
+def test_settings_of_a_network_have_to_say_how_to_make_it() -> None:
+    """A class that says neither how many hidden layers it has nor how it is made cannot stand in for a network."""
+    unfinished = regjax.part(type("Unfinished", (regjax.ModelSettings,), {}))
+
+    with pytest.raises(NotImplementedError):
+        regjax.parse_study(own(factors={"dropout.hidden": [0.0, [0.5]]}), model=unfinished)
+    with pytest.raises(NotImplementedError):
+        ids(own(), model=regjax.part(type("Half", (unfinished,), {"num_hidden": 1})), regularizers=OWN["regularizers"])
+
+
 def test_what_is_not_given_is_refused() -> None:
     """A study of own parts without them says what to pass; names that are taken and classes that are none do not go."""
     assert "regjax.run(study, out, model=...)" in refusal(own(factors={"l2.strength": [0.0, 0.1]}))
     assert 'unknown regularizer "l2_again"' in refusal(own(), model=own_parts.PLAIN)
     assert "not taken" in refusal(own(), model=own_parts.PLAIN, regularizers={"dropout": own_parts.L2Again})
     assert "regjax.part" in refusal(own(), model=own_parts.PLAIN, regularizers={"mine": regjax.Regularizer})
+    none = refusal(own(), model=own_parts.PLAIN, regularizers={"mine": own_parts.PLAIN.init})
+    assert 'regularizers["mine"]: got ' in none
+    assert "expected a subclass of regjax.Regularizer" in none
     with pytest.raises(TypeError, match=r"expected a regjax\.Model"):
         regjax.parse_study(own(), model=3)
 

@@ -91,6 +91,10 @@ def test_replicates_are_part_of_the_identity_and_of_the_plan() -> None:
         ({"seeds": {"count": 4, "replicates": {"kind": "bootstrap", "parts": 2}}}, "bootstrap without parts"),
         ({"seeds": {"count": 4, "replicates": {"kind": "bootsrap"}}}, 'did you mean "bootstrap"?'),
         ({"seeds": {"count": 4, "replicates": {"kind": "disjoint", "part": 2}}}, 'did you mean "parts"?'),
+        (
+            {"seeds": {"pilot": 4, "max": 8, "halfwidth": 0.01, "replicates": DISJOINT}},
+            "seeds: got pilot beside replicates, expected replicates beside count",
+        ),
         ({"seeds": {"count": 4, "replicates": DISJOINT, "vary": ["init"]}}, '"subset" among them'),
         ({"seeds": {"count": 4, "replicates": DISJOINT, "vary": ["subset", "split"]}}, "compared on one test set"),
         ({"measure": {}}, 'measure.predictions: got "auto", expected "test" beside seeds.replicates'),

@@ -113,8 +113,8 @@ def _find_fraction_problems(design: Design, factors: Factors) -> Problems:
         try:
             screening_size(number, design.runs)
         except ValueError as error:
-            most = (design.runs or max(CYCLES)) - 1
-            yield Problem("design.runs" if design.runs else "factors", str(error), f"at most {most} for these runs")
+            runs = design.runs or max(CYCLES)
+            yield Problem("factors", str(error), f"at most {runs - 1} in {runs} runs")
             return
         rows = screening_rows(number, design.runs)
         if len(set(rows)) < len(rows):

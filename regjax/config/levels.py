@@ -8,6 +8,7 @@ from regjax.config.problems import Problem, nearest, quote, show, unknown
 from regjax.config.study import Contrast, LevelContrast
 from regjax.config.tables import Design, Primary, Seeds, Task
 from regjax.design import LEVEL_KINDS, SPACE_FILLING, fewest_seeds, find_factor, level_cells, make_levels
+from regjax.design.names import name_all
 from regjax.metrics import TASK_METRICS
 
 KEYS = ("name", "of", "by", "choose_on", "test")
@@ -80,7 +81,7 @@ def _check_factor(contrast: LevelContrast, place: str, design: Design, factors: 
         yield Problem(f"{place}.of", show(path), f"one of the factors: {known}", nearest(path, factors))
     elif contrast.test == "trend" and not _are_numbers(factors[path], FEWEST_LEVELS):
         expected = f"a factor with {FEWEST_LEVELS} or more levels that are all numbers"
-        yield Problem(f"{place}.of", f"{show(path)} = {show(list(factors[path]))}", f"{expected}, for a trend")
+        yield Problem(f"{place}.of", _write_levels(path, factors), f"{expected}, for a trend")
     if by is None:
         if contrast.test == "trend":
             yield Problem(f"{place}.by", "nothing", "a stratum with two or more levels, over which the trend is")
@@ -88,7 +89,7 @@ def _check_factor(contrast: LevelContrast, place: str, design: Design, factors: 
         strata = ", ".join(name for name in design.strata if name != path) or "none so far"
         yield Problem(f"{place}.by", show(by), f"one of design.strata: {strata}", "name it in design.strata too")
     elif contrast.test == "trend" and (not _are_numbers(factors[by], 2) or float("inf") in factors[by]):
-        yield Problem(f"{place}.by", f"{show(by)} = {show(list(factors[by]))}", "levels that are finite numbers")
+        yield Problem(f"{place}.by", _write_levels(by, factors), "levels that are finite numbers")
     elif path in factors:
         yield from _check_cells(contrast, place, design, factors)
 
@@ -131,6 +132,10 @@ def _check_seeds(declared: list[LevelContrast], factors: Mapping[str, tuple], se
         share = f" / {tests}" if tests > 1 else ""
         yield Problem("seeds.count", str(seeds.count), f"at least {fewest_seeds(tests)} for contrasts of best levels",
                       f"fewer cannot give a p-value of 0.05{share}")  # fmt: skip
+
+
+def _write_levels(path: str, factors: Mapping[str, tuple]) -> str:
+    return f"{show(path)} = [{', '.join(name_all(factors[path]))}]"
 
 
 def _are_numbers(levels: tuple, fewest: int) -> bool:

@@ -1,6 +1,7 @@
 """Encoded images as one array: plain PNGs all at once, others by Pillow, one by one."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from io import BytesIO
 
 import numpy as np
@@ -25,16 +26,17 @@ def decode_images(images: Sequence[bytes], shape: tuple[int, int, int]) -> np.nd
     """
     if shape[2] not in COLOR_TYPES:
         raise DataError(f"images of {shape[2]} channels cannot be read, expected 1 to 4")
-    if all(is_plain(image, shape) for image in images):
+    other = next((index for index, image in enumerate(images) if not is_plain(image, shape)), None)
+    if other is None:
         return decode_pngs(images, shape)
+    if find_spec("PIL") is None:
+        raise DataError(f"image {other} is no plain PNG of {shape}; install pillow to read others")
     return np.stack([_decode_one(index, image, shape) for index, image in enumerate(images)])
 
 
 def _decode_one(index: int, image: bytes, shape: tuple[int, int, int]) -> np.ndarray:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise DataError(f"image {index} is no plain PNG of {shape}; install pillow to read others") from error
+    from PIL import Image
+
     height, width, channels = shape
     mode, accepted = MODES[channels]
     try:

@@ -60,6 +60,8 @@ def test_names_are_found_as_people_write_them() -> None:
     assert [row["path"] for row in explain("dropout.hidden").values] == ["dropout.hidden"]
     assert "needs: images" in entry_text(explain("cutout"))
     assert "off 0, [0, 1)" in entry_text(explain("dropout.hidden"))
+    assert "In a study file:" in entry_text(explain("dropout"))
+    assert "In a study file:" not in entry_text(explain("paired effect"))
 
 
 def test_a_miss_names_the_nearest() -> None:

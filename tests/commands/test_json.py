@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -123,3 +124,4 @@ def test_what_json_has_not_is_written_otherwise() -> None:
 
     assert jsonable({"rows": frame}) == {"rows": [{"a": None, "b": 1}, {"a": "-inf", "b": 2}]}
     assert jsonable([Path("x"), True, 0.5]) == ["x", True, 0.5]
+    assert jsonable((np.int64(3), np.float32("nan"), np.array([[1, 2]]))) == [3, None, [[1, 2]]]

@@ -73,6 +73,12 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture) -
     [
         (["--factor", "dropout.hiden=0,0.3"], 'did you mean "hidden"'),
         (["--factor", "dropout.hidden"], "expected PATH=LEVEL"),
+        (["--factor", "dropout.hidden=0,0.3 # half"], "got the factor 'dropout.hidden=0,0.3 # half', expected PATH"),
+        (["--factor", "dropout.hidden=0,[[{ a = 1 }]]"], "got the level {'a': 1}, expected a number, a text, true"),
+        (["--factor", f"dropout.hidden=0,{'9' * 5000}"], 'factors."dropout.hidden"[1]: got "999'),
+        (["--factor", "model.norm=none,\U0001f600"], 'factors."model.norm"[1]: got "\U0001f600", expected "none"'),
+        ([*FACTORS, "--question", "a\x7f"], 'question: got "a\\x7f", expected text without control characters'),
+        ([*FACTORS, "--question", "a\udcff"], "got 'a\\udcff', expected a text that is UTF-8"),
         (["--seeds", "3"], "got no factor"),
         ([], "got no factor"),
         ([*FACTORS, "--data", "absent.npz"], "absent.npz does not exist"),
@@ -87,6 +93,27 @@ def test_wrong_answers_write_nothing(
     assert cli.main(["new", str(tmp_path / "study.toml"), *words]) == 2
     assert text in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_question_is_one_line_of_the_header(tmp_path: Path) -> None:
+    """A line break, in the question or in the file's own name, does not end the comment that it stands in."""
+    path = tmp_path / "my\nstudy.toml"
+    assert cli.main(["new", str(path), *FACTORS, "--question", "Does it\nhelp \U0001f600?"]) == 0
+
+    assert load_study(path).question == "Does it help \U0001f600?"
+    assert path.read_text().startswith("# Question: Does it help \U0001f600?\n# Expect: ")
+    assert "my\\nstudy.toml --out" in path.read_text()
+
+
+def test_what_cannot_be_timed_is_written_and_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Where a study cannot be timed its file stays, and why is said beside how to find out."""
+    path = tmp_path / "study.toml"
+    assert cli.main(["new", str(path), "--factor", "l2.strength=0,0.1", "--epochs", str(2**31 - 1)]) == 0
+    told = capsys.readouterr()
+
+    assert re.search(r"not timed: training: got \d+ steps, expected at most 2147483647 steps", told.err)
+    assert told.out.startswith(f"{path}\nnext: regjax plan {path}")
+    assert "the command `regjax plan" in path.read_text()
 
 
 def test_questions_are_asked_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,14 +133,15 @@ def test_questions_left_open_by_flags(
 ) -> None:
     """What flags say is not asked; a wrong answer is told at once, and asked again."""
     path = tmp_path / "study.toml"
-    typed = "digitz\n\nmlq\n\ndropout.hiden=0,0.3\nl2.strength=0,0.1\n\n\n"
+    typed = "digitz\nabsent.npz\n\nmlq\n\ndropout.hiden=0,0.3\nl2.strength=0,0.1\n\n\n"
     monkeypatch.setattr(sys, "stdin", Keyboard(typed))
     assert cli.main(["new", str(path), "--epochs", "3", "--seeds", "7", "--no-timing"]) == 0
     study, told = load_study(path), capsys.readouterr().err
 
     assert (study.data.name, study.training.epochs, study.seeds.count) == ("digits", 3, 7)
     assert study.factors == {"l2.strength": (0.0, 0.1)}
-    assert [text in told for text in ('did you mean "digits"', '"mlq"', 'did you mean "hidden"')] == [True] * 3
+    for text in ('did you mean "digits"', "absent.npz does not exist", '"mlq"', 'did you mean "hidden"'):
+        assert text in told
 
 
 @pytest.fixture

@@ -50,6 +50,18 @@ def test_a_group_without_records_waits(part: Path, read: Callable[..., dict[str,
     assert found["waiting"] == found["planned"] - found["done"] > 0
 
 
+def test_before_the_first_run_is_done_there_are_no_effects(part: Path, capsys: pytest.CaptureFixture) -> None:
+    """Of a folder without a finished run the groups are shown, and neither effects nor that they were provisional."""
+    for path in part.glob("chunks/*/done-*.json"):
+        path.unlink()
+    assert cli.main(["status", str(part)]) == 0
+    printed = capsys.readouterr().out
+
+    assert printed.startswith("0 of 12 runs done, 0 stopped early, 0 diverged; ")
+    assert "Waiting" in printed
+    assert "Provisional" not in printed
+
+
 def test_an_early_look_is_called_provisional(out: Path, part: Path, capsys: pytest.CaptureFixture) -> None:
     """The effect table of an unfinished study carries the note; that of a finished one does not."""
     assert cli.main(["status", str(part)]) == 0

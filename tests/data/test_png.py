@@ -1,6 +1,7 @@
 """PNG images, with pillow as the oracle."""
 
 import struct
+import sys
 import zlib
 from io import BytesIO
 
@@ -181,3 +182,20 @@ def test_refusals(image, message):
     """A damaged image, or one of another kind or size, is refused with its position."""
     with pytest.raises(DataError, match=message):
         decode_pngs([GOOD, image], (HEIGHT, WIDTH, 1))
+
+
+def test_five_channels_are_refused():
+    """No image file has five channels."""
+    with pytest.raises(DataError, match="images of 5 channels cannot be read, expected 1 to 4"):
+        decode_images([], (HEIGHT, WIDTH, 5))
+
+
+def test_without_pillow_plain_images_alone_are_read(monkeypatch):
+    """Where pillow is not installed a plain PNG is read all the same, and another image names what is missing."""
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    lines = make_lines(np.random.default_rng(0), np.zeros((1, HEIGHT), np.uint8))[0]
+    shape = (HEIGHT, WIDTH, 1)
+
+    np.testing.assert_array_equal(decode_images([write_png(lines)], shape)[0, :, :, 0], lines[:, 1:])
+    with pytest.raises(DataError, match=r"image 1 is no plain PNG of \(7, 5, 1\); install pillow to read others"):
+        decode_images([write_png(lines), b"another"], shape)

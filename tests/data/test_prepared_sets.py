@@ -87,6 +87,15 @@ def test_unshuffled_records_keep_their_order(monkeypatch, tmp_path):
     np.testing.assert_array_equal(np.sort(shuffled.x[:20].sum((1, 2, 3))), np.sort(kept.x[:20].sum((1, 2, 3))))
 
 
+def test_a_known_set_needs_no_description_of_its_features(monkeypatch, tmp_path):
+    """What a known set consists of is known: its records are enough, and when they change is seen."""
+    labels = {"train": np.arange(20) % 10, "test": np.arange(5)}
+    images = write_official(monkeypatch, tmp_path, "kmnist", labels)
+    (tmp_path / "kmnist" / "3.0.1" / "features.json").unlink()
+
+    np.testing.assert_array_equal(load_dataset("kmnist", folder=tmp_path).x[:20], images["train"])
+
+
 def test_wrong_counts_and_labels(monkeypatch, tmp_path):
     """A known set with other counts than the official ones, or a label it cannot have, is refused."""
     labels = {"train": np.arange(20) % 10, "test": np.arange(5)}
@@ -160,6 +169,8 @@ def rows_of(count, start=0):
             "pair": [float(index), 1.0],
             "ragged": [1.0] * (index % 3),
             "packed": np.full((2, 2), index, np.float32),
+            "bare": np.full((2, 2), index, np.int16),
+            "counts": [index, 1],
             "text": "a",
             "table": {"kind": index % 2, "size": float(index), "wide": [1.0, index / 2]},
             "any": encode(image),
@@ -183,6 +194,8 @@ def many(tfds):
         "pair": tfds.Sequence(np.float32, length=2),
         "ragged": tfds.Sequence(np.float32),
         "packed": tfds.Tensor(shape=(2, 2), dtype=np.float32, encoding="zlib"),
+        "bare": tfds.Tensor(shape=(2, 2), dtype=np.int16, encoding="bytes"),
+        "counts": tfds.Tensor(shape=(2,), dtype=np.int32),
         "text": tfds.Text(),
         "table": {
             "kind": tfds.ClassLabel(num_classes=2),
@@ -213,6 +226,7 @@ def prepared(tmp_path_factory, frame):
     write_folder(folder, "plain", lambda _: one, {"train": row[:2], "test": row[2:5]}, version="1.9.0")
     write_folder(folder, "plain", lambda _: one, {"train": row[:6], "validation": row[6:]}, version="1.10.0")
     write_folder(folder, "whole", lambda _: one, {"train": row}, config="only", supervised=("x", "y"))
+    write_folder(folder, "nested", lambda _: one, {"train": row}, supervised=("x", {"a": "y"}))
     write_folder(folder, "unsaid", lambda tfds: one | {"z": np.float32, "l": tfds.ClassLabel(num_classes=3)},
                  {"train": [{**r, "z": 1.0, "l": -1 if i else 0} for i, r in enumerate(row)]},
                  supervised=({"x": "x", "z": "z"}, "y"))  # fmt: skip
@@ -240,6 +254,7 @@ def test_supervised_keys(prepared, no_network, name):
         ("vector", "value", (3,), lambda i: VECTORS[i]),
         ("pair", "value", (2,), lambda i: [i, 1]),
         ("packed", "value", (2, 2), lambda i: np.full((2, 2), i)),
+        ("bare", "value", (2, 2), lambda i: np.full((2, 2), i)),
         ("score", "value", (1,), lambda i: [i % 4]),
         ("flag", "value", (1,), lambda i: [i % 2 == 0]),
         ("table", "value", (5,), lambda i: [i % 2 == 0, i % 2 == 1, i, 1, i / 2]),
@@ -271,12 +286,13 @@ def test_features_of_numbers(prepared, x, y, shape, expected):
         ("deep", None, r"data\.x: feature 'deep' is image; its pixels are uint16, expected uint8"),
         ("ragged", None, r"data\.x: feature 'ragged' is Sequence; it is a sequence of numbers, of any length"),
         ("box", None, r"data\.x: feature 'box' is float32 \[-1\]; its size varies"),
-        ("imag", None, r"data\.x: no feature 'imag', expected one of: any \(image\), box .*vector \(float32 \[3\]\)"),
+        ("imag", None, r"data\.x: no feature 'imag', expected one of: any \(image\), bare .*vector \(float32 \[3\]\)"),
         ("image,vector", None, r"data\.x: got an image beside other features"),
         ("label", "label", r"data\.x: feature 'label' is the target too"),
         (None, "text", r"data\.y: feature 'text' is Text"),
         (None, "image", r"data\.y: feature 'image' is image; expected a label, a number or a vector"),
         (None, "table", r"data\.y: 'table' names 3 features, expected one"),
+        (None, "counts", r"data\.y: feature 'counts' is a vector of int32, expected floats or one label"),
         (None, "packed", r"data\.y: feature 'packed' is float32 \[2, 2\]"),
     ],
 )
@@ -294,6 +310,7 @@ def test_unfit_features(prepared, x, y, message):
         ("tfds:mute/second", {"y": "label"}, r"data\.x: which feature is the input is not said; .* any \(image\)"),
         ("tfds:mute", {}, r"prepared in several configs, expected one of tfds:mute/first, tfds:mute/second"),
         ("tfds:plain", {}, r"data\.y: 0 features are labels, expected one; set data\.y to one of: x .*, y"),
+        ("tfds:nested", {}, r"data\.y: 0 features are labels, expected one; set data\.y to one of: x .*, y"),
         ("tfds:plain:2.0.0", {}, r"not prepared: no .*/plain/2\.0\.0/dataset_info\.json"),
         ("tfds:unsaid", {"y": "l"}, r"'l' is -1 in 8 of 9 records, expected 0 to 2 \(-1 marks"),
         ("tfds:", {}, r"expected \"tfds:<name>"),
@@ -360,6 +377,12 @@ def test_the_cache_follows_the_choice_and_the_files(prepared, tmp_path, frame):
                 (p / "dataset_info.json").read_text().replace("{DATASET}", "../{DATASET}")
             ),
             r"cannot be read: ValueError.*is no file name",
+        ),
+        (
+            lambda p: (p / "dataset_info.json").write_text(
+                json.dumps({**json.loads((p / "dataset_info.json").read_text()), "splits": []})
+            ),
+            r"own/1\.0\.0 holds no examples; prepare the data anew",
         ),
     ],
 )

@@ -5,7 +5,8 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 
-from regjax.data.scaling import fit_targets, fit_weights
+from regjax.data import DataError, load_dataset
+from regjax.data.scaling import fit_scale, fit_targets, fit_weights
 
 GENERATOR = np.random.default_rng(0)
 TRAIN = np.arange(5, 40)
@@ -66,3 +67,9 @@ def test_only_training_rows_count() -> None:
 def test_weights_that_are_given_are_taken() -> None:
     """A list of numbers is used as it is."""
     assert fit_weights(CLASSES, TRAIN, (1.0, 0.0, 2.5), 3).tolist() == [[1.0, 0.0, 2.5]]
+
+
+def test_an_unknown_scale_is_refused() -> None:
+    """A kind of scale from Python is one of three."""
+    with pytest.raises(DataError, match=r'data\.scale: got \'standart\', expected "unit", "standard" or "none"'):
+        fit_scale(load_dataset("digits"), TRAIN, "standart")

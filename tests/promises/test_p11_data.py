@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -49,6 +50,19 @@ for path in map(Path, sys.argv[1:]):
 """
 
 
+SHORT = f"""
+import resource
+from pathlib import Path
+from regjax.data import DataError, load_dataset
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + {ROOM},) * 2)
+try:
+    load_dataset("sparse_linear", num_examples=2**20, num_features=2**9)
+except DataError as error:
+    print(error)
+"""
+
+
 def head(shape: object, descr: object = "<f4", version: tuple[int, int] = (1, 0), size: int | None = None) -> bytes:
     """Return the head of an array that says this shape, type and size of the head."""
     text = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode()
@@ -87,6 +101,17 @@ def test_bombs_are_refused_with_little_memory(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for said, expected in zip(done.stdout.splitlines(), files.values(), strict=True):
         assert expected in said
+
+
+def test_data_that_do_not_fit_are_told_with_the_limit() -> None:
+    """A set that is drawn, of 4 GiB where the process has 128 MiB left: an error with the limit, no traceback."""
+    done = subprocess.run([sys.executable, "-c", SHORT], capture_output=True, text=True, check=True)
+
+    said = re.fullmatch(
+        r"sparse_linear: the data do not fit into the (\d+) bytes that this process may use\n", done.stdout
+    )
+    assert said is not None
+    assert ROOM < int(said[1]) < 4 * 2**30
 
 
 def test_the_bound_is_half_of_what_the_process_may_use() -> None:

@@ -8,7 +8,7 @@ import small_runs as small
 
 from regjax.models import MLP
 from regjax.optimizers import SGD, Adam
-from regjax.regularizers import L1, L2, Batch, Decay, Dropout, L1Proximal, LabelSmoothing, MaxNorm
+from regjax.regularizers import L1, L2, Batch, Decay, Dropout, L1Proximal, LabelSmoothing, MaxNorm, UnitNorm
 from regjax.train.step import make_now
 
 TRAIN = jax.jit(jax.vmap(small.train, in_axes=(0, None, None, None)))
@@ -99,9 +99,10 @@ def test_what_is_touched(part):
     assert touched(part, ("nothing",)) == set()
 
 
-def test_max_norm_touches_matrices_only():
-    """Max-norm bounds incoming weights: biases and scales have none, even with "all"."""
-    assert touched(MaxNorm(0.1), "all") == KERNELS
+@pytest.mark.parametrize("part", [MaxNorm(0.1), UnitNorm(0.5)], ids=lambda part: type(part).__name__)
+def test_norms_of_units_touch_matrices_only(part):
+    """Max-norm and unit norm are of incoming weights: biases and scales have none, even with "all"."""
+    assert touched(part, "all") == KERNELS
 
 
 def test_l2_equals_decay_under_plain_sgd_only():

@@ -35,6 +35,18 @@ def test_the_panel_says_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(len(line) <= 100 for line in text.splitlines())
 
 
+def test_of_many_groups_the_panel_has_a_dozen() -> None:
+    """Beyond twelve groups a last row says how many more there are; those that go on are shown."""
+    groups = tuple(GroupState(f"group {k}", 8, phase="training" if k == 14 else "done") for k in range(15))
+    console = Console(file=io.StringIO(), width=100, record=True)
+    console.print(make_panel(Wave(16, 320.0, "training", groups), 10.0))
+    text = console.export_text()
+
+    assert "... and 3 more" in text
+    assert text.count("group ") == 12 + text.count("group  ")
+    assert "group 14" in text
+
+
 def test_a_line_needs_no_line_before_it() -> None:
     """A line of a log says wave, counts, speed, time left and the best cell."""
     assert make_line(WAVE, 10.0) == (

@@ -121,8 +121,8 @@ class Mirror:
             chunks = sorted(path.parent.name for path in self.folder.glob("chunks/*/queue.json"))
             restored = sum(self._restore_chunk(chunk) for chunk in chunks)
         except OSError as error:
-            reason = str(error.strerror or error)
-            self._warn(f"{self.folder} cannot be restored from: {reason}", "")
+            reason = error.strerror or error
+            self._say(f"warning: {self.folder} cannot be restored from: {reason}; what is missing is trained anew")
             return
         if restored:
             self._say(f"restored {restored} files and folders from {self.folder}")

@@ -4,6 +4,7 @@ import io
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,20 @@ import pytest
 from continued import LAYOUT, STUDY, Killed, assert_same_numbers, go_on, plan_of, ready
 from populations import compiled
 
-from regjax import leases, store
+from regjax import leases, store, waves
 from regjax.execute import Job, train_runs
-from regjax.files import StoreError, canonical, digest
+from regjax.files import StoreError, canonical, create, digest
 from regjax.leases import Lease, Leases
 from regjax.plan import Plan
-from regjax.progress import Progress
+from regjax.progress import GroupState, Progress
 from regjax.queue import describe_queue
 from regjax.repair import Fault, find_faults, repair
 from regjax.sharing import Sharing
+from regjax.stop import Interrupted, Stop
 from regjax.train import checkpoint
 from regjax.train.layout import make_rows
 from regjax.train.program import Compiled, Program
-from regjax.waves import unique
+from regjax.waves import share_groups, unique
 
 Engine = tuple[Plan, Program, Compiled]
 
@@ -206,6 +208,41 @@ def test_a_new_queue_keeps_away_from_one_that_a_silent_process_may_write(
     assert taken.described is not None
     assert (taken.described["share"], taken.lease.fenced) == (1, False)
     assert taken.name == digest(canonical(taken.described)) != name
+
+
+class Impatient(Stop):
+    """Has the training end when it is asked for the third time."""
+
+    asks = 0
+
+    @property
+    def asked(self) -> bool:
+        """Whether the training is to end."""
+        self.asks += 1
+        if self.asks == 3:
+            self.ask("enough", 75)
+        return super().asked
+
+
+def test_who_waits_for_others_says_so_once(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P6: with every run trained elsewhere a process says for whom it waits, once, however often it looks."""
+    plan, program, functions = engine
+    monkeypatch.setattr(waves, "WAIT", 0.01)
+    name = "elsewhere"
+    begin_elsewhere(engine, tmp_path, name, rows=len(all_rows(engine)))
+    store.write_json(store.chunk_folder(tmp_path, name) / "queue.json", describe_queue(program, all_rows(engine)))
+    far = {"host": "far", "space": "far", "pid": 1, "token": "x"}
+    assert create(tmp_path / "leases" / f"{leases.PROCESS}far.0.json", json.dumps(far))
+    said = io.StringIO()
+    told = Progress(said, live=False)
+    told.begin(1, 1.0, [GroupState("0", len(plan.runs))])
+    job = Job(0, unique(program.group.runs), program, ready(functions))
+    with ThreadPoolExecutor(1) as pool, Leases(tmp_path) as ours, pytest.raises(Interrupted, match="enough"):
+        share_groups(plan, [job], pool, Sharing(tmp_path, ours), told, None, None, Impatient())
+
+    assert said.getvalue() == "waiting for runs that are trained elsewhere: process 1 on far\n"
 
 
 def wait_until_free(ours: Leases, name: str) -> None:

@@ -15,6 +15,7 @@ from regjax.config import ConfigError, parse_study
 from regjax.data.base import Dataset, make_dataset, make_parts
 from regjax.design import count_cells
 from regjax.models import MLP
+from regjax.notices import find_notices
 from regjax.plan import make_plan, make_tuning_plan
 from regjax.planned import make_runs_table, plan_json
 from regjax.regularizers import Dropout
@@ -220,3 +221,10 @@ def test_a_margin_in_percentage_points_is_refused() -> None:
     """An accuracy's margin of 0.5 means 50 points; the error says how half a point is written."""
     with pytest.raises(ConfigError, match=r"half a percentage point is 0\.005"):
         plan_of(primary__margin=0.5)
+
+
+def test_what_the_data_says_of_itself_is_a_notice() -> None:
+    """A note of the data set is told before the training, under its name."""
+    note = "no official test part: train is split at random"
+    assert f"tiny: {note}" not in find_notices(plan_of(), DATA[False])
+    assert f"tiny: {note}" in find_notices(plan_of(), DATA[False]._replace(note=note))

@@ -151,8 +151,8 @@ def lost_parts(out: Path, chunk: str, last: Mapping[str, int], done: Container[s
     """Yield the segments of a sound chunk whose done file was deleted: runs ended there, and are done nowhere.
 
     Who trains has records in every segment, so that runs without any in the segments to come have ended, with all runs
-    of their trajectory. Of the last segment the checkpoint after it says which go on; without it a process may have been
-    killed before it published any. What an earlier repair has set aside is told no more.
+    of their trajectory. Of the last segment the checkpoint after it says which go on; without one a process may have
+    been killed before it published any. What an earlier repair has set aside is told no more.
 
     Args:
       out: run directory.
@@ -185,13 +185,12 @@ def find_going(checkpoint: Path, rows: Sequence[Sequence[Sequence[str]]]) -> set
         leaves = load_leaves(checkpoint)
     except StoreError:
         return None
-    seats = zip(leaves["seats/row"], leaves["seats/over"].all(axis=-1), strict=True)
     return {
         run
-        for row, ended in seats
+        for row, over in zip(leaves["seats/row"], leaves["seats/over"], strict=True)
         if row >= 0
-        for trajectory, over in zip(rows[row], ended, strict=False)  # the slots beyond a short row are empty
-        if not over
+        for trajectory, ended in zip(rows[row], over, strict=False)  # the slots beyond a short row are empty
+        if not ended.all()
         for run in trajectory
     }
 

@@ -192,7 +192,7 @@ def test_a_function_of_two_names_is_read_once(digest_of: Callable[[str], str]) -
 def test_a_class_without_source_is_refused(tmp_path: Path) -> None:
     """A regularizer whose source Python cannot find is an error of the study that names it, before any training."""
     space: dict[str, Any] = {"__name__": "typed_in"}
-    exec(compile(OWN, "typed in", "exec"), space)  # noqa: S102
+    exec(compile(OWN, "typed in", "exec"), space)
     study = tiny(factors={"own.strength": [0.0, 0.1]})
     with pytest.raises(regjax.ConfigError, match=r"Own: .*expected a class whose source Python can find: in a file or"):
         regjax.run(study, tmp_path / "out", regularizers={"own": space["Own"]})

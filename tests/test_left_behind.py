@@ -224,9 +224,7 @@ class Impatient(Stop):
         return super().asked
 
 
-def test_who_waits_for_others_says_so_once(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_waits_for_others_says_so_once(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """P6: with every run trained elsewhere a process says for whom it waits, once, however often it looks."""
     plan, program, functions = engine
     monkeypatch.setattr(waves, "WAIT", 0.01)

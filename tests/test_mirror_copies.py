@@ -1,4 +1,4 @@
-"""What a mirror does with files that vanish, differ or cannot be flushed, and what it takes back: by hand, untrained."""
+"""What a mirror does with files that vanish, differ or cannot be flushed, and what it takes back: untrained."""
 
 import errno
 import io
@@ -58,7 +58,7 @@ def test_of_several_processes_one_copies(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_vanishes_is_no_loss(tmp_path: Path) -> None:
-    """What another process removes as it is copied is passed over where it is a checkpoint, and told where it is not."""
+    """What another process removes meanwhile is passed over where it is a checkpoint, and told where it is not."""
     out, folder, said = tmp_path / "out", tmp_path / "mirror", list[str]()
     chunk = write_chunk(out)
     (chunk / "checkpoint").mkdir()
@@ -74,7 +74,7 @@ def test_a_checkpoint_that_vanishes_is_no_loss(tmp_path: Path) -> None:
 
 
 def test_a_done_file_of_other_records_is_not_restored(tmp_path: Path) -> None:
-    """Of a queue whose done file does not agree with its records the records are restored; the mirror's file is named."""
+    """Where a done file does not agree with its records these alone are restored; the mirror's file is named."""
     out, folder, said = tmp_path / "out", tmp_path / "mirror", list[str]()
     done = write_chunk(folder, digest="0" * 16) / "done-00000.json"
     Mirror(folder, out, said.append).restore()

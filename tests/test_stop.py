@@ -39,10 +39,16 @@ def test_a_signal_before_the_training_ends_at_once(name: str, told: str) -> None
 def test_an_interruption_that_no_signal_asked_for_stays_one() -> None:
     """A KeyboardInterrupt raised within is handed on, and the handlers of before are there again."""
     before = [signal.getsignal(number) for number in SIGNALS]
-    stop = Stop()
-    with pytest.raises(KeyboardInterrupt), watch_signals(stop):
-        assert [signal.getsignal(number) for number in SIGNALS] != before
-        raise KeyboardInterrupt
+    stop, within = Stop(), []
+
+    def interrupt() -> None:
+        with watch_signals(stop):
+            within.extend(signal.getsignal(number) for number in SIGNALS)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert within != before
     assert [signal.getsignal(number) for number in SIGNALS] == before
     assert not stop.asked
 

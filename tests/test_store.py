@@ -161,5 +161,5 @@ def test_a_done_file_without_runs_is_named(tmp_path: Path) -> None:
 def test_a_missing_table_of_runs_says_what_to_do(tmp_path: Path) -> None:
     """A plan without its table of runs names the table, and the commands that help."""
     store.write_json(tmp_path / "plan.json", {"schema": store.SCHEMA})
-    with pytest.raises(StoreError, match=r"runs\.parquet does not exist; `regjax repair` .* `regjax run` makes it anew"):
+    with pytest.raises(StoreError, match=r"runs\.parquet does not exist; `regjax repair` .* `regjax run` makes it"):
         store.load_planned(tmp_path)

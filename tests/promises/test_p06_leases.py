@@ -15,9 +15,10 @@ from studies import tiny
 
 import regjax
 from regjax import cli, leases
-from regjax.files import StoreError, create
+from regjax.files import StoreError, canonical, create, digest
 from regjax.leases import LeaseLostError, Leases, mark_process, read_leases
 from regjax.repair import repair
+from regjax.sharing import Sharing
 
 CONTENDERS = 12
 
@@ -110,7 +111,7 @@ def test_of_a_process_far_away_its_lease_tells(tmp_path: Path, short: None, rene
     with Leases(tmp_path) as ours:
         if renewed:
             thread.start()
-            with pytest.raises(StoreError, match="is training another study into .*: process 1 on far; wait for it"):
+            with pytest.raises(StoreError, match=r"is training another study into .*: process 1 on far; wait for"):
                 ours.join("mine")
             over.set()
             thread.join()
@@ -269,6 +270,18 @@ def test_a_process_that_was_taken_for_dead_ends(tmp_path: Path) -> None:
         path.unlink()
         with pytest.raises(StoreError, match="run the same command again"):
             ours.check(lease)
+
+
+def test_a_damaged_note_of_a_row_names_nobody(tmp_path: Path) -> None:
+    """A file that says which queue has begun a row, and is no text any more, is passed over, and the row is begun."""
+    path = tmp_path / "leases" / "rows" / f"{digest(canonical([['a'], ['b']]))}.0"
+    assert create(path, "")
+    path.write_bytes(b"\xff\xfe")
+    with Leases(tmp_path) as ours:
+        lease, sharing = ours.acquire("queue"), Sharing(tmp_path, ours)
+        assert lease is not None
+        assert sharing.begin_row(lease, [["a"], ["b"]])
+        assert sharing.owner([["a"], ["b"]]) == "queue"
 
 
 def test_a_new_file_has_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def find_lack(need: str, cell: CellSettings, setting: Setting) -> tuple[str, str
         expected = 'task.name = "classification", for which labels must be classes'
         return ("", "") if setting.task.has_classes else ("targets that are numbers", expected)
     if need not in LAYERS:
-        raise ValueError(f"got need {need!r}, expected images, classes, {', '.join(LAYERS)}")
+        return f"a class with needs = {need!r}", f"needs of these: images, classes, {', '.join(LAYERS)}"
     size = measure(cell, setting)
     found = {site.kind for site, _ in size.sites} | ({"channels"} if size.has_maps else set())
     return ("", "") if need in found else LAYERS[need]

@@ -164,7 +164,9 @@ def train_queue(work: Work, taken: Taken) -> None:
     program, progress, name = work.program, work.progress, taken.name
     live = resume(work, taken)
     if not live.seats.living.any():
-        return  # others have begun all of its rows
+        # Others have begun all of its rows; or it was killed after its last checkpoint, and would be taken for ever.
+        shutil.rmtree(checkpoint_path(work.out, name, 0).parent, ignore_errors=True)
+        return
     harvest, tables = Harvest(), []
     segment, most = begin_segment(program, work.out, name, live), first_look(program)
     while True:

@@ -117,12 +117,12 @@ class Mirror:
         """
         try:
             for path in list_begun(self.folder):
-                create(self.out / path.relative_to(self.folder), path.read_text())
+                create(self.out / path.relative_to(self.folder), path.read_text(errors="replace"))
             chunks = sorted(path.parent.name for path in self.folder.glob("chunks/*/queue.json"))
             restored = sum(self._restore_chunk(chunk) for chunk in chunks)
         except OSError as error:
-            reason = str(error.strerror or error)
-            self._warn(f"{self.folder} cannot be restored from: {reason}", "")
+            reason = error.strerror or error
+            self._say(f"warning: {self.folder} cannot be restored from: {reason}; what is missing is trained anew")
             return
         if restored:
             self._say(f"restored {restored} files and folders from {self.folder}")
@@ -182,7 +182,10 @@ class Mirror:
 
 def _copy_sound(source: Path, temporary: Path, read: Callable[[Path], Any]) -> None:
     shutil.copyfile(source, temporary)
-    read(temporary)
+    try:
+        read(temporary)
+    except StoreError as error:
+        raise StoreError(str(error).replace(str(temporary), str(source))) from error
 
 
 def list_finished(out: Path) -> Iterator[Path]:

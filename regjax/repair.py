@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 from regjax import store
 from regjax.files import StoreError, canonical, digest, publish_text
 from regjax.leases import FOLDER, PLAN, Leases
-from regjax.queue import find_checkpoints
+from regjax.queue import checkpoint_path, find_checkpoints
 from regjax.sharing import ROWS
 from regjax.train.checkpoint import load_leaves
 
@@ -151,8 +151,8 @@ def lost_parts(out: Path, chunk: str, last: Mapping[str, int], done: Container[s
     """Yield the segments of a sound chunk whose done file was deleted: runs ended there, and are done nowhere.
 
     Who trains has records in every segment, so that runs without any in the segments to come have ended, with all runs
-    of their trajectory. In the last segment of a queue that is being trained they may go on, or not be published yet.
-    What an earlier repair has set aside is told no more.
+    of their trajectory. Of the last segment the checkpoint after it says which go on; without one a process may have
+    been killed before it published any. What an earlier repair has set aside is told no more.
 
     Args:
       out: run directory.
@@ -161,17 +161,38 @@ def lost_parts(out: Path, chunk: str, last: Mapping[str, int], done: Container[s
       done: the runs that are done in any chunk.
     """
     ends: dict[int, list[str]] = {}
-    for row in store.read_json(store.chunk_folder(out, chunk) / "queue.json")["rows"]:
+    rows = store.read_json(store.chunk_folder(out, chunk) / "queue.json")["rows"]
+    for row in rows:
         for runs in row:
             if seen := [last[run] for run in runs if run in last]:
                 ends.setdefault(max(seen), []).extend(run for run in runs if run not in done)
     newest = max(last.values(), default=0)
-    for segment, runs in sorted(ends.items()):
-        part = store.Part(chunk, segment)
+    going = find_going(checkpoint_path(out, chunk, newest + 1), rows)
+    for segment, over in sorted(ends.items()):
+        part, runs = store.Part(chunk, segment), [run for run in over if run not in (going or ())]
         files = (part.done(out), part.params(out), part.predictions(out), part.weights(out))
         told = files[0].exists() or any(was_set_aside(out, file) for file in files)
-        if runs and not told and (segment < newest or is_ended(out, chunk, runs)):
+        if runs and not told and (segment < newest or going is not None or is_ended(out, chunk, runs)):
             yield Fault(files[0], f"{files[0]} is missing: runs ended there", files, len(runs))
+
+
+def find_going(checkpoint: Path, rows: Sequence[Sequence[Sequence[str]]]) -> set[str] | None:
+    """Return the runs of a queue's rows that a checkpoint goes on with; None where there is no sound one.
+
+    It is written after all that ended before it was published.
+    """
+    try:
+        leaves = load_leaves(checkpoint)
+    except StoreError:
+        return None
+    return {
+        run
+        for row, over in zip(leaves["seats/row"], leaves["seats/over"], strict=True)
+        if row >= 0
+        for trajectory, ended in zip(rows[row], over, strict=False)  # the slots beyond a short row are empty
+        if not ended.all()
+        for run in trajectory
+    }
 
 
 def is_ended(out: Path, chunk: str, runs: Iterable[str]) -> bool:

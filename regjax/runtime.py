@@ -250,7 +250,8 @@ def _use_cache() -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        warnings.warn(f"no compilation cache: {folder}: {error.strerror}", stacklevel=3)
+        hint = "set REGJAX_CACHE to a folder that can be written, or to off"
+        warnings.warn(f"no compilation cache: {folder}: {error.strerror}; {hint}", stacklevel=3)
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

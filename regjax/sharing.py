@@ -8,7 +8,6 @@ another has begun by the time a slot is free. Both are about time alone: a row t
 in both, and results take the run from one of them.
 """
 
-import itertools
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -58,14 +57,14 @@ class Sharing:
 
     def _find(self, row: Sequence[Sequence[str]]) -> tuple[Path, str | None]:
         """Return the file that the next owner of a row would create, and the queue that has begun it."""
-        name, owner = digest(canonical([list(runs) for runs in row])), None
-        for number in itertools.count():
+        name, owner, number = digest(canonical([list(runs) for runs in row])), None, 0
+        while True:
             path = self.out / FOLDER / ROWS / f"{name}.{number}"
             try:
-                owner = path.read_text()
+                owner = path.read_text(errors="replace")  # a damaged one names nobody
             except OSError:
                 return path, owner
-        raise AssertionError
+            number += 1
 
     def begin_row(self, lease: Lease, row: Sequence[Sequence[str]]) -> bool:
         """Return whether the queue of `lease` trains a row from now on, which it does unless another has begun it.
@@ -138,8 +137,8 @@ class Sharing:
     def _take_new(self, program: Program, runs: Sequence[Run]) -> Taken | None:
         if not runs:
             return None
-        rows = make_rows(runs, program.layout.columns)
-        for number in itertools.count():
+        rows, number = make_rows(runs, program.layout.columns), 0
+        while True:
             described = describe_queue(program, rows) | ({"share": number} if number else {})
             name = digest(canonical(described))
             lease = self.leases.acquire(name)
@@ -147,7 +146,7 @@ class Sharing:
                 return Taken(name, rows, lease, described)
             if lease is not None:
                 self.leases.close(lease, "")
-        raise AssertionError
+            number += 1
 
     def move(self, taken: Taken, segments: int, save: Callable[[str], None]) -> Taken | None:
         """Return a queue that goes on where one ended whose process may wake and write again.

@@ -106,7 +106,9 @@ def read_table(path: Path) -> pa.Table:
     try:
         return pq.read_table(path, page_checksum_verification=True)
     except FileNotFoundError:
-        raise StoreError(f"{path} does not exist") from None
+        raise StoreError(
+            f"{path} does not exist; `regjax repair` says what hangs on it, `regjax run` makes it anew"
+        ) from None
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path} is damaged or no Parquet file: {error}") from error
 

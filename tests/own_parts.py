@@ -69,3 +69,10 @@ class L2Again(regjax.Regularizer):
 @regjax.part
 class L2Once(L2Again):
     """As L2Again, under another name."""
+
+
+@regjax.part
+class Picky(L2Again):
+    """A penalty that asks for what no network has."""
+
+    needs = ("sound",)

@@ -7,8 +7,10 @@ import tokenize
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from studies import tiny
 
 import regjax
 from regjax.codes import ENGINE, code_digest, strip_source
@@ -172,6 +174,29 @@ def test_no_file_that_makes_numbers_is_forgotten() -> None:
         counted = {name for name in files if f"{room}/{name}" in parts | set(ENGINE)}
         assert files - counted == known, room
     assert all((PACKAGE / name).is_file() for name in ENGINE)
+
+
+def test_a_docstring_on_the_line_of_its_function_counts() -> None:
+    """A docstring that shares its line with code stays, for the line is code; one on lines of its own goes."""
+    assert strip_source('def f(): "What."\n') == 'def f(): "What."'
+    assert strip_source('def f():\n    "What."\n    return 1\n') == "def f():\n    return 1"
+
+
+def test_a_function_of_two_names_is_read_once(digest_of: Callable[[str], str]) -> None:
+    """A method under a second name changes the digest by nothing but what is changed in it."""
+    twice = OWN.replace("    @property", "    again = fixed\n\n    @property")
+    assert digest_of(twice) == digest_of(OWN)
+    assert digest_of(twice.replace("x * 3", "x * 4")) != digest_of(twice)
+
+
+def test_a_class_without_source_is_refused(tmp_path: Path) -> None:
+    """A regularizer whose source Python cannot find is an error of the study that names it, before any training."""
+    space: dict[str, Any] = {"__name__": "typed_in"}
+    exec(compile(OWN, "typed in", "exec"), space)
+    study = tiny(factors={"own.strength": [0.0, 0.1]})
+    with pytest.raises(regjax.ConfigError, match=r"Own: .*expected a class whose source Python can find: in a file or"):
+        regjax.run(study, tmp_path / "out", regularizers={"own": space["Own"]})
+    assert not (tmp_path / "out").exists()
 
 
 def test_parts_import_nothing_uncounted() -> None:

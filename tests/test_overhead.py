@@ -67,6 +67,17 @@ def test_a_factor_without_off_level_is_compared_with_its_off_value() -> None:
     assert found["max_norm.bound"].against == float("inf")
 
 
+def test_parts_that_cannot_be_on_together_are_timed_alone() -> None:
+    """Where a level fits one network only, all on is no study; each part is timed, and why all are not is said."""
+    factors = {"dropout.hidden": [0.0, [0.3]], "model.widths": [[16], [16, 16]]}
+    study = read_study(tiny(factors=factors, design={"kind": "one_at_a_time"}))
+    _, variants, same = find_variants(study, find_dataset(study, None))
+
+    assert [variant.factor for variant in variants] == ["dropout.hidden", "model.widths"]
+    assert list(same) == ["all on"]
+    assert "dropout.hidden" in same["all on"]
+
+
 def test_levels_of_one_program_are_timed_once() -> None:
     """Traced levels share a program, static ones have their own; what has no other program is named."""
     study = read_study(

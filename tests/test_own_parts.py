@@ -119,6 +119,17 @@ def test_what_is_not_given_is_refused() -> None:
         regjax.parse_study(own(), model=3)
 
 
+def test_a_need_that_nothing_can_meet_is_refused() -> None:
+    """A regularizer that asks for what no network has is an error that names it and what may be asked for."""
+    study = own(factors={"picky.strength": [0.0, 0.1]})
+    parsed = regjax.parse_study(study, model=own_parts.PLAIN, regularizers={"picky": own_parts.Picky})
+    with pytest.raises(regjax.ConfigError) as caught:
+        make_plan(parsed, load_dataset("digits"))
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.got) == ("picky", "a class with needs = 'sound'")
+    assert problem.expected.startswith("needs of these: images, classes, ")
+
+
 def test_own_examples_are_trained_on(tmp_path: Path) -> None:
     """Arrays from Python are a data set; given beside a named one, or missing, they are refused."""
     found = load_dataset("digits")

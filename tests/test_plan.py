@@ -15,6 +15,7 @@ from regjax.config import ConfigError, parse_study
 from regjax.data.base import Dataset, make_dataset, make_parts
 from regjax.design import count_cells
 from regjax.models import MLP
+from regjax.notices import find_notices
 from regjax.plan import make_plan, make_tuning_plan
 from regjax.planned import make_runs_table, plan_json
 from regjax.regularizers import Dropout
@@ -111,6 +112,22 @@ def test_epochs_of_different_length_cannot_be_one_state() -> None:
     assert make_plan(study, DATA[False]).primary["at"]["step"] == 3
 
 
+def test_a_state_between_two_evaluations_is_refused_once_the_data_is_known() -> None:
+    """An epoch of three updates is no evaluation where they lie every two steps; the nearest ones are named."""
+    study = {"training": {"steps": 12, "batch_size": 20, "evaluate_every": {"steps": 2}}}
+    with pytest.raises(ConfigError) as caught:
+        make_plan(
+            parse_study(
+                tiny(data__split=SPLIT, **study, primary__at={"epoch": 1}, primary__also_at=[{"epoch": 9}, "last"])
+            ),
+            DATA[False],
+        )
+    first, second = caught.value.problems
+    assert (first.path, first.expected) == ("primary.at", "an evaluation; they lie every 2 steps")
+    assert first.hint == "the nearest is step 4"
+    assert (second.path, second.expected) == ("primary.also_at[0]", "a state of the training, which ends at step 12")
+
+
 def test_rows_that_the_data_has_not_are_a_config_error() -> None:
     """Asking for more rows than there are names the data table and the rows available."""
     study = parse_study(tiny(data__split={"train": 500, "validation": 30, "test": 30}))
@@ -204,3 +221,10 @@ def test_a_margin_in_percentage_points_is_refused() -> None:
     """An accuracy's margin of 0.5 means 50 points; the error says how half a point is written."""
     with pytest.raises(ConfigError, match=r"half a percentage point is 0\.005"):
         plan_of(primary__margin=0.5)
+
+
+def test_what_the_data_says_of_itself_is_a_notice() -> None:
+    """A note of the data set is told before the training, under its name."""
+    note = "no official test part: train is split at random"
+    assert f"tiny: {note}" not in find_notices(plan_of(), DATA[False])
+    assert f"tiny: {note}" in find_notices(plan_of(), DATA[False]._replace(note=note))

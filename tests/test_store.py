@@ -46,7 +46,7 @@ def test_not_a_number_cannot_enter_json(tmp_path: Path) -> None:
     assert not (tmp_path / "x.json").exists()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", "\0"])
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\0", '{"a": NaN, "check": "sha256:0"}'])
 def test_broken_json_is_a_store_error(tmp_path: Path, content: str) -> None:
     """A plan that is no JSON object is named."""
     (tmp_path / "plan.json").write_text(content)
@@ -156,3 +156,10 @@ def test_a_done_file_without_runs_is_named(tmp_path: Path) -> None:
     store.write_json(store.Part("x", 0).done(tmp_path), {"chunk": "x"})
     with pytest.raises(StoreError, match=r"x/done-00000\.json lacks segment, runs, digest"):
         store.done_runs(tmp_path)
+
+
+def test_a_missing_table_of_runs_says_what_to_do(tmp_path: Path) -> None:
+    """A plan without its table of runs names the table, and the commands that help."""
+    store.write_json(tmp_path / "plan.json", {"schema": store.SCHEMA})
+    with pytest.raises(StoreError, match=r"runs\.parquet does not exist; `regjax repair` .* `regjax run` makes it"):
+        store.load_planned(tmp_path)

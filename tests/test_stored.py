@@ -68,6 +68,12 @@ def test_the_plan_has_versions_commit_devices_and_flags(copy: Path, monkeypatch:
     assert "JAX_COMPILATION_CACHE_DIR" not in plan["flags"]
 
 
+def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where git is not installed the plan says nothing of a commit, and nothing fails."""
+    monkeypatch.setenv("PATH", "")
+    assert conductor.describe_machine(runtime.configure())["commit"] is None
+
+
 @pytest.mark.parametrize(
     ("changes", "keys"),
     [

@@ -11,7 +11,7 @@ from studies import tiny
 
 import regjax
 from regjax.config import ConfigError, parse_study, study_json
-from regjax.preview import preview
+from regjax.preview import make_preview, preview
 from regjax.progress import Progress
 
 STAGES = {"pilot": 3, "max": 5, "halfwidth": 0.4}
@@ -99,6 +99,15 @@ def test_tuning_comes_first(tmp_path: Path) -> None:
     assert results.plan["seeds"] == [0, 1, 2, 3]
     assert set(results.plan["tuned"]) == {"0", "1"}
     assert results.table.status.done.all()
+
+
+def test_the_plan_knows_what_the_pilot_has_asked_for(stages) -> None:
+    """Of a folder whose pilot is done `regjax plan --out` counts the seeds that it asked for; else those of a pilot."""
+    study = tiny(seeds={**STAGES, "halfwidth": 1e-4, "max": 6}, training__epochs=2)
+    known, unknown = (make_preview(study, out=out) for out in (stages[-1][0].out, None))
+
+    assert (known["runs"], known["stored"]["runs"], known["stored"]["done"]) == (12, 12, 12)
+    assert unknown["runs"] == 6
 
 
 def test_the_plan_says_the_range() -> None:

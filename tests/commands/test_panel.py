@@ -1,6 +1,7 @@
 """What a study shows while it trains, and that nothing wrong with it stops the study."""
 
 import io
+import re
 
 import nbformat
 import pytest
@@ -33,6 +34,18 @@ def test_the_panel_says_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "best on validation so far: dropout.hidden=0.3" in text
     assert text.index("[b]") < text.index("model.norm none")  # what goes on comes first
     assert all(len(line) <= 100 for line in text.splitlines())
+
+
+def test_of_many_groups_the_panel_has_a_dozen() -> None:
+    """Beyond twelve groups a last row says how many more there are; those that go on are shown."""
+    groups = tuple(GroupState(f"group {k}", 8, phase="training" if k == 14 else "done") for k in range(15))
+    console = Console(file=io.StringIO(), width=100, record=True)
+    console.print(make_panel(Wave(16, 320.0, "training", groups), 10.0))
+    text = console.export_text()
+
+    assert "... and 3 more" in text
+    assert len(re.findall(r"group \d+", text)) == 12
+    assert "group 14" in text
 
 
 def test_a_line_needs_no_line_before_it() -> None:

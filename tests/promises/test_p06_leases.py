@@ -15,9 +15,10 @@ from studies import tiny
 
 import regjax
 from regjax import cli, leases
-from regjax.files import StoreError, create
+from regjax.files import StoreError, canonical, create, digest
 from regjax.leases import LeaseLostError, Leases, mark_process, read_leases
 from regjax.repair import repair
+from regjax.sharing import Sharing
 
 CONTENDERS = 12
 
@@ -78,10 +79,46 @@ def test_a_dead_process_is_seen_at_once(tmp_path: Path, dead: dict[str, Any]) ->
     leave(tmp_path, "ended", **dead)
     leave(tmp_path, "again", **{**dead, "pid": os.getpid(), "mark": "0"})
     leave(tmp_path, "alive", **{**dead, "pid": os.getpid(), "mark": mark_process(os.getpid())})
+    for name, number in (("word", "1"), ("negative", -1), ("huge", 2**40)):
+        leave(tmp_path, name, **{**dead, "pid": number})
     with Leases(tmp_path) as ours:
         assert set(ours.held()) == {"alive"}
         assert ours.acquire("alive") is None
-        assert not any(lease is None or lease.fenced for lease in map(ours.acquire, ("ended", "again")))
+        free = ("ended", "again", "word", "negative", "huge")
+        assert not any(lease is None or lease.fenced for lease in map(ours.acquire, free))
+
+
+def test_the_highest_number_of_a_lease_counts(tmp_path: Path) -> None:
+    """Of the files of a lease the one with the highest number counts, as a number; a file of another kind does not."""
+    for number in (2, 10, 9):
+        leave(tmp_path, "queue", number, token=str(number))
+    (tmp_path / "leases" / "queue.last.json").write_text("{}")
+    (tmp_path / "leases" / "gone.0.json").mkdir()  # cannot be opened, as one that was removed since it was listed
+    assert {name: holder.number for name, holder in read_leases(tmp_path / "leases").items()} == {"queue": 10}
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_of_a_process_far_away_its_lease_tells(tmp_path: Path, short: None, renewed: bool) -> None:
+    """Whether another study is trained on another machine is known once its lease is renewed, or was not for long."""
+    path, over = leave(tmp_path, "process-far", study="other"), threading.Event()
+
+    def renew() -> None:
+        while not over.wait(0.02):
+            os.utime(path)
+
+    thread = threading.Thread(target=renew)
+    looks: list[float] = []
+    with Leases(tmp_path) as ours:
+        if renewed:
+            thread.start()
+            with pytest.raises(StoreError, match=r"is training another study into .*: process 1 on far; wait for"):
+                ours.join("mine")
+            over.set()
+            thread.join()
+        else:
+            ours.join("mine", lambda: looks.append(time.monotonic()))
+            assert looks
+            assert not path.exists()
 
 
 def test_a_silent_process_of_another_machine_loses(tmp_path: Path, short: None) -> None:
@@ -233,6 +270,18 @@ def test_a_process_that_was_taken_for_dead_ends(tmp_path: Path) -> None:
         path.unlink()
         with pytest.raises(StoreError, match="run the same command again"):
             ours.check(lease)
+
+
+def test_a_damaged_note_of_a_row_names_nobody(tmp_path: Path) -> None:
+    """A file that says which queue has begun a row, and is no text any more, is passed over, and the row is begun."""
+    path = tmp_path / "leases" / "rows" / f"{digest(canonical([['a'], ['b']]))}.0"
+    assert create(path, "")
+    path.write_bytes(b"\xff\xfe")
+    with Leases(tmp_path) as ours:
+        lease, sharing = ours.acquire("queue"), Sharing(tmp_path, ours)
+        assert lease is not None
+        assert sharing.begin_row(lease, [["a"], ["b"]])
+        assert sharing.owner([["a"], ["b"]]) == "queue"
 
 
 def test_a_new_file_has_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

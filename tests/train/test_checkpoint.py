@@ -1,5 +1,6 @@
 """Checkpoints: what comes back is what was saved, or an error."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +76,35 @@ def test_a_checkpoint_that_cannot_be_written_is_a_store_error(tmp_path: Path) ->
     (tmp_path / "chunk").write_text("")
     with pytest.raises(StoreError, match=r"cannot write .*chunk"):
         checkpoint.save(tmp_path / "chunk" / "c", {"a": jnp.zeros(2)})
+
+
+def write_foreign(folder: Path, digests: dict[str, str], leaves: dict[str, np.ndarray]) -> None:
+    """Write a checkpoint without a list of its files, whose digests are given."""
+    from orbax.checkpoint import v1 as ocp
+
+    text = json.dumps(digests).encode()
+    ocp.save(folder, {checkpoint.DIGESTS: np.frombuffer(text, np.uint8), "leaves": leaves})
+
+
+def test_leaves_that_differ_from_their_digests_are_named(tmp_path: Path) -> None:
+    """Without a list of files, as before there was one, each array is compared; a wrong and an unknown one are told."""
+    zeros, ones = np.zeros(2, np.float32), np.ones(2, np.float32)
+    known = {name: checkpoint.leaf_digest(name, zeros) for name in "ab"}
+    write_foreign(tmp_path / "sound", known, {"a": zeros, "b": zeros})
+    assert sorted(checkpoint.load_leaves(tmp_path / "sound")) == ["a", "b"]
+    for number, (leaves, names) in enumerate(
+        [({"a": zeros, "b": ones}, "b"), ({"a": ones, "b": ones}, "a, b"), ({"b": zeros}, "a"),
+         ({"a": zeros, "b": zeros, "c": ones}, "unknown leaves")]
+    ):  # fmt: skip
+        folder = tmp_path / str(number)
+        write_foreign(folder, known, leaves)
+        with pytest.raises(checkpoint.CheckpointError, match=f"{number} is damaged: {names} differ from their digest"):
+            checkpoint.load_leaves(folder)
+
+
+def test_a_folder_that_is_no_checkpoint_is_an_error(tmp_path: Path) -> None:
+    """A folder of other files, which no list says to be wrong, cannot be read; the error names it."""
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "notes.txt").write_text("nothing of the kind")
+    with pytest.raises(checkpoint.CheckpointError, match=r"c cannot be read: \w+: "):
+        checkpoint.load_leaves(tmp_path / "c")

@@ -1,6 +1,8 @@
 """How runs are laid out: trajectories, rows, slots."""
 
 import dataclasses
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import pytest
@@ -14,6 +16,7 @@ from regjax.train.layout import (
     Layout,
     can_stop,
     choose_layout,
+    find_room,
     halve,
     make_rows,
     make_trajectories,
@@ -111,3 +114,10 @@ def test_halving_ends_at_one_slot_per_device() -> None:
             assert smaller.observers == layout.observers
             seen = smaller
         assert seen == Layout(4, 1, layout.observers)
+
+
+@pytest.mark.parametrize(("stats", "members"), [({"bytes_limit": 16 * 10**9}, 400_000), (None, 107_374)])
+def test_an_accelerator_takes_what_fits_its_memory(stats: dict[str, int] | None, members: int) -> None:
+    """On an accelerator members of 8 kB, twice each, fill 40% of its memory; of 4 GiB where it does not say."""
+    device: Any = SimpleNamespace(platform="gpu", memory_stats=lambda: stats)
+    assert find_room(8000, [device]) == members

@@ -1,0 +1,167 @@
+"""What a mirror does with files that vanish, differ or cannot be flushed, and what it takes back: untrained."""
+
+import errno
+import io
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from populations import digits
+from studies import tiny
+
+from regjax import mirror, store
+from regjax.conductor import open_mirror
+from regjax.config import parse_study
+from regjax.files import create, digest
+from regjax.leases import FOLDER, Leases
+from regjax.mirror import Mirror, copy_path
+from regjax.plan import make_plan
+from regjax.progress import Progress
+from regjax.sharing import ROWS
+
+
+def write_chunk(folder: Path, **changes: Any) -> Path:
+    """Write a queue of one run that has ended in its only segment, and return its folder; `changes` its done file."""
+    records = pd.DataFrame({"run": ["a"], "step": [1], "test.nll": [0.5]})
+    store.write_json(store.chunk_folder(folder, "c") / "queue.json", {"rows": [[["a"]]]})
+    store.write_segment(folder, "c", 0, records, 1)
+    done = {"chunk": "c", "segment": 0, "runs": ["a"], "digest": store.digest_records(records)}
+    store.write_json(store.Part("c", 0).done(folder), {**done, **changes})
+    return store.chunk_folder(folder, "c")
+
+
+def list_names(folder: Path) -> set[str]:
+    """Return the names of all files below a folder."""
+    return {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+WHOLE = {"queue.json", "seg-00000.parquet", "done-00000.json"}
+
+
+def test_of_several_processes_one_copies(tmp_path: Path) -> None:
+    """While another process copies to the mirror this one copies nothing, and does so once it may."""
+    out, folder = tmp_path / "out", tmp_path / "mirror"
+    write_chunk(out)
+    with Leases(out) as ours, Leases(out) as theirs:
+        busy = theirs.acquire(f"mirror-{digest(str(folder.resolve()))}")
+        assert busy is not None
+        made = Mirror(folder, out, print, ours)
+        assert made.sync()
+        assert list_names(folder) == set()
+        theirs.release(busy)
+        assert made.sync()
+    assert list_names(folder) == WHOLE
+
+
+def test_a_checkpoint_that_vanishes_is_no_loss(tmp_path: Path) -> None:
+    """What another process removes meanwhile is passed over where it is a checkpoint, and told where it is not."""
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", list[str]()
+    chunk = write_chunk(out)
+    (chunk / "checkpoint").mkdir()
+    (chunk / "checkpoint" / "000001").symlink_to(tmp_path / "nowhere")
+    made = Mirror(folder, out, said.append)
+    assert made.sync()
+    assert said == []
+    (chunk / "seg-00001.parquet").symlink_to(tmp_path / "nowhere")
+    assert not made.sync()
+    assert len(said) == 1
+    assert "seg-00001.parquet is not mirrored" in said[0]
+    assert "No such file or directory; tried again later" in said[0]
+
+
+def test_a_done_file_of_other_records_is_not_restored(tmp_path: Path) -> None:
+    """Where a done file does not agree with its records these alone are restored; the mirror's file is named."""
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", list[str]()
+    done = write_chunk(folder, digest="0" * 16) / "done-00000.json"
+    Mirror(folder, out, said.append).restore()
+
+    assert said[0] == f"warning: not restored: {done} does not agree with its records"
+    assert list_names(out) == WHOLE - {done.name}
+
+
+def test_a_mirror_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """Where a file of the mirror cannot be read the study begins without it, and says so."""
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", list[str]()
+    (folder / FOLDER / ROWS / "ab.0").mkdir(parents=True)
+    Mirror(folder, out, said.append).restore()
+
+    assert said == [f"warning: {folder} cannot be restored from: Is a directory; what is missing is trained anew"]
+
+
+def test_a_damaged_row_is_restored_as_nobody_s(tmp_path: Path) -> None:
+    """A file that says who has begun a row, and is no text any more, hinders no restoring."""
+    out, folder, row = tmp_path / "out", tmp_path / "mirror", Path(FOLDER) / ROWS / "ab.0"
+    write_chunk(folder)
+    create(folder / row, "")
+    (folder / row).write_bytes(b"\xff\xfe")
+    Mirror(folder, out, print).restore()
+
+    assert list_names(out) == WHOLE | {row.name}
+
+
+def write_half(source: Path, target: Path) -> None:
+    """Write the first half of a file, as a full bucket does that tells of it later."""
+    target.write_bytes(source.read_bytes()[:2])
+
+
+def write_other(source: Path, target: Path) -> None:
+    """Write as many other bytes."""
+    target.write_bytes(source.read_bytes()[::-1])
+
+
+@pytest.mark.parametrize(
+    ("copyfile", "renames", "text"),
+    [(write_half, True, r"is shorter than what was copied"), (write_other, False, r"differs from what was copied")],
+)
+def test_a_copy_that_differs_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copyfile: Callable[..., None], renames: bool, text: str
+) -> None:
+    """A copy is compared in size, and where nothing can be renamed in its bytes; the error names it."""
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EPERM, "no rename here")
+
+    (tmp_path / "source").write_text("four")
+    monkeypatch.setattr(shutil, "copyfile", copyfile)
+    if not renames:
+        monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match=f"target.*{text}"):
+        copy_path(tmp_path / "source", tmp_path / "target")
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_a_drive_that_cannot_flush_will_do_and_one_that_fails_will_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A drive that knows no flushing is a mirror; one whose flushing fails is not, which is told."""
+
+    def fsync(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", list[str]()
+    write_chunk(out)
+    monkeypatch.setattr(mirror.os, "fsync", fsync)
+    assert Mirror(folder, out, said.append).sync() == (number in mirror.CANNOT_FLUSH)
+    assert (list_names(folder) == WHOLE) == (said == [])
+    assert all("queue.json is not mirrored" in line and os.strerror(number) in line for line in said)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_mirror_with_half_a_plan_is_restored_from(tmp_path: Path, beside: bool) -> None:
+    """A plan that was cut off hinders no restoring, and is told; beside another process nothing is restored."""
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", io.StringIO()
+    write_chunk(folder)
+    (folder / "plan.json").write_text('{"schema": 1, ')
+    plan = make_plan(parse_study(tiny()), digits())
+    with Leases(out) as ours, Leases(out) as theirs:
+        if beside:
+            theirs.join("the same")
+        open_mirror(folder, out, plan, digits(), Progress(said, live=False), ours)
+
+    assert f"note: {folder / 'plan.json'} cannot be read: " in said.getvalue()
+    assert list_names(out) == (set() if beside else WHOLE)
+    assert ("restored 3 files" in said.getvalue()) != beside

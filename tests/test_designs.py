@@ -327,7 +327,6 @@ def test_refuses(design, words):
     assert words in problems_of(make(factors=THREE, design=design))[0]
 
 
-<<<<<<< HEAD
 def test_refuses_more_factors_than_screening_runs():
     """A Plackett-Burman design of N runs holds N - 1 factors; without a number the largest design is meant."""
     asked = make(
@@ -336,7 +335,8 @@ def test_refuses_more_factors_than_screening_runs():
     assert problems_of(asked) == ["design.runs: got 8 factors, expected at most 7 for these runs"]
     with pytest.raises(ValueError, match="24 factors"):
         screening_size(24, None)
-=======
+
+
 @pytest.mark.parametrize(
     ("number", "design", "words"),
     [
@@ -364,7 +364,6 @@ def test_a_family_that_lacks_some_interactions_is_kept():
         "dropout.hidden 0.25 x l2.strength 0.25",
         "l1.strength 0.25 x l2.strength 0.25",
     ]
->>>>>>> k3
 
 
 def test_refuses_unequal_zip():

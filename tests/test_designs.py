@@ -20,7 +20,6 @@ from regjax.design.fractions import (
     fraction_rows,
     parse_generators,
     screening_rows,
-    screening_size,
     write_word,
 )
 from regjax.explain import explain
@@ -325,16 +324,6 @@ REFUSED = [
 def test_refuses(design, words):
     """What cannot be made is told in words."""
     assert words in problems_of(make(factors=THREE, design=design))[0]
-
-
-def test_refuses_more_factors_than_screening_runs():
-    """A Plackett-Burman design of N runs holds N - 1 factors; without a number the largest design is meant."""
-    asked = make(
-        factors=switches(7) | {"gradient_noise.scale": [0, 0.25]}, design={"kind": "plackett_burman", "runs": 8}
-    )
-    assert problems_of(asked) == ["design.runs: got 8 factors, expected at most 7 for these runs"]
-    with pytest.raises(ValueError, match="24 factors"):
-        screening_size(24, None)
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,7 @@ def test_one_curve_has_no_key() -> None:
 
     assert ">norm</text>" in two.svg
     assert ">norm</text>" not in one.svg
+    assert one.svg.count("var(--c0") == two.svg.count("var(--c0") - 1
     assert one.alt == "test.nll over l2.strength: 0: 1; 1: 1"
 
 

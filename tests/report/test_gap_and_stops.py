@@ -83,10 +83,13 @@ def test_gap_section_shows_means_curves_and_effects(table: Table) -> None:
 
 def test_lost_runs_leave_no_gap_and_few_leave_no_curve(tmp_path: Path) -> None:
     """Where all runs diverge there is no section; where half of a cell's do, its one run has a gap and no curve."""
-    ends = {(cell, seed): {"diverged": 375} for cell in range(2) for seed in range(4)}
-    assert gap.make_section(load_table(save_folder(tmp_path / "all", make_plan(DROPOUT, 4), ends))) is None
-    some = {place: end for place, end in ends.items() if place[1]}
-    section = gap.make_section(load_table(save_folder(tmp_path / "most", make_plan(DROPOUT, 4), some)))
+    places = [(cell, seed) for cell in range(2) for seed in range(4)]
+    late = {place: {"diverged": 1125} for place in places}
+    assert gap.make_section(load_table(save_folder(tmp_path / "all", make_plan(DROPOUT, 4), late))) is None
+    soon = {place: {"diverged": 375} for place in places if place[1]}
+    table = load_table(save_folder(tmp_path / "most", make_plan(DROPOUT, 4), soon))
+    assert "validation NLL no value" in make_curves(table)[0].panels[0].alt
+    section = gap.make_section(table)
     assert section is not None
     state, course = section.drawings
     assert state.data is not None

@@ -346,9 +346,9 @@ def test_refuses_too_many_factors_or_too_few(number, design, words):
 
 
 def test_a_family_that_lacks_some_interactions_is_kept():
-    """Excluded cells take contrasts out of the family; it is refused only where none is left."""
+    """Excluded cells take contrasts out of the family, even all of one kind; it is refused only where none is left."""
     exclude = [{"dropout.hidden": 0.25, "l1.strength": 0.25}]
-    _, contrasts = build(switches(3), design={"family": ["two_way"], "exclude": exclude})
+    _, contrasts = build(switches(3), design={"family": ["two_way", "three_way"], "exclude": exclude})
     assert [name for name, contrast in contrasts.items() if contrast["confirmatory"]] == [
         "dropout.hidden 0.25 x l2.strength 0.25",
         "l1.strength 0.25 x l2.strength 0.25",

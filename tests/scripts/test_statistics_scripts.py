@@ -68,12 +68,11 @@ def test_statistics_against_skewness() -> None:
 
 
 def test_suites_of_normal_effects_err_as_promised_and_skewed_ones_more() -> None:
-    """At the edge of what is claimed normal effects rarely give a wrong verdict, skewed ones give it to most suites."""
+    """At the edge of what is claimed normal effects rarely give a wrong verdict; skewed ones often, and by t mostly."""
     rng = np.random.default_rng(5)
-    wrong = "suites with a wrong verdict (%)"
-    normal, skewed = (
-        simulate_claims.simulate(rng, noise, "the margin", 20, 40)[wrong] for noise in ("normal", "lognormal")
-    )
+    normal, skewed = (simulate_claims.simulate(rng, noise, "the margin", 20, 40) for noise in ("normal", "lognormal"))
+    wrong, alone = "suites with a wrong verdict (%)", "suites, t alone (%)"
 
-    assert float(normal) <= 10
-    assert float(skewed) >= 60
+    assert float(normal[wrong]) <= 10
+    assert 20 <= float(skewed[wrong]) <= 70
+    assert float(skewed[alone]) >= 80

@@ -1,5 +1,6 @@
 """Queues in a run directory: which runs are in one, what their bits depend on besides, where its checkpoints lie."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,8 @@ def find_checkpoints(out: Path, name: str) -> list[Path]:
     """Return the complete checkpoints of a queue, the newest first."""
     folder = checkpoint_path(out, name, 0).parent
     return sorted((path for path in folder.glob("[0-9]*") if path.name.isdigit()), reverse=True)
+
+
+def drop_checkpoints(out: Path, name: str) -> None:
+    """Remove all checkpoints of a queue, damaged ones too."""
+    shutil.rmtree(checkpoint_path(out, name, 0).parent, ignore_errors=True)

@@ -1,7 +1,6 @@
 """Training a plan, beside other processes: its groups in turn, until every run is done by one of them."""
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Container, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from regjax.leases import Leases
 from regjax.mirror import Mirror
 from regjax.plan import Group, Plan, Run
 from regjax.progress import Progress
-from regjax.queue import checkpoint_path, flat_ids
+from regjax.queue import drop_checkpoints, flat_ids
 from regjax.room import check_room
 from regjax.sharing import Sharing
 from regjax.standing import Standing
@@ -66,7 +65,7 @@ def train_plan(
     if mirror is not None:
         mirror.sync()
     sharing, done = Sharing(out, leases), store.done_runs(out)
-    drop_checkpoints(sharing, done)
+    drop_finished(sharing, done)
     missing = [unique(run for run in group.runs if run.id not in done) for group in plan.groups]
     epochs = [len(r) * g.steps.steps / g.steps.steps_per_epoch for r, g in zip(missing, plan.groups, strict=True)]
     finished = sum(run.id in done for run in plan.runs)
@@ -145,15 +144,15 @@ def share_groups(
                 progress.say(f"waiting for runs that are trained elsewhere: {', '.join(names)}")
             stop.check()
             time.sleep(WAIT)
-    drop_checkpoints(sharing, store.done_runs(sharing.out))
+    drop_finished(sharing, store.done_runs(sharing.out))
 
 
-def drop_checkpoints(sharing: Sharing, done: Container[str]) -> None:
+def drop_finished(sharing: Sharing, done: Container[str]) -> None:
     """Remove the checkpoints of queues that nobody trains and whose runs are done."""
     held = sharing.leases.held()
     for name, queue in store.iter_queues(sharing.out):
         if name not in held and all(run in done for run in flat_ids(queue)):
-            shutil.rmtree(checkpoint_path(sharing.out, name, 0).parent, ignore_errors=True)
+            drop_checkpoints(sharing.out, name)
 
 
 def unique(runs: Iterable[Run]) -> list[Run]:

@@ -67,3 +67,22 @@ def whole(left_alone: Path) -> dict[str, tuple[str, ...]]:
     found = results(left_alone)
     assert len(found) == 4 * 12
     return found
+
+
+@pytest.fixture(scope="session")
+def engine() -> Any:
+    """Return plan, program and compiled functions of the study of `continued`."""
+    from continued import LAYOUT, STUDY, plan_of
+    from populations import compiled
+
+    return plan_of(), *compiled(2, LAYOUT, **STUDY)
+
+
+@pytest.fixture(scope="session")
+def uncut(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run directory of the study of `continued` that was trained without interruption."""
+    from continued import go_on
+
+    out = tmp_path_factory.mktemp("uncut")
+    go_on(out, *engine)
+    return out

@@ -9,8 +9,8 @@ from typing import Any
 
 import jax
 import pytest
-from continued import LAYOUT, STUDY, Killed, assert_same_numbers, go_on, plan_of, progress, published, ready, train
-from populations import compiled, digits
+from continued import LAYOUT, Killed, assert_same_numbers, go_on, plan_of, progress, published, ready, train
+from populations import digits
 
 from regjax import execute, store
 from regjax.execute import Job, train_group
@@ -29,20 +29,6 @@ from regjax.waves import choose_program, unique
 
 # What a segment in which runs end is published with, in order.
 WRITES = ("seg", "params", "predictions", "weights", "done", "checkpoint")
-
-
-@pytest.fixture(scope="module")
-def engine() -> tuple[Plan, Program, Compiled]:
-    """Return plan, program and compiled functions, which all tests share."""
-    return plan_of(), *compiled(2, LAYOUT, **STUDY)
-
-
-@pytest.fixture(scope="module")
-def whole(engine: tuple[Plan, Program, Compiled], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a run directory that was trained without interruption."""
-    out = tmp_path_factory.mktemp("whole")
-    go_on(out, *engine)
-    return out
 
 
 @pytest.fixture
@@ -64,11 +50,11 @@ def die(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return lambda writes: left.__setitem__(0, writes)
 
 
-def test_the_study_is_one_that_refills(engine: tuple[Plan, Program, Compiled], whole: Path) -> None:
+def test_the_study_is_one_that_refills(engine: tuple[Plan, Program, Compiled], uncut: Path) -> None:
     """The queue of these tests has three rounds, ends runs in most of its segments, and stores each run once."""
     plan, program, _ = engine
-    (queue,) = [queue for _, queue in store.iter_queues(whole)]
-    parts = published(whole)
+    (queue,) = [queue for _, queue in store.iter_queues(uncut)]
+    parts = published(uncut)
 
     assert [len(queue["rows"]), program.layout] == [6, LAYOUT]
     assert [len(trajectory) for row in queue["rows"] for trajectory in row] == [2] * 12
@@ -77,7 +63,7 @@ def test_the_study_is_one_that_refills(engine: tuple[Plan, Program, Compiled], w
 
 
 def test_killed_after_every_file_and_continued_equals_uninterrupted(
-    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path, die: Callable[[int], None]
+    engine: tuple[Plan, Program, Compiled], uncut: Path, tmp_path: Path, die: Callable[[int], None]
 ) -> None:
     """Killed after each file of each segment in turn, a queue ends in the same parts, digests and numbers (I8)."""
     die(1)
@@ -96,12 +82,12 @@ def test_killed_after_every_file_and_continued_equals_uninterrupted(
     die(0)
 
     assert seen == set(WRITES)
-    assert published(tmp_path) == published(whole)
-    assert_same_numbers(tmp_path, whole)
+    assert published(tmp_path) == published(uncut)
+    assert_same_numbers(tmp_path, uncut)
 
 
 def test_killed_between_two_refills_and_continued_equals_uninterrupted(
-    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: tuple[Plan, Program, Compiled], uncut: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed in the middle of a segment, between two rows that take a slot, a queue loses that segment only (I8)."""
     original, taken = execute.refill, []
@@ -123,8 +109,8 @@ def test_killed_between_two_refills_and_continued_equals_uninterrupted(
     assert 3 in taken
     assert before
     assert before == {part: part.done(tmp_path).stat().st_mtime_ns for part in before}
-    assert published(tmp_path) == published(whole)
-    assert_same_numbers(tmp_path, whole)
+    assert published(tmp_path) == published(uncut)
+    assert_same_numbers(tmp_path, uncut)
 
 
 class StopAfter(Stop):
@@ -153,7 +139,7 @@ def go_until(out: Path, stop: Stop, plan: Plan, program: Program, functions: Com
 
 
 def test_ended_after_every_few_looks_equals_uninterrupted(
-    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path
+    engine: tuple[Plan, Program, Compiled], uncut: Path, tmp_path: Path
 ) -> None:
     """Asked to end again and again in the middle of segments, each look is saved, and the results are the same (I8)."""
     assert go_until(tmp_path, StopAfter(0), *engine)
@@ -166,11 +152,11 @@ def test_ended_after_every_few_looks_equals_uninterrupted(
         lengths.append(found)
 
     assert {1, 2, 3} <= set(lengths)
-    assert_same_numbers(tmp_path, whole)
+    assert_same_numbers(tmp_path, uncut)
 
 
 def test_a_segment_that_was_cut_short_and_killed_keeps_its_length(
-    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: tuple[Plan, Program, Compiled], uncut: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed between a shortened segment's done file and its checkpoint, the segment is trained again to that length,
     and what was reported done stays as it was."""
@@ -198,12 +184,12 @@ def test_a_segment_that_was_cut_short_and_killed_keeps_its_length(
     assert length == 3 < program.segment
     assert store.segment_intervals(tmp_path, done.parent.name, segment) == length
     assert done.read_bytes() == before
-    assert_same_numbers(tmp_path, whole)
+    assert_same_numbers(tmp_path, uncut)
 
 
 @pytest.mark.parametrize("how", ["deleted", "cut", "flipped"])
 def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
-    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path, die: Callable[[int], None], how: str
+    engine: tuple[Plan, Program, Compiled], uncut: Path, tmp_path: Path, die: Callable[[int], None], how: str
 ) -> None:
     """With its newest checkpoint damaged a queue says so and goes on one segment earlier, to the same parts."""
     plan, program, functions = engine
@@ -223,7 +209,7 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
 
     assert f"set aside as {found[-1].name}.damaged, and the one before is taken" in said.getvalue()
     assert f"going on after segment {int(found[-2].name)} " in said.getvalue()
-    assert_same_numbers(tmp_path, whole)
+    assert_same_numbers(tmp_path, uncut)
 
 
 def cut(out: Path, engine: tuple[Plan, Program, Compiled], die: Callable[[int], None]) -> set[str]:
@@ -239,7 +225,7 @@ def cut(out: Path, engine: tuple[Plan, Program, Compiled], die: Callable[[int], 
 
 
 def test_a_study_that_grows_goes_on_with_its_queue(
-    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path, die: Callable[[int], None]
+    engine: tuple[Plan, Program, Compiled], uncut: Path, tmp_path: Path, die: Callable[[int], None]
 ) -> None:
     """With a seed more an unfinished queue is finished as it was, and the new runs train in a queue of their own."""
     _, program, functions = engine
@@ -254,13 +240,13 @@ def test_a_study_that_grows_goes_on_with_its_queue(
     assert queues[name] == queue
     assert set(flat_ids(new)) == {run.id for run in grown.runs} - set(flat_ids(queue))
     assert set(store.done_runs(tmp_path)) == {run.id for run in grown.runs}
-    assert {part: told for part, told in published(tmp_path).items() if part.chunk == name} == published(whole)
-    assert_same_numbers(tmp_path, whole)
+    assert {part: told for part, told in published(tmp_path).items() if part.chunk == name} == published(uncut)
+    assert_same_numbers(tmp_path, uncut)
 
 
 @pytest.mark.parametrize("other", [{"devices": "cpu x 64"}, {"layout": [4, 2, 2], "asked": [4, 2, 2]}])
 def test_a_queue_of_another_machine_is_abandoned(
-    engine: tuple[Plan, Program, Compiled], whole: Path, tmp_path: Path, die: Callable[[int], None], other: dict
+    engine: tuple[Plan, Program, Compiled], uncut: Path, tmp_path: Path, die: Callable[[int], None], other: dict
 ) -> None:
     """A queue of other devices or slots is left as it is: its finished runs stay, the rest begins anew."""
     finished = cut(tmp_path, engine, die)
@@ -274,7 +260,7 @@ def test_a_queue_of_another_machine_is_abandoned(
     assert set(flat_ids(*new.values())) == set(flat_ids(queue)) - finished
     assert {run for run, part in store.done_runs(tmp_path).items() if part.chunk == name} == finished
     assert sorted(store.chunk_folder(tmp_path, name).rglob("*")) == before
-    assert_same_numbers(tmp_path, whole)
+    assert_same_numbers(tmp_path, uncut)
 
 
 EXHAUSTED = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")

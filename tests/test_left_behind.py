@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from continued import LAYOUT, STUDY, Killed, assert_same_numbers, go_on, plan_of, ready
-from populations import compiled
+from continued import Killed, assert_same_numbers, go_on, ready
 
 from regjax import leases, store, waves
 from regjax.execute import Job, train_runs
@@ -28,20 +27,6 @@ from regjax.train.program import Compiled, Program
 from regjax.waves import share_groups, unique
 
 Engine = tuple[Plan, Program, Compiled]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    """Return plan, program and compiled functions, which all tests share."""
-    return plan_of(), *compiled(2, LAYOUT, **STUDY)
-
-
-@pytest.fixture(scope="module")
-def whole(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a run directory that was trained without interruption."""
-    out = tmp_path_factory.mktemp("whole")
-    go_on(out, *engine)
-    return out
 
 
 @pytest.fixture
@@ -68,7 +53,7 @@ def chunk_faults(out: Path) -> list[Fault]:
 
 
 def test_a_deleted_done_file_is_named_as_soon_as_its_segment_is_saved(
-    engine: Engine, whole: Path, tmp_path: Path, after: Callable[[Callable[[Path], None]], None],
+    engine: Engine, uncut: Path, tmp_path: Path, after: Callable[[Callable[[Path], None]], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """P5: where a queue is cut off nothing is told; after each checkpoint the newest done file is missed."""
@@ -101,7 +86,7 @@ def test_a_deleted_done_file_is_named_as_soon_as_its_segment_is_saved(
     go_on(tmp_path, *engine)
 
     assert not folder.exists()
-    assert_same_numbers(tmp_path, whole)
+    assert_same_numbers(tmp_path, uncut)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +160,7 @@ def test_rows_that_others_have_begun_are_left_to_them(engine: Engine, tmp_path: 
 
 
 def test_a_silent_process_without_a_checkpoint_leaves_all_to_others(
-    engine: Engine, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, uncut: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P6: a queue that was never saved is begun anew in a chunk of another name, where a silent process may wake."""
     monkeypatch.setattr(leases, "SECONDS", 0.2)
@@ -190,7 +175,7 @@ def test_a_silent_process_without_a_checkpoint_leaves_all_to_others(
 
     assert f"took over queue {name} from a process that is silent" in said
     assert {part.chunk for part in store.done_runs(tmp_path).values()}.isdisjoint({name})
-    assert_same_numbers(tmp_path, whole)
+    assert_same_numbers(tmp_path, uncut)
 
 
 def test_a_new_queue_keeps_away_from_one_that_a_silent_process_may_write(

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from continued import LAYOUT, STUDY, Killed, assert_same_numbers, go_on, plan_of, published
-from populations import compiled
+from continued import Killed, assert_same_numbers, go_on, published
 from studies import tiny
 
 import regjax
@@ -23,20 +22,6 @@ from regjax.plan import Plan
 from regjax.train.program import Compiled, Program
 
 Engine = tuple[Plan, Program, Compiled]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    """Return plan, program and compiled functions, which all tests share."""
-    return plan_of(), *compiled(2, LAYOUT, **STUDY)
-
-
-@pytest.fixture(scope="module")
-def whole(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a run directory that was trained without interruption or mirror."""
-    out = tmp_path_factory.mktemp("whole")
-    go_on(out, *engine)
-    return out
 
 
 @pytest.fixture
@@ -64,7 +49,7 @@ def start(folder: Path, out: Path, die: Callable[[int], None] | None = None, sai
 
 
 def test_killed_after_every_copied_file_and_restored_equals_uninterrupted(
-    engine: Engine, whole: Path, tmp_path: Path, die: Callable[[int], None]
+    engine: Engine, uncut: Path, tmp_path: Path, die: Callable[[int], None]
 ) -> None:
     """Killed after each copied file in turn, each time going on on a new machine, a study ends in the same bits."""
     folder, out, seen = tmp_path / "mirror", tmp_path, set()
@@ -91,8 +76,8 @@ def test_killed_after_every_copied_file_and_restored_equals_uninterrupted(
 
     assert seen >= {"queue", "seg", "params", "predictions", "done", "checkpoint"}
     for copy in (out, folder):
-        assert published(copy) == published(whole)
-        assert_same_numbers(copy, whole)
+        assert published(copy) == published(uncut)
+        assert_same_numbers(copy, uncut)
     assert not list(folder.rglob("*.new"))
     assert not list(folder.glob("chunks/*/checkpoint/*"))
 
@@ -121,7 +106,7 @@ def cut(engine: Engine, folder: Path, out: Path, die: Callable[[int], None]) -> 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("pattern", ["seg-*", "done-*", "predictions-*", "params-*", "checkpoint/*", "queue.json"])
 def test_half_a_file_is_ignored(
-    engine: Engine, whole: Path, tmp_path: Path, die: Callable[[int], None], pattern: str
+    engine: Engine, uncut: Path, tmp_path: Path, die: Callable[[int], None], pattern: str
 ) -> None:
     """Where the newest file of a kind is cut in half, what was before it is restored, and the end is the same."""
     folder, out, said = tmp_path / "mirror", tmp_path / "new", []
@@ -136,18 +121,18 @@ def test_half_a_file_is_ignored(
     assert not (out / newest.relative_to(folder)).exists()
     go_on(out, *engine, made)
 
-    assert published(out) == published(whole)
-    assert_same_numbers(out, whole)
-    assert_same_numbers(folder, whole)
+    assert published(out) == published(uncut)
+    assert_same_numbers(out, uncut)
+    assert_same_numbers(folder, uncut)
 
 
 def test_newer_files_are_not_overwritten(
-    engine: Engine, whole: Path, tmp_path: Path, die: Callable[[int], None]
+    engine: Engine, uncut: Path, tmp_path: Path, die: Callable[[int], None]
 ) -> None:
     """Restoring into a folder that is ahead of the mirror changes no file and adds none."""
     folder, out = tmp_path / "mirror", tmp_path / "out"
     cut(engine, folder, tmp_path / "old", die)
-    shutil.copytree(whole, out)
+    shutil.copytree(uncut, out)
     before = {path: (path.stat().st_mtime_ns, digest_path(path)) for path in list_files(out)}
     start(folder, out)
 
@@ -155,7 +140,7 @@ def test_newer_files_are_not_overwritten(
 
 
 def test_a_full_mirror_is_told_and_filled_later(
-    engine: Engine, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, uncut: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the mirror has no room a warning names the file and training goes on; later all of it is copied."""
     original, left, said = shutil.copyfile, [3], []
@@ -174,11 +159,11 @@ def test_a_full_mirror_is_told_and_filled_later(
     assert len(said) == 1
     assert "seg-00000.parquet is not mirrored" in said[0]
     assert "No space left" in said[0]
-    assert_same_numbers(tmp_path / "out", whole)
-    assert_same_numbers(tmp_path / "mirror", whole)
+    assert_same_numbers(tmp_path / "out", uncut)
+    assert_same_numbers(tmp_path / "mirror", uncut)
 
 
-def test_a_mirror_that_cannot_be_written_is_told(engine: Engine, whole: Path, tmp_path: Path) -> None:
+def test_a_mirror_that_cannot_be_written_is_told(engine: Engine, uncut: Path, tmp_path: Path) -> None:
     """A mirror that cannot be made costs a warning, and the study ends as it would without."""
     (tmp_path / "file").write_text("no folder")
     said: list[str] = []
@@ -189,11 +174,11 @@ def test_a_mirror_that_cannot_be_written_is_told(engine: Engine, whole: Path, tm
     assert "Not a directory" in said[0]
     assert "lacks files" in said[-1]
     assert len(said) == 2
-    assert_same_numbers(tmp_path / "out", whole)
+    assert_same_numbers(tmp_path / "out", uncut)
 
 
 def test_where_nothing_can_be_renamed_copies_are_checked(
-    engine: Engine, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, uncut: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without rename every file is copied in place, whole; a copy that differs is an error of the mirror."""
     original = Path.replace
@@ -206,7 +191,7 @@ def test_where_nothing_can_be_renamed_copies_are_checked(
     monkeypatch.setattr(Path, "replace", replace)
     made = start(tmp_path / "mirror", tmp_path / "out")
     go_on(tmp_path / "out", *engine, made)
-    assert_same_numbers(tmp_path / "mirror", whole)
+    assert_same_numbers(tmp_path / "mirror", uncut)
     assert not list((tmp_path / "mirror").rglob("*.new"))
 
 

@@ -18,7 +18,7 @@ from regjax.leases import LeaseLostError
 from regjax.mirror import Mirror
 from regjax.plan import Plan, Run
 from regjax.progress import Progress
-from regjax.queue import drop_checkpoints, find_checkpoints
+from regjax.queue import close_checkpoints, find_checkpoints
 from regjax.saving import save, save_state
 from regjax.segments import begin_segment, first_look, next_look
 from regjax.sharing import Sharing, Taken
@@ -165,7 +165,7 @@ def train_queue(work: Work, taken: Taken) -> None:
     live = resume(work, taken)
     if not live.seats.living.any():
         # Others have begun all of its rows; or it was killed after its last checkpoint, and would be taken for ever.
-        drop_checkpoints(work.out, name)
+        close_checkpoints(work.out, name, work.keep_checkpoints)
         return
     harvest, tables = Harvest(), []
     segment, most = begin_segment(program, work.out, name, live), first_look(program)
@@ -194,7 +194,7 @@ def train_queue(work: Work, taken: Taken) -> None:
             live = save(work, name, live, pd.concat(tables, ignore_index=True), harvest)
             harvest, tables = Harvest(), []
             if over:
-                drop_checkpoints(work.out, name)
+                close_checkpoints(work.out, name, work.keep_checkpoints)
             if work.mirror is not None:
                 work.mirror.sync()
         if over:

@@ -13,7 +13,7 @@ from typing import Any
 from regjax import store
 from regjax.files import RegjaxError, StoreError, create, digest, publish
 from regjax.leases import FOLDER, Leases
-from regjax.queue import checkpoint_path, find_checkpoints
+from regjax.queue import checkpoint_path, find_checkpoints, find_kept_checkpoints
 from regjax.sharing import ROWS
 from regjax.train.checkpoint import load_leaves
 
@@ -144,6 +144,9 @@ class Mirror:
         for path in find_checkpoints(self.folder, chunk):
             if own <= int(path.name) <= segments:
                 self._take(here / "checkpoint" / path.name, load_leaves)
+        for path in find_kept_checkpoints(self.folder, chunk):
+            if int(path.name) <= segments:
+                self._take(here / path.parent.name / path.name, load_leaves)
         return len(list_units(here)) - before
 
     def _take_part(self, part: store.Part) -> bool:
@@ -194,7 +197,7 @@ def list_finished(out: Path) -> Iterator[Path]:
     units: list[Path] = []
     for chunk in sorted(path.parent for path in out.glob("chunks/*/queue.json")):
         # Listed before what it goes on from.
-        checkpoints = sorted(find_checkpoints(out, chunk.name))
+        checkpoints = sorted((*find_checkpoints(out, chunk.name), *find_kept_checkpoints(out, chunk.name)))
         units += [*list_units(chunk), *checkpoints]
     yield from list_begun(out)
     yield from units

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from regjax import store
+from regjax.files import StoreError
 from regjax.plan import Run
 from regjax.train.layout import Row, Trajectory
 from regjax.train.program import Program
+
+# A checkpoint that turns out damaged is stood in for by the one before.
+NUM_CHECKPOINTS = 2
 
 
 def describe_queue(program: Program, rows: Sequence[Row]) -> dict[str, Any]:
@@ -63,10 +67,37 @@ def checkpoint_path(out: Path, name: str, segments: int) -> Path:
 
 def find_checkpoints(out: Path, name: str) -> list[Path]:
     """Return the complete checkpoints of a queue, the newest first."""
-    folder = checkpoint_path(out, name, 0).parent
+    return _find_numbers(checkpoint_path(out, name, 0).parent)
+
+
+def find_kept_checkpoints(out: Path, name: str) -> list[Path]:
+    """Return the checkpoints that stayed of a queue that is over, the newest first."""
+    return _find_numbers(kept_checkpoint_path(out, name, 0).parent)
+
+
+def _find_numbers(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("[0-9]*") if path.name.isdigit()), reverse=True)
 
 
-def drop_checkpoints(out: Path, name: str) -> None:
-    """Remove all checkpoints of a queue, damaged ones too."""
+def kept_checkpoint_path(out: Path, name: str, segments: int) -> Path:
+    """Return where the checkpoint after so many segments stays once its queue is over, if it was asked to stay."""
+    return store.chunk_folder(out, name) / "kept-checkpoints" / f"{segments:06d}"
+
+
+def close_checkpoints(out: Path, name: str, keep: bool) -> None:
+    """Move the checkpoints of a queue that is over to where they stay if asked to `keep` them, or else remove them.
+
+    Damaged ones go. The newest is moved last: killed in between, the queue is still at its end.
+
+    Raises:
+      StoreError: they cannot be moved.
+    """
+    for path in reversed(find_checkpoints(out, name)) if keep else ():
+        place = kept_checkpoint_path(out, name, int(path.name))
+        try:
+            place.parent.mkdir(exist_ok=True)
+            shutil.rmtree(place, ignore_errors=True)
+            path.rename(place)
+        except OSError as error:
+            raise StoreError(f"cannot move {path} to {place}: {error.strerror or error}") from error
     shutil.rmtree(checkpoint_path(out, name, 0).parent, ignore_errors=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from regjax import store
 from regjax.files import StoreError, canonical, digest, publish_text
 from regjax.leases import FOLDER, PLAN, Leases
-from regjax.queue import checkpoint_path, find_checkpoints
+from regjax.queue import checkpoint_path, find_checkpoints, find_kept_checkpoints, kept_checkpoint_path
 from regjax.sharing import ROWS
 from regjax.train.checkpoint import load_leaves
 
@@ -107,7 +107,8 @@ def chunk_faults(out: Path, chunk: str, done: Container[str]) -> Iterator[Fault]
     part of it is sound then, all of it is: a new queue of the same runs has the same name, and would meet its files.
     """
     folder = store.chunk_folder(out, chunk)
-    queue, checkpoints = folder / "queue.json", sorted(folder.glob("checkpoint/*"))
+    queue = folder / "queue.json"
+    checkpoints = sorted((*folder.glob("checkpoint/*"), *find_kept_checkpoints(out, chunk)))
     faults, records, last = segment_faults(out, chunk)
     if not was_set_aside(out, queue) and (text := complaint(lambda path: check_queue(path, chunk), queue)):
         faults.insert(0, Fault(queue, text, (queue,)))
@@ -167,7 +168,8 @@ def lost_parts(out: Path, chunk: str, last: Mapping[str, int], done: Container[s
             if seen := [last[run] for run in runs if run in last]:
                 ends.setdefault(max(seen), []).extend(run for run in runs if run not in done)
     newest = max(last.values(), default=0)
-    going = find_going(checkpoint_path(out, chunk, newest + 1), rows)
+    kept = kept_checkpoint_path(out, chunk, newest + 1)
+    going = find_going(kept if kept.exists() else checkpoint_path(out, chunk, newest + 1), rows)
     for segment, over in sorted(ends.items()):
         part, runs = store.Part(chunk, segment), [run for run in over if run not in (going or ())]
         files = (part.done(out), part.params(out), part.predictions(out), part.weights(out))

@@ -8,12 +8,11 @@ from typing import NamedTuple
 from regjax.files import StoreError
 from regjax.metrics import SPLITS
 from regjax.plan import Plan
+from regjax.queue import NUM_CHECKPOINTS
 from regjax.train.inputs import seed_of
 from regjax.train.layout import count_bytes, data_shapes, member_shapes
 from regjax.train.program import Program
 
-# A queue keeps two checkpoints, and the new one beside them until it is whole.
-CHECKPOINTS = 3
 # Bytes of a number in a table, compressed or not: they hardly compress.
 NUMBER = 8
 # Columns of a record that are no metric of a split.
@@ -26,8 +25,9 @@ class Room(NamedTuple):
     """Bytes on the disk.
 
     Attributes:
-      results: records, kept parameters, predictions and histograms of all runs; they stay.
-      checkpoints: the most that there are at a time: those of a group go when its runs are done.
+      results: what stays: records, kept parameters, predictions and histograms of all runs, and the checkpoints that
+        are asked to.
+      checkpoints: the most that there are of others at a time: those of a group go when its runs are done.
     """
 
     results: int
@@ -77,7 +77,8 @@ def add_rooms(rooms: Iterable[Room]) -> Room:
 def estimate_room(plan: Plan, program: Program, runs: int) -> Room:
     """Return about how many bytes so many runs of a program take on disk.
 
-    results = runs * (records + kept parameters + predictions), checkpoints = CHECKPOINTS * slots * state
+    results = runs * (records + kept parameters + predictions), checkpoints = 3 slots * state: a queue keeps two,
+    and the new one beside them until it is whole. With `training.keep_checkpoints` two of the three count as results.
     """
     first, study = program.group.runs[0], plan.study
     recipe = first.recipe
@@ -88,4 +89,6 @@ def estimate_room(plan: Plan, program: Program, runs: int) -> Room:
         each += count_bytes(shapes.params) + count_bytes(shapes.stats)
     if plan.predictions:
         each += program.group.counts["test"] * (len(recipe.task.prediction_names) + 2) * NUMBER
-    return Room(runs * each, CHECKPOINTS * program.layout.slots * program.state_bytes if runs else 0)
+    one = program.layout.slots * program.state_bytes if runs else 0
+    stay = NUM_CHECKPOINTS * one if study.training.keep_checkpoints else 0
+    return Room(runs * each + stay, (NUM_CHECKPOINTS + 1) * one - stay)

@@ -10,13 +10,10 @@ import pandas as pd
 from regjax import store
 from regjax.files import StoreError, digest
 from regjax.harvest import Harvest
-from regjax.queue import checkpoint_path, find_checkpoints
+from regjax.queue import NUM_CHECKPOINTS, checkpoint_path, find_checkpoints
 from regjax.train import checkpoint
 from regjax.train.seats import Live
 from regjax.work import Work
-
-# A checkpoint that turns out damaged is stood in for by the one before.
-KEPT_CHECKPOINTS = 2
 
 
 def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harvest) -> Live:
@@ -37,7 +34,7 @@ def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harves
     zero = np.zeros((), np.int64)
     live.seats = live.seats._replace(segments=live.seats.segments + 1, since_save=zero)
     save_state(work.out, name, live)
-    for path in find_checkpoints(work.out, name)[KEPT_CHECKPOINTS:]:
+    for path in find_checkpoints(work.out, name)[NUM_CHECKPOINTS:]:
         shutil.rmtree(path)
     work.spent.store_since(began)
     return live

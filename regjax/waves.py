@@ -15,7 +15,7 @@ from regjax.leases import Leases
 from regjax.mirror import Mirror
 from regjax.plan import Group, Plan, Run
 from regjax.progress import Progress
-from regjax.queue import drop_checkpoints, flat_ids
+from regjax.queue import close_checkpoints, flat_ids
 from regjax.room import check_room
 from regjax.sharing import Sharing
 from regjax.standing import Standing
@@ -65,7 +65,7 @@ def train_plan(
     if mirror is not None:
         mirror.sync()
     sharing, done = Sharing(out, leases), store.done_runs(out)
-    drop_finished(sharing, done)
+    close_finished(plan, sharing, done)
     missing = [unique(run for run in group.runs if run.id not in done) for group in plan.groups]
     epochs = [len(r) * g.steps.steps / g.steps.steps_per_epoch for r, g in zip(missing, plan.groups, strict=True)]
     finished = sum(run.id in done for run in plan.runs)
@@ -144,15 +144,15 @@ def share_groups(
                 progress.say(f"waiting for runs that are trained elsewhere: {', '.join(names)}")
             stop.check()
             time.sleep(WAIT)
-    drop_finished(sharing, store.done_runs(sharing.out))
+    close_finished(plan, sharing, store.done_runs(sharing.out))
 
 
-def drop_finished(sharing: Sharing, done: Container[str]) -> None:
-    """Remove the checkpoints of queues that nobody trains and whose runs are done."""
+def close_finished(plan: Plan, sharing: Sharing, done: Container[str]) -> None:
+    """Remove or keep the checkpoints of queues that nobody trains and whose runs are done, as the study says."""
     held = sharing.leases.held()
     for name, queue in store.iter_queues(sharing.out):
         if name not in held and all(run in done for run in flat_ids(queue)):
-            drop_checkpoints(sharing.out, name)
+            close_checkpoints(sharing.out, name, bool(plan.study.training.keep_checkpoints))
 
 
 def unique(runs: Iterable[Run]) -> list[Run]:

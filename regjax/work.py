@@ -61,3 +61,8 @@ class Work:
     mirror: Mirror | None
     stop: Stop
     sharing: Sharing
+
+    @property
+    def keep_checkpoints(self) -> bool:
+        """Return whether the study asks checkpoints of queues that are over to stay."""
+        return bool(self.plan.study.training.keep_checkpoints)

@@ -169,7 +169,7 @@ def test_json_round_trip_of_a_full_study():
             data={"name": "arrays", "path": "a.npz", "split": {"train": 10, "validation": 0.5, "test": "rest"}},
             model={"decay_on": ["**/kernel"]},
             optimizer={"name": "adamw", "schedule": {"name": "step", "every": 3}},
-            training={"save_every": {"epochs": 2}, "keep": "none"},
+            training={"save_every": {"epochs": 2}, "keep": "none", "keep_checkpoints": True},
             seeds={"first": 7},
             fixed={"decay.strength": 0.1, "early_stopping.gl": 5, "max_norm.bound": "off"},
             factors={"dropout.hidden": [0, [0.1, 0.2]], "model.norm": ["none", "batch"], "data.train_size": [5, 9]},

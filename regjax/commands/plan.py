@@ -23,8 +23,8 @@ KEYS = {
     "devices": "on which it was tried",
     "groups": "a row per program: wave, group, levels, runs, updates, slots, streamed, bytes_per_device, "
     "compile_seconds, seconds",
-    "disk": "bytes that the runs to train will take: results, checkpoints (as many as there are at a time), total, "
-    "free (there, or in the current folder)",
+    "disk": "bytes that the runs to train will take: results (with checkpoints that are to stay), checkpoints (others, "
+    "as many as there are at a time), total, free (there, or in the current folder)",
     "stored": "null, or of `--out`: `out`, `runs`, `done`, `differs` (keys of the stored study, and what no study "
     "says)",
     "runs": "to train in all",

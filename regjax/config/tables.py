@@ -131,6 +131,7 @@ class Training(Table):
     train_examples: Count = 10_000
     keep: Literal["best", "last", "none"] = Field(default="best", description='"best", "last" or "none"')
     save_every: Every | None = Field(default=None, description="{ epochs = n } or { steps = n }")
+    keep_checkpoints: bool | None = Field(default=None, description="true or false")
 
     @model_validator(mode="after")
     def _one(self) -> "Training":

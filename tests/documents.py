@@ -51,3 +51,20 @@ def find_commands(text: str, program: str) -> Iterator[tuple[str, str]]:
     """
     for code in find_code(text):
         yield from re.findall(rf"(?<![\w./]){program} ([a-z-]+)\b([^\n]*)", code)
+
+
+def find_uneven_rows(text: str) -> list[str]:
+    """Return the rows of tables that have another number of cells than the head of their table.
+
+    >>> find_uneven_rows("| a | b |\\n|---|---|\\n| c | `d\\\\|e` |\\n| f |\\n")
+    ['| f |']
+    """
+    uneven, cells = [], 0
+    for line in FENCE.sub("", text).splitlines():
+        if not line.startswith("|"):
+            cells = 0
+            continue
+        found = len(re.findall(r"(?<!\\)\|", line.rstrip())) - 1
+        cells = cells or found
+        uneven += [line] * (found != cells)
+    return uneven

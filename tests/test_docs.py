@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from documents import DOCUMENTS, find_anchors, find_code, find_commands, find_links
+from documents import DOCUMENTS, find_anchors, find_code, find_commands, find_links, find_uneven_rows
 
 import regjax
 from regjax.catalogue import describe_kind, find_reference, make_catalogue
@@ -85,6 +85,12 @@ def test_every_link_in_a_document_resolves(path: Path) -> None:
         file = (path.parent / name).resolve() if name else path
         assert file.exists(), target
         assert not anchor or anchor in find_anchors(file.read_text()), target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_row_of_a_table_has_the_cells_of_its_head(path: Path) -> None:
+    """No row of a table stands in another table, or is broken by a bar."""
+    assert find_uneven_rows(path.read_text()) == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

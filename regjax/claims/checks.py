@@ -1,13 +1,13 @@
 """What is wrong with a claim beside its study: every name that its tests use, looked up before anything is trained."""
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from regjax.claims.declare import BEST, Case, Declared, Figure, Levels, Test, in_case
 from regjax.claims.effects import candidate_cells, combine_levels
 from regjax.claims.measures import MEASURES
 from regjax.claims.mechanisms import MECHANISMS
+from regjax.claims.options import find_options
 from regjax.config import ConfigError, Problem
 from regjax.config.problems import unknown
 from regjax.metrics import TASK_METRICS, larger_is_better, metric_names
@@ -46,22 +46,12 @@ def _find_name(place: str, name: str, known: Sequence[str], owner: str) -> Itera
 def _find_mechanism(place: str, test: Test, case: Case) -> Iterator[Problem]:
     yield from _find_name(f"{place}.mechanism", test.mechanism, list(MECHANISMS), "mechanisms are")
     if test.mechanism in MECHANISMS:
-        yield from _find_options(
-            place, test.mechanism, MECHANISMS[test.mechanism], (), {**test.options, **case.options}
-        )
+        yield from _at(place, find_options(MECHANISMS[test.mechanism], {**test.options, **case.options}, None))
 
 
-def _find_options(
-    place: str, name: str, function: Callable[..., Any], given: tuple[Any, ...], options: Levels
-) -> Iterator[Problem]:
-    """Find options that a function does not take beside what is given to it."""
-    signature = inspect.signature(function)
-    try:
-        signature.bind(*given, **options)
-    except TypeError as error:
-        names = list(signature.parameters)[len(given) :]
-        got = str(error).removeprefix("got ")
-        yield Problem(f"{place}.options", got, f"those of {name}: {', '.join(names) or 'none'}")
+def _at(place: str, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield problems with the place of what they are found in before their own."""
+    yield from (problem._replace(path=f"{place}.{problem.path}") for problem in problems)
 
 
 def _find_contrast(place: str, test: Test, plan: Plan) -> Iterator[Problem]:
@@ -112,9 +102,9 @@ def _find_levels(place: str, levels: Levels, test: Test, chosen: bool, plan: Pla
         if metric in known and (larger_is_better(metric) is None or not metric.startswith("validation.")):
             yield Problem(f"{place}: choose_on", repr(metric), "a metric of the validation examples")
     try:
-        candidate_cells(plan, test.name, levels)
+        candidate_cells(plan, levels, place)
     except ConfigError as error:
-        yield from (Problem(f"{place}: {p.path}", *p[1:]) for p in error.problems)
+        yield from error.problems
 
 
 def _find_measure(place: str, name: str, options: Levels, plan: Plan) -> Iterator[Problem]:
@@ -124,7 +114,7 @@ def _find_measure(place: str, name: str, options: Levels, plan: Plan) -> Iterato
         if name in metrics and options:
             yield Problem(f"{place}.options", str(options), "none with a metric of the records")
         return
-    yield from _find_options(place, name, MEASURES[name].make, (None,), options)
+    yield from _at(place, find_options(MEASURES[name].make, options, plan))
 
 
 def _find_state(place: str, at: str, plan: Plan) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from regjax.analysis.table import state_values
 from regjax.claims.declare import BEST, Case, Test
 from regjax.claims.verdict import ROUNDING, Evidence
 from regjax.config import ConfigError, Problem
+from regjax.config.problems import quote, show, unknown
 from regjax.metrics import larger_is_better
 from regjax.results import Results
 
@@ -23,8 +24,8 @@ TIE_DIGITS = 9
 Take = Callable[[Results, str, Mapping[str, Any], Any], np.ndarray]
 
 
-def find_cell(plan: Mapping[str, Any], levels: Levels) -> int:
-    """Return the index of the cell with these levels, all other factors at their first.
+def find_cell(plan: Mapping[str, Any], levels: Levels, place: str) -> int:
+    """Return the index of the cell with these levels, all other factors at their first; `place` is named in errors.
 
     Raises:
       ConfigError: a factor or a level is unknown, or the design has no such cell.
@@ -32,14 +33,14 @@ def find_cell(plan: Mapping[str, Any], levels: Levels) -> int:
     factors = {factor["path"]: factor["levels"] for factor in plan["factors"]}
     for path, level in levels.items():
         if path not in factors:
-            raise ConfigError([Problem("tests", f"factor {path!r}", f"one of {', '.join(factors)}")])
+            raise ConfigError([unknown(place, f"factor {show(path)}", path, list(factors), "the study has")])
         if level not in factors[path]:
-            raise ConfigError([Problem(f"tests: {path}", repr(level), f"one of {factors[path]}")])
+            raise ConfigError([Problem(f"{place}.{quote(path)}", show(level), f"one of {show(factors[path])}")])
     wanted = {path: levels.get(path, known[0]) for path, known in factors.items()}
     for cell in plan["cells"]:
         if cell["levels"] == wanted:
             return int(cell["index"])
-    raise ConfigError([Problem("tests", f"levels {dict(levels)}", "those of a cell of the study's design")])
+    raise ConfigError([Problem(place, f"levels {show(dict(levels))}", "those of a cell of the study's design")])
 
 
 def side_values(results: Results, test: Test, sides: Sequence[Levels], values: np.ndarray) -> np.ndarray:
@@ -64,7 +65,7 @@ def side_values(results: Results, test: Test, sides: Sequence[Levels], values: n
 
 def side_cells(results: Results, test: Test, sides: Sequence[Levels]) -> list[int]:
     """Return the cells of one side of a test that may be chosen, one where nothing is chosen."""
-    return [cell for levels in sides for cell in candidate_cells(results.plan, test.name, levels)]
+    return [cell for levels in sides for cell in candidate_cells(results.plan, levels, f"tests.{test.name}")]
 
 
 def choose_cells(results: Results, test: Test, cells: Sequence[int]) -> list[int]:
@@ -83,21 +84,23 @@ def choose_cells(results: Results, test: Test, cells: Sequence[int]) -> list[int
     return [cells[int(mean.argmax())] for mean in means]
 
 
-def candidate_cells(plan: Mapping[str, Any], name: str, levels: Levels) -> list[int]:
+def candidate_cells(plan: Mapping[str, Any], levels: Levels, place: str) -> list[int]:
     """Return the cells that levels stand for: one, or with a "best" level one for each level after the first.
+
+    Errors name `place`.
 
     Raises:
       ConfigError: a factor or a level is unknown, several levels are "best", or the design has no such cell.
     """
     open_ = [path for path, level in levels.items() if level == BEST]
     if not open_:
-        return [find_cell(plan, levels)]
+        return [find_cell(plan, levels, place)]
     if len(open_) > 1:
-        raise ConfigError([Problem(f"tests.{name}.of", " and ".join(open_), "at most one best level")])
+        raise ConfigError([Problem(place, " and ".join(open_), "at most one best level")])
     known = {factor["path"]: factor["levels"] for factor in plan["factors"]}
     if open_[0] not in known:
-        raise ConfigError([Problem(f"tests.{name}", f"factor {open_[0]!r}", f"one of {', '.join(known)}")])
-    return [find_cell(plan, {**levels, open_[0]: level}) for level in known[open_[0]][1:]]
+        raise ConfigError([unknown(place, f"factor {show(open_[0])}", open_[0], list(known), "the study has")])
+    return [find_cell(plan, {**levels, open_[0]: level}, place) for level in known[open_[0]][1:]]
 
 
 def combine_levels(plan: Mapping[str, Any], paths: Sequence[str]) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ def draw_points(
     fixed = {path: level for path, level in line.items() if path != figure.over and level != BEST}
     for level in known:
         try:
-            cell = find_cell(plan, {**figure.where, **fixed, figure.over: level})
+            cell = find_cell(plan, {**figure.where, **fixed, figure.over: level}, "figure")
         except ConfigError:
             continue
         place = as_number(level)

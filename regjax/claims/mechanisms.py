@@ -7,10 +7,12 @@ fixed keys; where chance is left, what is expected has a tolerance of five stand
 import itertools
 import math
 from collections.abc import Callable
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from pydantic import Field
 
 from regjax.claims.facts import Check, near
 from regjax.claims.small_networks import (
@@ -22,17 +24,21 @@ from regjax.claims.small_networks import (
     moved_by_update,
     noisy_passes,
 )
-from regjax.config import ConfigError, Problem
+from regjax.config.base import choice
+from regjax.config.fields import words
 from regjax.regularizers.draws import drop
 from regjax.regularizers.noise import Dropout
 
+Rate = Annotated[float, Field(gt=0, lt=1, description="a number above 0 and below 1")]
+MOMENTS = ("norm", "next_layer", "inference")
+Moments = Annotated[str, choice(*MOMENTS), Field(description=words(MOMENTS))]
 # Where a claim's figure has the exact checks beside that of the rate which was declared.
 RATES = (0.1, 0.5, 0.8)
 ZEROED, FACTOR = "share of hidden units that are zero", "factor on the weights at inference"
 MEAN, VARIANCE = "mean of a unit over the batch", "variance of a unit over the batch"
 
 
-def dropout_zeroes(rate: float = 0.2, kind: type[Dropout] = Dropout) -> list[Check]:
+def dropout_zeroes(rate: Rate = 0.2, kind: type[Dropout] = Dropout) -> list[Check]:
     """Return what dropout does to the units of a network in updates and at inference.
 
     Args:
@@ -73,7 +79,7 @@ def _check_zeroed(rate: float, kind: type[Dropout], x: np.ndarray) -> list[Check
     ]  # fmt: skip
 
 
-def inference_factor(rate: float = 0.2) -> list[Check]:
+def inference_factor(rate: Rate = 0.2) -> list[Check]:
     """Return by what weights are multiplied at inference, held against the rate itself.
 
     Args:
@@ -91,7 +97,7 @@ def inference_factor(rate: float = 0.2) -> list[Check]:
     ]  # fmt: skip
 
 
-def mean_is_kept(rate: float = 0.2) -> list[Check]:
+def mean_is_kept(rate: Rate = 0.2) -> list[Check]:
     """Return how the mean over dropout's noise compares with what is used at inference.
 
     Args:
@@ -105,7 +111,7 @@ def mean_is_kept(rate: float = 0.2) -> list[Check]:
     ]  # fmt: skip
 
 
-def geometric_mean(rate: float = 0.5) -> list[Check]:
+def geometric_mean(rate: Rate = 0.5) -> list[Check]:
     """Return how scaled weights compare with the mean over all masks of the 8 units that a softmax reads.
 
     Args:
@@ -129,15 +135,12 @@ def geometric_mean(rate: float = 0.5) -> list[Check]:
     ]  # fmt: skip
 
 
-def batch_norm_moments(of: str) -> list[Check]:
+def batch_norm_moments(of: Moments) -> list[Check]:
     """Return mean and variance over a batch of what batch norm makes, held against 0 and 1.
 
     Args:
       of: "norm": what leaves the norm in training, before its own scale and bias; "next_layer": what the next layer
         reads in training; "inference": what leaves the norm at inference, before its own scale and bias.
-
-    Raises:
-      ValueError: `of` is none of them.
     """
     if of == "norm":
         entering, leaving = around_norm("after", True)
@@ -151,10 +154,8 @@ def batch_norm_moments(of: str) -> list[Check]:
             *_check_moments("with the norm before the ReLU, scale 1 and bias 0", "ReLU of the norm", plain),
             *_check_moments("with scale 2 and bias 0.5 learned, the norm after", "norm, scale 2, bias 0.5", learned),
         ]
-    if of == "inference":
-        leaving = around_norm("after", False)[1]
-        return _check_moments(f"over {BATCH} new examples, by running averages", "leaves it at inference", leaving)
-    raise ConfigError([Problem("options.of", repr(of), '"norm", "next_layer" or "inference"')])
+    leaving = around_norm("after", False)[1]
+    return _check_moments(f"over {BATCH} new examples, by running averages", "leaves it at inference", leaving)
 
 
 def _check_entering(h: np.ndarray) -> list[Check]:

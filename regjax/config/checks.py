@@ -12,7 +12,7 @@ from regjax.config.idle import check_idle, check_left_out
 from regjax.config.levels import check_level_contrasts
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.sources import MOST_RUNS, check_source_runs, check_sources
-from regjax.config.study import Contrast, Marker, Parts, Study, Tune
+from regjax.config.study import Contrast, Marker, Parts, Study, Tune, show_plain
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import (
     MOST_WEIGHTS,
@@ -196,7 +196,9 @@ def check_contrasts(contrasts: tuple[Contrast, ...], design: Design, factors: Fo
             if not wrong:
                 sides.append(match_cells(cells, getattr(contrast, side)))
                 if not sides[-1].any():
-                    yield Problem(place, show(getattr(contrast, side)), f"levels of a cell of the {design.kind} design")
+                    yield Problem(
+                        place, show_plain(getattr(contrast, side)), f"levels of a cell of the {design.kind} design"
+                    )
         if len(sides) == 2 and (sides[0] == sides[1]).all() and sides[0].any():
             yield Problem(f"contrasts[{index}]", "the same cells in of and against", "different ones")
 
@@ -212,7 +214,9 @@ def check_markers(markers: tuple[Marker, ...], design: Design, factors: Found) -
         yield from wrong
         count = 1 if wrong else int(match_cells(cells, marker.when).sum())
         if count != 1:
-            yield Problem(place, f"{show(marker.when)}, which {count} cells match", "the levels of exactly one cell")
+            yield Problem(
+                place, f"{show_plain(marker.when)}, which {count} cells match", "the levels of exactly one cell"
+            )
 
 
 def _find_level_problems(when: Found, factors: Found, place: str) -> Problems:
@@ -221,7 +225,7 @@ def _find_level_problems(when: Found, factors: Found, place: str) -> Problems:
             yield Problem(dotted(place, path), "a path that is no factor", f"one of {', '.join(factors)}")
         elif level not in factors[path]:
             levels = ", ".join(name_level(known, factors[path]) for known in factors[path][:20])
-            yield Problem(dotted(place, path), show(level), f"a level of the factor: {levels}")
+            yield Problem(dotted(place, path), show_plain(level), f"a level of the factor: {levels}")
 
 
 CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from regjax.config.problems import Problem, dotted, show
 from regjax.config.spaces import find_drawing_problems, find_range_problems
+from regjax.config.study import show_plain
 from regjax.config.tables import Design
 from regjax.design import (
     DESIGNS,
@@ -144,7 +145,7 @@ def _find_exclude_problems(design: Design, factors: Factors) -> Problems:
                 yield Problem(place, "a path that is no factor", f"one of {', '.join(factors)}")
                 return
             if level not in factors[path]:
-                yield Problem(place, show(level), "a level of the factor")
+                yield Problem(place, show_plain(level), "a level of the factor")
                 return
     axes = make_axes(factors, design.zip)
     if not design.exclude or math.prod(len(axis.levels) for axis in axes) > MOST_CELLS:
@@ -157,7 +158,9 @@ def _find_exclude_problems(design: Design, factors: Factors) -> Problems:
     for path, levels in factors.items():
         for level in levels:
             if not match_cells(cells, {path: level}).any():
-                yield Problem("design.exclude", f"every cell with {path} = {show(level)}", "some cell of each level")
+                yield Problem(
+                    "design.exclude", f"every cell with {path} = {show_plain(level)}", "some cell of each level"
+                )
 
 
 def has_averages(design: Design, factors: Factors) -> bool:

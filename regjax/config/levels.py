@@ -5,7 +5,7 @@ from typing import Any
 
 from regjax.config.fields import words
 from regjax.config.problems import Problem, nearest, quote, show, unknown
-from regjax.config.study import Contrast, LevelContrast
+from regjax.config.study import Contrast, LevelContrast, show_plain
 from regjax.config.tables import Design, Primary, Seeds, Task
 from regjax.design import LEVEL_KINDS, SPACE_FILLING, fewest_seeds, find_factor, level_cells, make_levels
 from regjax.design.names import name_all
@@ -103,7 +103,7 @@ def _check_cells(contrast: LevelContrast, place: str, design: Design, factors: M
     for level in factors[contrast.by] if contrast.by else (None,):
         stratum = {contrast.by: level} if contrast.by else {}
         if not level_cells(cells, factors, contrast.factor, stratum).any(axis=1).all():
-            where = f" at {contrast.by} = {show(level)}" if contrast.by else ""
+            where = f" at {contrast.by} = {show_plain(level)}" if contrast.by else ""
             yield Problem(f"{place}.of", f"levels of {contrast.factor} without a cell{where}",
                           f"a design that runs all of them, not {design.kind} with these factors")  # fmt: skip
             return

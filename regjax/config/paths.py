@@ -79,7 +79,8 @@ def find_field(path: str, groups: Groups, table: str) -> Field | Problem | None:
     group, _, rest = path.partition(".")
     place = dotted(table, path)
     if group not in groups:
-        return unknown(place, f"regularizer {show(group)}", group, list(groups), "a path begins with one of")
+        owner = "a path begins with one of"
+        return unknown(place, f"regularizer {show(group)}", group, list(groups), owner, "regjax explain")
     fields = groups[group]
     if fields is None or rest in fields:
         return fields[rest] if fields else None

@@ -107,7 +107,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f'did you mean "{found[0]}"?' if found else ""
 
 
-def unknown(path: str, kind: str, name: str, known: Sequence[str], owner: str) -> Problem:
+def unknown(path: str, kind: str, name: str, known: Sequence[str], owner: str, lister: str = "") -> Problem:
     """Return the problem of a name that does not exist.
 
     Args:
@@ -116,9 +116,10 @@ def unknown(path: str, kind: str, name: str, known: Sequence[str], owner: str) -
       name: the name as written, to which the nearest is sought.
       known: names that exist.
       owner: words before the list of known names, e.g. "dropout has". Of many names those that resemble are listed.
+      lister: a command that lists all names, where there are many.
     """
     listed = list(known)
     if len(listed) > MOST_LISTED:
         near = difflib.get_close_matches(name[:100].lower(), sorted(known), n=5, cutoff=0.3)
-        listed = [*near, f"... ({len(listed)} in all; `regjax explain` lists regularizers)"]
+        listed = [*near, f"... ({len(listed)} in all{f'; `{lister}` lists them' if lister else ''})"]
     return Problem(path, f"unknown {kind}", f"{owner}: {', '.join(listed)}", nearest(name, known))

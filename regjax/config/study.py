@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from regjax.config.datasets import Data
+from regjax.config.problems import show
 from regjax.config.tables import TUNE_FIRST, Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import Drawn, find_factor
 from regjax.models import MODELS, Settings
@@ -166,3 +167,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return "off" if isinstance(value, float) and value == float("inf") else value
+
+
+def show_plain(value: Any) -> str:
+    """Return a value of a study as a message shows it: as its file would write it, "off" for infinity.
+
+    >>> show_plain({"max_norm.bound": float("inf")})
+    '{ "max_norm.bound" = "off" }'
+    """
+    return show(plain(value))

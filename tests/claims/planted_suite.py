@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from regjax.claims.options import Number
 from regjax.results import Results
 
 STUDY = """
@@ -99,7 +100,7 @@ class Counted:
     def __init__(self) -> None:
         self.taken = 0
 
-    def __call__(self, results: Results, add: float = 0.0) -> np.ndarray:
+    def __call__(self, results: Results, add: Number = 0.0) -> np.ndarray:
         """Return add + cell + seed / 100, NaN for the last seed."""
         self.taken += 1
         cells, seeds = len(results.plan["cells"]), len(results.plan["seeds"])

@@ -178,14 +178,14 @@ def test_claims_can_be_left_out(suite_folder: Path) -> None:
 def test_a_measure_that_refuses_ends_in_a_message(
     out: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What only shows with the runs at hand, as a wrong value of an option, names measure and study; no traceback."""
+    """What only shows with the data at hand, as that nothing was planted, names measure and study; no traceback."""
     again = tmp_path / "again"
     shutil.copytree(out / "studies", again / "studies")
-    replace(folder / "C01.toml", 'measure = "test.nll"', 'measure = "jacobian_norm"\noptions = { of = "loss" }')
+    replace(folder / "C01.toml", 'measure = "test.nll"', 'measure = "selection"')
     code = cli.main(["claims", str(folder), "--only", "C1", "--out", str(again), "--log", "plain"])
 
     assert code == 2
-    said = "regjax: measure 'jacobian_norm' of study 'l2': got of = 'loss', expected one of outputs, probabilities\n"
+    said = "measure 'selection' of study 'l2': got the data 'digits', expected synthetic ones with a known support"
     assert said in capsys.readouterr().err
 
 

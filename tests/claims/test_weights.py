@@ -284,15 +284,15 @@ def test_damage_is_the_same_in_all_cells_and_none_at_none(digits):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("jacobian_norm", {"of": "loss"}, "expected one of outputs, probabilities"),
-        ("selection", {"score": "auc"}, "expected one of precision, recall, f1"),
+        ("jacobian_norm", {"of": "loss"}, '"loss", expected "outputs" or "probabilities"'),
+        ("selection", {"score": "auc"}, 'expected "precision", "recall" or "f1"'),
         ("selection", {}, "expected synthetic ones with a known support"),
-        ("bias_variance", {"part": "noise"}, "expected bias or variance"),
-        ("damaged_accuracy", {"kind": "fog"}, "expected one of noise, mask"),
+        ("bias_variance", {"part": "noise"}, 'expected "bias" or "variance"'),
+        ("damaged_accuracy", {"kind": "fog"}, 'expected "noise" or "mask"'),
         ("log_seed_sd", {"metric": "test.nl"}, "expected one of the recorded: .*test.nll"),
     ],
 )
 def test_wrong_options_are_refused(digits, name, options, message):
     """A measure says what it was given and what it knows."""
-    with pytest.raises(ConfigError, match=rf"^measure '{name}' of study 'out': got .*{message}"):
+    with pytest.raises(ConfigError, match=rf"^measure '{name}' of study 'out': .*got .*{message}"):
         take_measure(digits, name, options, None)

@@ -28,6 +28,7 @@ from regjax.claims.measures import (
     weights,
 )
 from regjax.claims.measures.base import Measure, pseudo_values
+from regjax.claims.options import find_options
 from regjax.config import ConfigError, Problem
 from regjax.results import Results
 
@@ -63,10 +64,12 @@ def take_measure(results: Results, name: str, options: dict[str, Any], at: Any) 
 
     if name not in MEASURES:
         return state_values(results.table, name, at)
+    place, make = f"measure {name!r} of study {results.out.name!r}", MEASURES[name].make
     try:
-        return np.asarray(MEASURES[name].make(results, **options), dtype=float)
+        if problems := list(find_options(make, options, None)):
+            raise ConfigError(problems)
+        return np.asarray(make(results, **options), dtype=float)
     except ValueError as error:
-        place = f"measure {name!r} of study {results.out.name!r}"
         told = error.problems if isinstance(error, ConfigError) else [Problem("", str(error).removeprefix("got "))]
         raise ConfigError([Problem(f"{place}: {p.path}".removesuffix(": "), *p[1:]) for p in told]) from error
 

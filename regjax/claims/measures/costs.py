@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from regjax.claims.measures.base import Measure
+from regjax.claims.options import Count, Part
 from regjax.results import Results
 
 ROUNDS = 24
@@ -15,7 +16,7 @@ BLOCK = 3
 EVALUATIONS = 20
 
 
-def update_cost(results: Results, part: Mapping[str, Any], rounds: int = ROUNDS) -> np.ndarray:
+def update_cost(results: Results, part: Part, rounds: Count = ROUNDS) -> np.ndarray:
     """Return how many times longer an update takes with a part than without it, [cell, block]; NaN but of the baseline.
 
     Two programs are compiled, each of one network on one device, the baseline's with the part and without. They are
@@ -54,7 +55,7 @@ def update_ratios(seconds: np.ndarray, block: int = BLOCK) -> np.ndarray:
     return np.divide(updates[:, 0], updates[:, 1], out=np.full(len(updates), np.nan), where=known)
 
 
-def memory_cost(results: Results, part: Mapping[str, Any]) -> np.ndarray:
+def memory_cost(results: Results, part: Part) -> np.ndarray:
     """Return how many times more bytes a network's program takes with a part, [cell, seed]; NaN but of the baseline.
 
     Bytes are the compiler's count of arguments, results and temporaries without the data: exact, equal for all seeds.
@@ -66,7 +67,7 @@ def memory_cost(results: Results, part: Mapping[str, Any]) -> np.ndarray:
     return _of_baseline(results, np.full(len(results.table.seeds), ratio))
 
 
-def seconds_run(results: Results, rounds: int = ROUNDS) -> np.ndarray:
+def seconds_run(results: Results, rounds: Count = ROUNDS) -> np.ndarray:
     """Return the seconds that the training of a run takes on this machine, [cell, seed]; NaN where it diverged.
 
         seconds = updates u + evaluations e v,   v = validation examples / all examples of an evaluation

@@ -1,19 +1,36 @@
 """How training goes: where it ends, how long it takes to a target, and what lies before and beyond its end."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator, Field
 
 from regjax.analysis.table import curves, reference_cell, state_values
 from regjax.claims.measures.base import Measure, pseudo_values
+from regjax.claims.options import Metric, NotNegative, Switch
 from regjax.config import ConfigError, Problem
+from regjax.config.base import choice, fail
+from regjax.config.problems import nearest
 from regjax.metrics import larger_is_better
 from regjax.results import Results
 
 # A run whose lowest value comes later than this share of its course may not have had its lowest yet.
 LATE = 0.9
 STOPPING = "early_stopping."
+BESTS = ("own_best", "baseline_best")
+
+
+def _check_target(value: Any) -> Any:
+    if isinstance(value, bool) or not (isinstance(value, (int, float)) or value in BESTS):
+        raise fail('"own_best", "baseline_best" or a number', nearest(value, BESTS) if isinstance(value, str) else "")
+    return value
+
+
+Target = Annotated[float | str, BeforeValidator(_check_target)]
+Portion = Annotated[float, Field(gt=0, le=1, description="a share of the planned updates, above 0 and at most 1")]
+Stopped = Annotated[str, choice("stop", "best")]
+Beside = Annotated[str, choice("run", "course", "end")]
 
 
 def end_step(results: Results) -> np.ndarray:
@@ -22,7 +39,7 @@ def end_step(results: Results) -> np.ndarray:
 
 
 def steps_to(
-    results: Results, metric: str = "validation.nll", target: float | str = "own_best", within: float = 0.0
+    results: Results, metric: Metric = "validation.nll", target: Target = "own_best", within: NotNegative = 0.0
 ) -> np.ndarray:
     """Return the updates until a metric first is as good as its target, [cell, seed].
 
@@ -44,7 +61,7 @@ def steps_to(
 
 
 def missed(
-    results: Results, metric: str = "validation.nll", target: float | str = "own_best", within: float = 0.0
+    results: Results, metric: Metric = "validation.nll", target: Target = "own_best", within: NotNegative = 0.0
 ) -> np.ndarray:
     """Return 1 where the time of `steps_to` is censored by the end of the run, else 0, [cell, seed].
 
@@ -62,7 +79,7 @@ def missed(
     return np.where(_lived(results), late, np.nan)
 
 
-def at_share(results: Results, metric: str, share: float) -> np.ndarray:
+def at_share(results: Results, metric: Metric, share: Portion) -> np.ndarray:
     """Return a metric at the last evaluation within a share of the planned updates, [cell, seed].
 
     Args:
@@ -72,12 +89,12 @@ def at_share(results: Results, metric: str, share: float) -> np.ndarray:
     """
     steps, values = curves(results.table, metric)
     evaluations = int(np.searchsorted(steps, share * int(results.plan["steps"]), side="right"))
-    if not evaluations or share > 1:
-        raise ConfigError([Problem("options.share", str(share), "at most 1, and not before the first evaluation")])
+    if not evaluations:
+        raise ConfigError([Problem("options.share", str(share), "a share that is not before the first evaluation")])
     return values[..., evaluations - 1]
 
 
-def end_effect(results: Results, metric: str) -> np.ndarray:
+def end_effect(results: Results, metric: Metric) -> np.ndarray:
     """Return a metric at the end of a run less that of the baseline at its seed, [cell, seed].
 
     Args:
@@ -88,7 +105,9 @@ def end_effect(results: Results, metric: str) -> np.ndarray:
     return values - values[_baseline(results.plan)]
 
 
-def excess(results: Results, metric: str = "test.nll", state: str = "best", over: str = "course") -> np.ndarray:
+def excess(
+    results: Results, metric: Metric = "test.nll", state: Stopped = "best", over: Beside = "course"
+) -> np.ndarray:
     """Return by how much a metric at the end of a run is worse than elsewhere in its training, [cell, seed].
 
     Args:
@@ -98,9 +117,6 @@ def excess(results: Results, metric: str = "test.nll", state: str = "best", over
       over: "run", the best value up to the end of this run; "course", the best of the same training without stop; or
         "end", the value at the planned end of that.
     """
-    if state not in ("stop", "best") or over not in ("run", "course", "end"):
-        got = f"state = {state!r}, over = {over!r}"
-        raise ConfigError([Problem("options", got, 'state "stop" or "best"; over "run", "course" or "end"')])
     steps, values = curves(results.table, metric)
     values = -values if larger_is_better(metric) else values
     chosen = results.table.status.end if state == "stop" else results.table.status.best
@@ -111,7 +127,7 @@ def excess(results: Results, metric: str = "test.nll", state: str = "best", over
     return np.where(_lived(results) & np.isfinite(beside), at - beside, np.nan)
 
 
-def misleading(results: Results, metric: str = "test.accuracy", paired: bool = False) -> np.ndarray:
+def misleading(results: Results, metric: Metric = "test.accuracy", paired: Switch = False) -> np.ndarray:
     """Return how often one run of each cell would mislead about its effect, [cell, seed], as pseudo-values.
 
         d_st = y_cell,s - y_baseline,t;   D = mean of d;   misleading: d_st D <= 0  or  |d_st| > 2 |D|
@@ -165,10 +181,8 @@ def _reach(results: Results, metric: str, target: float | str, within: float) ->
         goal = lowest
     elif target == "baseline_best":
         goal = np.broadcast_to(lowest[_baseline(results.plan)], lowest.shape)
-    elif isinstance(target, (int, float)):
-        goal = np.full(lowest.shape, -target if larger_is_better(metric) else target)
     else:
-        raise ConfigError([Problem("options.target", repr(target), '"own_best", "baseline_best" or a number')])
+        goal = np.full(lowest.shape, -float(target) if larger_is_better(metric) else float(target))
     return steps, known & (values <= goal[..., None] + within), known
 
 

@@ -1,7 +1,7 @@
 """What noise and outliers do to a network, and how its error depends on data and size."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -12,11 +12,14 @@ from regjax.claims.measures.base import Measure
 from regjax.claims.measures.inputs import Inputs, load_data, run_inputs
 from regjax.claims.measures.networks import Networks, iter_networks, predict_labels
 from regjax.claims.measures.weights import per_run
+from regjax.claims.options import Factor, Factors, Metric
 from regjax.config import ConfigError, Problem
+from regjax.config.base import choice
 from regjax.metrics import larger_is_better
 from regjax.results import Results
 
 LAST = {"kind": "last"}
+Reference = Annotated[str, choice("first", "last")]
 
 
 def memorised(results: Results) -> np.ndarray:
@@ -89,7 +92,7 @@ def rank_of(singular: np.ndarray) -> np.ndarray:
     return np.where(total[..., 0] > 0, np.exp(entropy), 0.0)
 
 
-def best_strength(results: Results, over: str, metric: str = "test.nll") -> np.ndarray:
+def best_strength(results: Results, over: Factor, metric: Metric = "test.nll") -> np.ndarray:
     """Return the strength of a regularizer that is best for each seed, as a share of the strongest level, [cell, seed].
 
     All cells that differ in the factor alone have the same number: the top of the parabola through the seed's best
@@ -101,7 +104,8 @@ def best_strength(results: Results, over: str, metric: str = "test.nll") -> np.n
       over: a factor whose levels rise from off; the positive ones must span a factor of 5.
       metric: what is best, of the records.
     """
-    levels = [as_number(level) for level in _levels_of(results, over)]
+    known = {factor["path"]: factor["levels"] for factor in results.plan["factors"]}
+    levels = [as_number(level) for level in known[over]]
     places = place_levels([float("nan") if level is None else level for level in levels])
     if not places.log or not (np.diff(places.x) > 0).all():
         raise ConfigError([Problem(f"best_strength: {over}", f"{levels}", "rising levels that span a factor of 5")])
@@ -117,7 +121,7 @@ def best_strength(results: Results, over: str, metric: str = "test.nll") -> np.n
     return found
 
 
-def gain(results: Results, metric: str, over: str | Sequence[str], reference: str = "first") -> np.ndarray:
+def gain(results: Results, metric: Metric, over: Factors, reference: Reference = "first") -> np.ndarray:
     """Return by how much a metric at the end of training is better than where factors are at a reference, [cell, seed].
 
     Args:
@@ -127,9 +131,7 @@ def gain(results: Results, metric: str, over: str | Sequence[str], reference: st
       reference: "first" level of each, or "last" level of one factor.
     """
     over = [over] if isinstance(over, str) else list(over)
-    for factor in over:
-        _levels_of(results, factor)
-    if reference not in ("first", "last") or (reference == "last" and len(over) > 1):
+    if reference == "last" and len(over) > 1:
         raise ConfigError([Problem("gain: reference", f"{reference!r} of {over}", '"first", or "last" of one factor')])
     better = larger_is_better(metric)
     if better is None:
@@ -140,13 +142,6 @@ def gain(results: Results, metric: str, over: str | Sequence[str], reference: st
         if reference == "first" or len(cells) > 1:
             found[cells] = values[cells] - values[cells[0 if reference == "first" else -1]]
     return found
-
-
-def _levels_of(results: Results, factor: str) -> list[Any]:
-    known = {one["path"]: one["levels"] for one in results.plan["factors"]}
-    if factor not in known:
-        raise ConfigError([Problem("options", f"factor {factor!r}", f"one of {', '.join(known)}")])
-    return known[factor]
 
 
 def _families(results: Results, over: Sequence[str]) -> list[list[int]]:

@@ -3,18 +3,23 @@
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
+from pydantic import Field
 
 from regjax.claims.measures.base import Measure
 from regjax.claims.measures.inputs import Inputs, find_recipe, run_inputs
 from regjax.claims.measures.networks import load_networks
+from regjax.claims.options import Count, NotNegative, Number, Where
+from regjax.config.base import choice
+from regjax.config.fields import words
 from regjax.models import Model
 from regjax.results import Results
 
 DAMAGES = ("units", "important_units", "weights")
+Damage = Annotated[str, choice(*DAMAGES), Field(description=words(DAMAGES))]
 
 
 class Kept(NamedTuple):
@@ -35,7 +40,7 @@ def pick_cells(results: Results, where: Mapping[str, Any] | None) -> list[int]:
     ]
 
 
-def unit_correlation(results: Results, where: Mapping[str, Any] | None = None) -> np.ndarray:
+def unit_correlation(results: Results, where: Where = None) -> np.ndarray:
     """Return the mean absolute correlation of two units of a hidden layer over test examples, [cell, seed].
 
         mean over layers of the mean over pairs i < j of |corr(h_i, h_j)|
@@ -68,7 +73,7 @@ def correlate_units(h: np.ndarray) -> float:
 
 
 def accuracy_lost(
-    results: Results, damage: str, amount: float, draws: int = 20, where: Mapping[str, Any] | None = None
+    results: Results, damage: Damage, amount: NotNegative, draws: Count = 20, where: Where = None
 ) -> np.ndarray:
     """Return by how much damage lowers the test accuracy of the kept networks, [cell, seed], as a share.
 
@@ -85,10 +90,10 @@ def accuracy_lost(
       where: levels of the cells that are looked at; the others are NaN.
 
     Raises:
-      ValueError: there is no such damage, or importance is asked of a network that is no `mlp`.
+      ValueError: `amount` is no share of units, or importance is asked of a network that is no `mlp`.
     """
-    if damage not in DAMAGES:
-        raise ValueError(f"got damage {damage!r}, expected one of {', '.join(DAMAGES)}")
+    if (damage != "weights" and amount > 1) or (damage == "units" and amount == 1):
+        raise ValueError(f"got amount = {amount:g} of {damage}, expected a share of them, and a unit that is left")
 
     def one(kept: Kept, inputs: Inputs) -> float:
         gates = _open_gates(kept, inputs.x_test)
@@ -108,7 +113,7 @@ def accuracy_lost(
     return _over_runs(results, where, one)
 
 
-def scaling_cost(results: Results, factor: float, where: Mapping[str, Any] | None = None) -> np.ndarray:
+def scaling_cost(results: Results, factor: Number, where: Where = None) -> np.ndarray:
     """Return what scaling weights at inference costs: the rise of the test nll in nats, [cell, seed].
 
     All weights that read hidden units are multiplied by `factor`; biases stay. Below 0 the scaling helps.

@@ -1,8 +1,10 @@
 """How much runs differ: spread between seeds, churn, bias and variance; and accuracy on damaged inputs."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from regjax.analysis.bias_variance import Outcome, read_outcome
 from regjax.analysis.decompositions import Split, decompose, leave_out, vote_features
@@ -11,14 +13,19 @@ from regjax.claims.measures.base import Measure, pseudo_values
 from regjax.claims.measures.inputs import run_inputs
 from regjax.claims.measures.networks import Networks, predict_labels
 from regjax.claims.measures.weights import per_run
+from regjax.claims.options import Metric, NotNegative, State
+from regjax.config.base import choice
 from regjax.keys import stream_generator
 from regjax.results import Results
 
 LOSSES = ("squared", "kl", "zero_one")
 DAMAGES = ("noise", "mask")
+Term = Annotated[str, choice("bias", "variance"), Field(description='"bias" or "variance"')]
+Loss = Annotated[str, choice(*LOSSES)]
+Damage = Annotated[str, choice(*DAMAGES)]
 
 
-def log_seed_sd(results: Results, metric: str = "test.accuracy", at: str = "last") -> np.ndarray:
+def log_seed_sd(results: Results, metric: Metric = "test.accuracy", at: State = "last") -> np.ndarray:
     """Return jackknife pseudo-values of the logarithm of a metric's standard deviation over seeds, [cell, seed].
 
     Args:
@@ -63,7 +70,7 @@ def _churn_values(outputs: np.ndarray, _: np.ndarray) -> np.ndarray:
     return pseudo_values(statistic, len(votes))
 
 
-def bias_variance(results: Results, part: str, loss: str = "squared") -> np.ndarray:
+def bias_variance(results: Results, part: Term, loss: Loss = "squared") -> np.ndarray:
     """Return jackknife pseudo-values of the bias or the variance of a cell's networks on the test set, [cell, seed].
 
     Of squared loss (unit of `test.brier`) and of the likelihood (`test.nll`) they are those of
@@ -80,8 +87,6 @@ def bias_variance(results: Results, part: str, loss: str = "squared") -> np.ndar
 
     Reference: Kohavi, Wolpert, "Bias plus variance decomposition for zero-one loss functions" (1996).
     """
-    if part not in ("bias", "variance") or loss not in LOSSES:
-        raise ValueError(f"got part = {part!r}, loss = {loss!r}, expected bias or variance, of {', '.join(LOSSES)}")
     outcome = read_outcome(results.table)
     votes = loss == "zero_one"
     scale = 0.5 if votes else 1 / outcome.divisor if loss == "squared" else 1.0
@@ -114,7 +119,7 @@ def _over_seeds(values: np.ndarray, numbers: Callable[[np.ndarray], np.ndarray])
     return made
 
 
-def damaged_accuracy(results: Results, kind: str = "noise", severity: float = 0.3) -> np.ndarray:
+def damaged_accuracy(results: Results, kind: Damage = "noise", severity: NotNegative = 0.3) -> np.ndarray:
     """Return the accuracy on test examples whose inputs are damaged in a way that was not trained on, [cell, seed].
 
     What is drawn depends on the seed alone: the cells of a seed meet the same damage.
@@ -127,8 +132,6 @@ def damaged_accuracy(results: Results, kind: str = "noise", severity: float = 0.
 
     Reference: Hendrycks, Dietterich, "Benchmarking neural network robustness to common corruptions" (2019).
     """
-    if kind not in DAMAGES:
-        raise ValueError(f"got kind = {kind!r}, expected one of {', '.join(DAMAGES)}")
 
     def number(networks: Networks) -> np.ndarray:
         inputs = [run_inputs(results, networks.cell, int(seed)) for seed in networks.seeds]

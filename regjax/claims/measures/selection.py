@@ -1,6 +1,7 @@
 """Which inputs a network chooses: those that it has weights for, against those that were planted or chosen again."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 
@@ -8,7 +9,16 @@ from regjax.claims.measures.base import Measure, pseudo_values
 from regjax.claims.measures.inputs import load_data
 from regjax.claims.measures.networks import Networks
 from regjax.claims.measures.weights import first_kernel, per_run
+from regjax.claims.options import Share
+from regjax.config.base import choice
 from regjax.results import Results
+
+SCORES: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
+    "precision": lambda hits, chosen, planted: hits / np.maximum(chosen, 1),
+    "recall": lambda hits, chosen, planted: hits / planted,
+    "f1": lambda hits, chosen, planted: 2 * hits / (chosen + planted),
+}
+Score = Annotated[str, choice(*SCORES)]
 
 
 def chosen_features(networks: Networks, threshold: float = 0.0) -> np.ndarray:
@@ -22,7 +32,7 @@ def chosen_features(networks: Networks, threshold: float = 0.0) -> np.ndarray:
     return norms > threshold * norms.max(axis=1, keepdims=True)
 
 
-def selection(results: Results, score: str = "f1", threshold: float = 0.0) -> np.ndarray:
+def selection(results: Results, score: Score = "f1", threshold: Share = 0.0) -> np.ndarray:
     """Return how well the chosen inputs of a run are the planted ones, [cell, seed], in [0, 1].
 
         precision = hits / chosen,   recall = hits / planted,   f1 = 2 hits / (chosen + planted)
@@ -32,8 +42,6 @@ def selection(results: Results, score: str = "f1", threshold: float = 0.0) -> np
       score: "precision", which is 0 where nothing is chosen, "recall" or "f1".
       threshold: as for `chosen_features`.
     """
-    if score not in SCORES:
-        raise ValueError(f"got score = {score!r}, expected one of {', '.join(SCORES)}")
     data = load_data(results)
     if "support" not in data.truth:
         raise ValueError(f"got the data {data.name!r}, expected synthetic ones with a known support")
@@ -46,14 +54,7 @@ def selection(results: Results, score: str = "f1", threshold: float = 0.0) -> np
     return per_run(results, number)
 
 
-SCORES: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
-    "precision": lambda hits, chosen, planted: hits / np.maximum(chosen, 1),
-    "recall": lambda hits, chosen, planted: hits / planted,
-    "f1": lambda hits, chosen, planted: 2 * hits / (chosen + planted),
-}
-
-
-def selection_stability(results: Results, threshold: float = 0.0) -> np.ndarray:
+def selection_stability(results: Results, threshold: Share = 0.0) -> np.ndarray:
     """Return jackknife pseudo-values of how alike the choices of a cell's runs are, [cell, seed].
 
         1 - mean_j s_j^2 / (k / d (1 - k / d)),   s_j^2 = M / (M - 1) p_j (1 - p_j)

@@ -6,16 +6,19 @@ after each update the gradient and the moments of what layers read are compared 
 
 import functools
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from pydantic import Field
 
 from regjax.claims.measures.base import Measure
 from regjax.claims.measures.inputs import find_recipe, run_inputs
 from regjax.claims.measures.inside import pick_cells
+from regjax.claims.options import Count, Where
+from regjax.config.base import choice
+from regjax.config.fields import words
 from regjax.keys import STREAMS
 from regjax.models.base import Params
 from regjax.recipe import Recipe
@@ -26,12 +29,11 @@ from regjax.train.state import Data, Seed, State, init_state
 from regjax.train.step import make_now, step
 
 QUANTITIES = ("gradient_angle", "gradient_change", "moments", "turn")
+Quantity = Annotated[str, choice(*QUANTITIES), Field(description=words(QUANTITIES))]
 TINY = 1e-30
 
 
-def covariate_shift(
-    results: Results, quantity: str, updates: int = 100, where: Mapping[str, Any] | None = None
-) -> np.ndarray:
+def covariate_shift(results: Results, quantity: Quantity, updates: Count = 100, where: Where = None) -> np.ndarray:
     """Return the mean over the first updates of how much a layer meets another problem after them, [cell, seed].
 
     With W before and V after an update, and G_l(a, b) the gradient of the batch's mean loss by the weights of layer l
@@ -54,12 +56,7 @@ def covariate_shift(
     Reference: Santurkar, Tsipras, Ilyas, Madry, "How does batch normalization help optimization?" (2018), definition
     2.1. Departure: the cosine and the change, not the difference itself, which depends on the size of the gradient;
     `moments` is ours; `turn` is their gradient predictiveness at the update's own length.
-
-    Raises:
-      ValueError: there is no such quantity.
     """
-    if quantity not in QUANTITIES:
-        raise ValueError(f"got quantity {quantity!r}, expected one of {', '.join(QUANTITIES)}")
     values = np.full((len(results.plan["cells"]), len(results.plan["seeds"])), math.nan)
     for cell in pick_cells(results, where):
         values[cell] = follow_cell(results, cell, updates)[quantity].mean(axis=1)

@@ -2,16 +2,19 @@
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from regjax.claims.measures.base import Measure
 from regjax.claims.measures.inputs import find_recipe, run_inputs
 from regjax.claims.measures.networks import Networks, iter_networks
+from regjax.claims.options import Count
+from regjax.config.base import choice
 from regjax.results import Results
 
 FUNCTIONS = ("outputs", "probabilities")
+Function = Annotated[str, choice(*FUNCTIONS)]
 
 
 def per_run(results: Results, number: Callable[[Networks], np.ndarray]) -> np.ndarray:
@@ -61,7 +64,7 @@ def iter_matrices(tree: dict[str, Any]) -> Iterator[np.ndarray]:
             yield node
 
 
-def copies_apart(results: Results, copies: int = 2) -> np.ndarray:
+def copies_apart(results: Results, copies: Count = 2) -> np.ndarray:
     """Return which share of the first layer's norm lies in differences between copies of a feature, [cell, seed].
 
         sqrt( sum_jc |w_jc - mean_c w_jc|^2 / sum_jc |w_jc|^2 ),   w_jc the weights of copy c of feature j
@@ -96,7 +99,7 @@ def first_kernel(params: dict[str, Any]) -> np.ndarray:
     return kernel
 
 
-def jacobian_norm(results: Results, of: str = "outputs", examples: int = 200) -> np.ndarray:
+def jacobian_norm(results: Results, of: Function = "outputs", examples: Count = 200) -> np.ndarray:
     """Return how fast a network's function changes around the test examples, [cell, seed].
 
         sqrt( mean over x of sum_ki (d f_k / d x_i)^2 ),   x scaled as the network sees it
@@ -110,8 +113,6 @@ def jacobian_norm(results: Results, of: str = "outputs", examples: int = 200) ->
     Novak, Bahri, Abolafia, Pennington, Sohl-Dickstein, "Sensitivity and generalization in neural networks" (2018), for
     the probabilities.
     """
-    if of not in FUNCTIONS:
-        raise ValueError(f"got of = {of!r}, expected one of {', '.join(FUNCTIONS)}")
 
     def number(networks: Networks) -> np.ndarray:
         recipe = find_recipe(results, networks.cell)

@@ -82,7 +82,8 @@ def rank_cells(tables: Mapping[str, Table]) -> Ranks:
     if not sets:
         raise RegjaxError("no study has finished runs of every cell; there is nothing to rank")
     ranks, friedman_p = rank_rows(means[known], good_sign(metric))
-    p = np.array([np.nan, *(signed_rank(means[known, c] - means[known, 0], _tie(means)) for c in range(1, len(cells)))])
+    ties = _find_ties(means[known])
+    p = np.array([np.nan, *(signed_rank(means[known, c] - means[known, 0], ties) for c in range(1, len(cells)))])
     if any(reference_cell(table.plan) is None for table in tables.values()):
         p = np.full(len(cells), np.nan)
     distance = critical_difference(len(cells), len(sets)) if len(sets) >= LEAST_SETS else np.nan
@@ -108,8 +109,9 @@ def _check(tables: Mapping[str, Table]) -> tuple[tuple[str, ...], str]:
     return cells, metric
 
 
-def _tie(means: np.ndarray) -> float:
-    return 2 * float(np.finfo(np.float32).eps) * float(np.nanmax(np.abs(means), initial=0.0))
+def _find_ties(means: np.ndarray) -> np.ndarray:
+    """Return what is float32 rounding of a difference of two cells, by data set: [set] of means [set, cell]."""
+    return 2 * np.finfo(np.float32).eps * np.abs(means).max(axis=1, initial=0.0)
 
 
 def rank_rows(means: np.ndarray, sign: int) -> tuple[np.ndarray, float]:
@@ -124,7 +126,7 @@ def rank_rows(means: np.ndarray, sign: int) -> tuple[np.ndarray, float]:
     """
     from scipy.stats import friedmanchisquare, rankdata
 
-    ranks = np.array([rankdata(-sign * join_ties(row, _tie(means))) for row in means])
+    ranks = np.array([rankdata(-sign * join_ties(row, tie)) for row, tie in zip(means, _find_ties(means), strict=True)])
     if len(means) < 2 or ranks.shape[1] < 3:
         return ranks.mean(axis=0), np.nan
     # All tied everywhere: nothing differs, where the statistic would be 0/0.

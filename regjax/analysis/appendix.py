@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from regjax.analysis.effects import ALPHA, SEED, contrast_values, rounding
+from regjax.analysis.effects import ALPHA, SEED, contrast_values, seed_rounding
 from regjax.analysis.inference import contrast_weights
 from regjax.analysis.table import At, Table, at_label, state_values
 
@@ -55,12 +55,13 @@ def make_appendix(table: Table, at: At | None = None, metric: str | None = None)
     values = state_values(table, metric, at)
     filled = np.where(np.isnan(values), 0.0, values)
     arms = np.maximum(weights, 0.0) @ filled, np.maximum(-weights, 0.0) @ filled
-    effects, ties = contrast_values(weights, values), rounding(weights, values)
+    effects, ties = contrast_values(weights, values), seed_rounding(weights, values)
     rows, fixed = [], not table.plan.get("stein")
     for k, contrast in enumerate(contrasts):
         seen = ~np.isnan(effects[k])
-        found = {"n": int(seen.sum()), **describe(effects[k, seen], float(ties[k]), margin)}
-        found.update(describe_pairing(arms[0][k, seen], arms[1][k, seen], effects[k, seen], float(ties[k])))
+        found = {"n": int(seen.sum()), **describe(effects[k, seen], ties[k, seen], margin)}
+        largest = float(ties[k, seen].max(initial=0.0))
+        found.update(describe_pairing(arms[0][k, seen], arms[1][k, seen], effects[k, seen], largest))
         found.update({} if fixed else dict.fromkeys(OF_FIXED_SEEDS, np.nan))
         rows.append(
             {"contrast": contrast["name"], "kind": contrast["kind"], "metric": metric, "at": at_label(at), **found}
@@ -78,23 +79,23 @@ MOST_FLIPPED = 13
 OF_FIXED_SEEDS = ("wilcoxon_p", "bca_low", "bca_high", "tost_p")
 
 
-def describe(effects: np.ndarray, tie: float, margin: float | None) -> dict[str, float]:
+def describe(effects: np.ndarray, ties: np.ndarray, margin: float | None) -> dict[str, float]:
     """Return the statistics that need only the effects.
 
     Args:
       effects: [seed], no NaN.
-      tie: differences up to this are none.
+      ties: [seed], what is rounding of each.
       margin: smallest effect that matters, or None.
     """
     from scipy.stats import trim_mean
 
-    n = len(effects)
+    n, tie = len(effects), float(ties.max(initial=0.0))
     mean = float(effects.mean()) if n else np.nan
     sd = _spread(effects, tie)
     low, high = bca(effects, tie)
     return {
         "effect": mean,
-        "wilcoxon_p": signed_rank(effects, tie),
+        "wilcoxon_p": signed_rank(effects, ties),
         "bca_low": low,
         "bca_high": high,
         "iqm": float(trim_mean(effects, 0.25)) if n else np.nan,
@@ -126,8 +127,12 @@ def _ratio(top: float, bottom: float, empty: float) -> float:
     return top / bottom
 
 
-def signed_rank(effects: np.ndarray, tie: float = 0.0) -> float:
+def signed_rank(effects: np.ndarray, tie: np.ndarray | float = 0.0) -> float:
     """Return the two-sided p-value of Wilcoxon's signed-rank test, zeros dropped; sizes within `tie` share their rank.
+
+    Args:
+      effects: [n].
+      tie: one number, or of each effect, [n]: up to it an effect is zero, and two sizes are one up to the smaller.
 
     >>> round(signed_rank(np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])), 5), signed_rank(np.zeros(4))
     (0.03125, 1.0)
@@ -136,10 +141,11 @@ def signed_rank(effects: np.ndarray, tie: float = 0.0) -> float:
 
     if not len(effects):
         return np.nan
-    kept = effects[np.abs(effects) > tie]
+    counts = np.abs(effects) > tie
+    kept = effects[counts]
     if not len(kept):
         return 1.0
-    joined = np.sign(kept) * join_ties(np.abs(kept), tie)
+    joined = np.sign(kept) * join_ties(np.abs(kept), np.broadcast_to(tie, effects.shape)[counts])
     if len(joined) <= MOST_FLIPPED:
         return _flip_ranks(joined)
     return float(wilcoxon(joined, zero_method="wilcox").pvalue)
@@ -157,15 +163,20 @@ def _flip_ranks(effects: np.ndarray) -> float:
     return float(min(1.0, 2 * min(ways[: found + 1].sum(), ways[found:].sum()) / ways.sum()))
 
 
-def join_ties(values: np.ndarray, tie: float) -> np.ndarray:
-    """Return values of which those that differ by `tie` at most are equal, chains of them too.
+def join_ties(values: np.ndarray, tie: np.ndarray | float) -> np.ndarray:
+    """Return values of which neighbours in size that differ by `tie` at most are equal, chains of them too.
+
+    Of two neighbours with ties of their own the smaller counts.
 
     >>> join_ties(np.array([2.0, 1.0, 1.0000001]), 1e-6).tolist()
     [2.0, 1.0, 1.0]
     """
-    known, place = np.unique(values, return_inverse=True)
-    first = np.maximum.accumulate(np.where(np.diff(known, prepend=-np.inf) > tie, np.arange(len(known)), 0))
-    return known[first][place]
+    order = np.argsort(values, kind="stable")
+    known, ties = values[order], np.broadcast_to(tie, values.shape)[order]
+    apart = np.diff(known, prepend=-np.inf) > np.minimum(ties, np.roll(ties, 1))
+    joined = np.empty_like(known)
+    joined[order] = known[np.maximum.accumulate(np.where(apart, np.arange(len(known)), 0))]
+    return joined
 
 
 def bca(effects: np.ndarray, tie: float = 0.0) -> tuple[float, float]:

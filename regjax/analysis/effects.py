@@ -16,6 +16,7 @@ from regjax.analysis.inference import (
     judge,
     rounding,
     seed_effects,
+    seed_rounding,
 )
 from regjax.analysis.levels import level_effects
 from regjax.analysis.lost import WORST, find_lost, lost_effects
@@ -35,6 +36,7 @@ __all__ = [
     "judge",
     "make_effects",
     "rounding",
+    "seed_rounding",
 ]
 
 

@@ -51,7 +51,7 @@ def join_effects(parts: Sequence[Effects]) -> Effects:
 def contrast_values(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return the effect of every seed, [contrast, seed]: d_ks = sum over c of weights_kc values_cs.
 
-    NaN where a cell that the contrast weighs has no value. Differences of the size of float32 rounding are set to 0.
+    NaN where a cell that the contrast weighs has no value. Effects of the size of float32 rounding are set to 0.
 
     Args:
       weights: [contrast, cell].
@@ -62,17 +62,29 @@ def contrast_values(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     """
     missing = np.isnan(values)
     effects = weights @ np.where(missing, 0.0, values)
-    effects = np.where(np.abs(effects) <= rounding(weights, values)[:, None], 0.0, effects)
+    effects = np.where(np.abs(effects) <= seed_rounding(weights, values), 0.0, effects)
     return np.where((weights != 0).astype(float) @ missing > 0, np.nan, effects)
 
 
+def seed_rounding(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return by how much each effect of float32 values may be off through their rounding alone, [contrast, seed].
+
+    eps times the sum over c of |weights_kc values_cs|: cells that a contrast does not weigh, and other seeds, may have
+    values of any size.
+
+    Args:
+      weights: [contrast, cell].
+      values: [cell, seed], NaN where a run has none.
+    """
+    return np.finfo(np.float32).eps * (np.abs(weights) @ np.abs(np.where(np.isnan(values), 0.0, values)))
+
+
 def rounding(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return by how much each contrast of float32 values may be off through their rounding alone, [contrast].
+    """Return by how much two effects of a contrast may differ through rounding alone, the most over seeds, [contrast].
 
     Records are float32, so equal differences of accuracies differ by this much once they are computed: they are ties.
     """
-    largest = np.abs(np.where(np.isnan(values), 0.0, values)).max(initial=0.0)
-    return np.finfo(np.float32).eps * largest * np.abs(weights).sum(axis=1)
+    return seed_rounding(weights, values).max(axis=1, initial=0.0)
 
 
 def infer(effects: Effects, confirmatory: np.ndarray) -> dict[str, np.ndarray]:

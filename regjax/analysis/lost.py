@@ -25,9 +25,8 @@ WITHOUT, WITH, WORST = "without", "with", "worst case"
 def lost_effects(table: Table, at: At | None = None, metric: str | None = None) -> pd.DataFrame:
     """Return three effects of every contrast that weighs a cell with a lost run, see `find_lost`.
 
-    "without": seeds with such a run are left out, as in `make_effects`. "with": a diverged run counts with its last
-    record before it diverged. "worst case": every lost run has the worst or the best possible value, whichever is
-    against the effect: 0 or 1 for shares, else the extremes that any run of the study has recorded. Against "no
+    "without": seeds with such a run are left out, as in `make_effects`. "with": it counts with its last finite
+    record. "worst case": every lost run has the worst or the best possible value, whichever is against the effect: 0 or 1 for shares, else the extremes that any run of the study has recorded. Against "no
     difference" is what takes the effect farther from 0. Seeds with a run still to come are left out of all three.
     Intervals are made as in `make_effects`, simultaneous for the contrasts declared confirmatory and two-stage (Stein)
     where a pilot gave the number of seeds; all three are exploratory and have no p-value.
@@ -72,7 +71,7 @@ def lost_effects(table: Table, at: At | None = None, metric: str | None = None) 
 
 
 def find_lost(table: Table, values: np.ndarray) -> np.ndarray:
-    """Return a mask [cell, seed] of the runs that ended without a value: diverged by then, or never recorded.
+    """Return a mask [cell, seed] of the runs that ended without a finite value: diverged, overflowed, or not recorded.
 
     A run of a run directory that is not done is still to come. Of numbers from elsewhere every missing one is lost.
     """
@@ -85,12 +84,12 @@ def _judged(found: dict[str, np.ndarray], margin: float | None) -> dict[str, np.
 
 
 def last_sound(table: Table, metric: str, values: np.ndarray) -> np.ndarray:
-    """Return values [cell, seed] in which a diverged run without one has its last record before it diverged."""
+    """Return values [cell, seed] in which a lost run has the last value that it recorded."""
     _, curve = curves(table, metric)
     sound = ~np.isnan(curve)
     last = curve.shape[2] - 1 - np.argmax(sound[..., ::-1], axis=2)
     found = np.take_along_axis(curve, last[..., None], axis=2)[..., 0]
-    return np.where(np.isnan(values) & (table.status.diverged >= 0), found, values)
+    return np.where(find_lost(table, values), found, values)
 
 
 def is_share(metric: str) -> bool:
@@ -104,7 +103,7 @@ def is_share(metric: str) -> bool:
 
 def extremes(table: Table, metric: str) -> tuple[float, float]:
     """Return the least and the largest value that a run may have: 0 and 1 of shares, else those on record."""
-    if metric.rpartition(".")[2] in SHARES and not metric.startswith("gap."):
+    if is_share(metric) and not metric.startswith("gap."):
         return 0.0, 1.0
     recorded = curves(table, metric)[1]
     recorded = recorded[np.isfinite(recorded)]

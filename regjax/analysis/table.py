@@ -136,6 +136,8 @@ def _places(rows: pd.DataFrame, seeds: tuple[int, ...]) -> tuple[np.ndarray, np.
 def curves(table: Table, metric: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the steps of all evaluations and the metric there, NaN after divergence and after an early stop.
 
+    An infinite number is none, as of a loss that overflows where the parameters are finite still: NaN.
+
     Args:
       table: loaded run directory.
       metric: "<split>.<name>", e.g. "validation.nll", or a measure of the weights.
@@ -158,7 +160,7 @@ def curves(table: Table, metric: str) -> tuple[np.ndarray, np.ndarray]:
     values[(*_places(records, table.seeds), when)] = records[metric].to_numpy(np.float64)
     diverged = table.status.diverged[..., None]
     over = (steps > table.status.end[..., None]) | ((diverged >= 0) & (steps >= diverged))
-    return steps, np.where(over, np.nan, values)
+    return steps, np.where(over | ~np.isfinite(values), np.nan, values)
 
 
 def state_steps(table: Table, at: At) -> np.ndarray:

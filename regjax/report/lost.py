@@ -8,7 +8,7 @@ from regjax.report.words import clean, effect_unit, format_effect, format_effect
 
 MEANING = (
     "Runs that ended without a result may lack it for a reason that has to do with the effect. Without: seeds with "
-    "such a run are left out. With: a diverged run counts with its last record before that. Worst case: every lost run "
+    "such a run are left out. With: it counts with its last finite record. Worst case: every lost run "
     "has the possible value that is most against the effect."
 )
 WAITING = " Seeds with runs that are still to come are in none of the three."

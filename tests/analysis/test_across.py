@@ -44,6 +44,23 @@ def test_published_critical_values() -> None:
     assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)
 
 
+def test_sets_of_another_scale_are_ranked_as_ever(folder: Callable[..., Path]) -> None:
+    """A data set whose losses are ten million times larger makes no ties of those of the others."""
+    small = np.array([[3.5, 3.0, 2.8], [3.6, 3.1, 2.7], [3.3, 3.2, 2.9], [3.9, 3.4, 2.5], [3.4, 3.3, 2.6]]) / 1000
+    means = np.concatenate([small, small[:1] * 1.5e7])
+
+    assert rank_rows(means, -1)[0].tolist() == [3.0, 2.0, 1.0]
+    assert rank_rows(means, -1)[1] == pytest.approx(stats.friedmanchisquare(*means.T).pvalue)
+    tables = {}
+    for i, row in enumerate(means):
+        nll = np.repeat(np.repeat(row[:, None], 3, axis=1)[..., None], 4, axis=2)
+        primary = {"metric": "validation.nll", "at": {"kind": "step", "step": 20}}
+        out = folder(np.full((3, 3), 0.9), nll=nll, primary=primary, data={"digest": str(i)})
+        out = out.rename(out.with_name(f"scale-{i}"))
+        tables[str(out)] = load_table(out)
+    assert rank_cells(tables).p[1:].tolist() == [2 / 64, 2 / 64]
+
+
 def test_ranks_worked_by_hand_and_friedman_by_scipy() -> None:
     """Ties share their mean rank, a lower NLL ranks first, and Friedman's p is scipy's."""
     means = np.array([[0.1, 0.3, 0.2], [0.5, 0.5, 0.4], [0.2, 0.9, 0.9], [0.3, 0.3, 0.3]])

@@ -64,6 +64,10 @@ def test_signed_rank_worked_by_hand() -> None:
     assert signed_rank(np.array([1.0, 2.0, 3.0, 4.0])) == 2 / 16
     assert signed_rank(np.array([1.0, 2.0, 3.0, 4.0, 0.0, 0.0])) == 2 / 16
     assert signed_rank(np.array([1e-9, -0.5, 0.5 + 1e-9]), tie=1e-7) == 1.0
+    assert signed_rank(np.array([1e-9, -0.5, 0.5 + 1e-9]), np.array([1e-10, 1e-7, 1e-7])) == 1.0
+    # The ranks are 1.5, 1.5 and 3 whatever rounding the third is known to: its neighbour is known better.
+    near = np.array([0.5, 0.5 + 1e-9, -3.0])
+    assert signed_rank(near, np.array([1e-7, 1e-7, 2.9])) == signed_rank(near, 1e-7) == 1.0
     assert signed_rank(np.array([0.5, -(0.5 + 1e-9), 1.0, 2.0]), 1e-7) == signed_rank(np.array([0.5, -0.5, 1.0, 2.0]))
 
 
@@ -89,7 +93,7 @@ def test_no_margin_no_equivalence(table: Callable[..., Table]) -> None:
     loaded = table(ARMS)
 
     assert np.isnan(make_appendix(loaded, metric="validation.nll")["tost_p"].iloc[0])
-    assert np.isnan(describe(ARMS[0], 0.0, None)["tost_p"])
+    assert np.isnan(describe(ARMS[0], np.zeros(len(ARMS[0])), None)["tost_p"])
     assert tost(0.0, 0.0, 5, 0.1) == 0.0
     assert tost(-0.2, 0.0, 5, 0.1) == 1.0
 

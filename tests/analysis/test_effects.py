@@ -5,12 +5,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import strategies as st
 from scipy import stats
 
-from regjax.analysis.effects import all_effects, declared_effects, describe_cells, judge, make_effects
+from regjax.analysis.effects import (
+    all_effects,
+    contrast_values,
+    declared_effects,
+    describe_cells,
+    judge,
+    make_effects,
+    rounding,
+    seed_rounding,
+)
 from regjax.analysis.export import save_effects
 from regjax.analysis.signflip import sign_flip
 from regjax.store import read_table
@@ -129,6 +140,44 @@ def test_float32_noise_breaks_no_tie(table):
 
     assert exact["p"][0] == noisy["p"][0]
     assert exact["p"][0] == sign_flip(effects[None], np.random.default_rng(0)).p[0]
+
+
+@pytest.mark.parametrize("huge", [1e6, 3e37, np.inf, np.nan])
+def test_a_huge_value_reaches_its_own_contrasts_and_seed_alone(table, huge):
+    """A loss of 1e6, 3e37 or infinity in one run changes no number of a contrast that does not weigh its cell."""
+    weights = {"c: 1 vs 0": [-1, 1, 0], "c: 2 vs 0": [-1, 0, 1]}
+    contrasts = [
+        {"name": name, "kind": "simple", "confirmatory": False, "weights": row} for name, row in weights.items()
+    ]
+    nll = np.array([np.full(9, 1.0), 0.95 + 0.01 * np.arange(9) / 9, 0.9 + 0.01 * np.arange(9) / 9])
+    wild = nll.copy()
+    wild[2, 4] = huge
+    calm, found = (
+        make_effects(table(np.full((3, 9), 0.9), nll=np.repeat(values[..., None], 4, axis=2), contrasts=contrasts),
+                     metric="validation.nll")
+        for values in (nll, wild)
+    )  # fmt: skip
+
+    pd.testing.assert_frame_equal(found.iloc[:1], calm.iloc[:1])
+    assert found["verdict"][0] == "lowers"
+    assert found["n"].tolist() == ([9, 9] if np.isfinite(huge) else [9, 8])
+    assert found["seeds_negative"].tolist() == [9, 8]
+
+
+@hypothesis.given(st.integers(0, 2**32 - 1), st.floats(0, 30))
+def test_effects_of_a_seed_are_their_own(seed, size):
+    """Effects depend on the seed's own values of the cells that are weighed, however large all others are."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(3, 5))
+    weights = np.array([[-1.0, 1.0, 0.0]])
+    wild = values.copy()
+    wild[2] *= 10**size
+    wild[:, 3] *= 10**size
+
+    before, after = contrast_values(weights, values), contrast_values(weights, wild)
+    np.testing.assert_array_equal(np.delete(after, 3), np.delete(before, 3))
+    np.testing.assert_array_equal(np.delete(before, 3), np.delete(values[1] - values[0], 3))
+    assert (seed_rounding(weights, values) <= rounding(weights, values)[:, None]).all()
 
 
 @pytest.mark.parametrize(

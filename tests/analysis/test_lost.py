@@ -106,6 +106,30 @@ def test_other_metrics_take_the_extremes_on_record(table):
     assert extremes(loaded, "validation.nll") == pytest.approx((1.0 - VALUES[1].max(), 3.0))
 
 
+def test_a_run_whose_loss_overflows_is_lost(table):
+    """An infinite loss of finite parameters is no number: the run is lost, and counts with its last finite one."""
+    nll = np.repeat(1.0 - VALUES[..., None], 4, axis=2)
+    nll[1, 3, 2:] = np.inf
+    nll[1, 3, 1] = 0.5
+    found = lost_effects(table(VALUES, nll=nll), metric="validation.nll")
+    d = np.delete(VALUES[0] - VALUES[1], 3)
+
+    assert found["lost"].tolist() == [1, 1, 1]
+    assert by_way(found, "n") == {"without": 7, "with": 8, "worst case": 8}
+    assert by_way(found, "effect")["with"] == pytest.approx((d.sum() + 0.5 - (1.0 - VALUES[0, 3])) / 8)
+    assert by_way(found, "effect")["without"] == pytest.approx(d.mean())
+
+
+def test_shares_of_any_name_have_bounds(table):
+    """What ends in "accuracy" is lost at 0 or 1, as are errors of calibration; a gap of shares has no such bounds."""
+    loaded = table(VALUES)
+    loaded.records["val_accuracy"] = loaded.records["gap.accuracy"] = 0.5
+    primary = dataclasses.replace(loaded, plan={**loaded.plan, "primary": {"metric": "val_accuracy"}})
+
+    assert extremes(primary, "val_accuracy") == (0.0, 1.0)
+    assert extremes(primary, "gap.accuracy") == (0.5, 0.5)
+
+
 @pytest.mark.parametrize("lost", [0, 1])
 @pytest.mark.parametrize("step", [-0.0001, 0.0, 0.0001])
 def test_against_no_difference_is_the_largest_difference(table, lost, step):

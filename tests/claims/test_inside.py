@@ -1,5 +1,6 @@
 """Measures inside kept networks and of training rates, against NumPy and planted tables."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +14,9 @@ import studies
 
 import regjax
 from regjax.analysis.table import arrange_table
-from regjax.claims.measures import inside, rates, shift
+from regjax.claims.measures import inside, rates, shift, take_measure
 from regjax.claims.measures.inputs import run_inputs
-from regjax.config import parse_study
+from regjax.config import ConfigError, parse_study
 from regjax.models import MLP
 from regjax.results import Results
 from regjax.train.state import Data, init_state
@@ -24,16 +25,36 @@ UPDATES = 8
 WHERE = {"model.norm": "none"}
 
 
+def train(out: Path, **changes: Any) -> Results:
+    """Return a few updates of tiny networks with and without batch norm."""
+    study: dict[str, Any] = {
+        "model__widths": [8, 6],
+        "optimizer": {"name": "sgd", "learning_rate": 0.2},
+        "training": {"steps": UPDATES, "batch_size": 32, "evaluate_every": {"steps": UPDATES}, "keep": "last"},
+        "factors": {"model.norm": ["none", "batch"]},
+    }
+    return regjax.run(parse_study(studies.tiny(**{**study, **changes})), out, report=False)
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Return a few updates of tiny networks with and without batch norm."""
-    study = studies.tiny(
-        model__widths=[8, 6],
-        optimizer={"name": "sgd", "learning_rate": 0.2},
-        training={"steps": UPDATES, "batch_size": 32, "evaluate_every": {"steps": UPDATES}, "keep": "last"},
-        factors={"model.norm": ["none", "batch"]},
-    )
-    return regjax.run(parse_study(study), tmp_path_factory.mktemp("inside"), report=False)
+    """Return networks of ten classes."""
+    return train(tmp_path_factory.mktemp("inside"))
+
+
+@pytest.fixture(scope="module")
+def binary(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Return networks of two classes by one logit, the rarer one weighed up."""
+    data = {"name": "breast_cancer", "split": {"train": 96, "validation": 64, "test": 128}}
+    task = {"name": "binary", "class_weights": "balanced"}
+    return train(tmp_path_factory.mktemp("binary"), data=data, task=task)
+
+
+@pytest.fixture(scope="module")
+def values(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Return networks of a regression."""
+    data = {"name": "diabetes", "split": {"train": 96, "validation": 64, "test": 128}}
+    return train(tmp_path_factory.mktemp("values"), data=data, primary={"metric": "test.mse", "at": "last"})
 
 
 def forward(params: dict[str, Any], x: np.ndarray, factor: float = 1.0) -> list[np.ndarray]:
@@ -90,6 +111,28 @@ def test_removing_all_units_leaves_the_output_bias(results: Results) -> None:
     for damage, amount in (("important_units", 1.1), ("units", 1.0)):
         with pytest.raises(ValueError, match=f"got amount = {amount:g} of {damage}, expected a share of them"):
             inside.accuracy_lost(results, damage, amount, where=WHERE)
+
+
+def test_damage_of_one_logit_is_numpys(binary: Results) -> None:
+    """Of two classes by one logit class 1 is predicted above 0, and nll is that of log odds."""
+    lost = inside.accuracy_lost(binary, "important_units", 1.0, where=WHERE)
+    cost = inside.scaling_cost(binary, 0.2, WHERE)
+    for seed in binary.plan["seeds"]:
+        inputs, params = run_inputs(binary, 0, seed), binary.params(0, seed)
+        sign = 2 * inputs.y_test - 1
+        odds, scaled = (forward(params, inputs.x_test, factor)[-1][:, 0] * sign for factor in (1.0, 0.2))
+        right, bare = (odds > 0).mean(), (params["output"]["bias"] * sign > 0).mean()
+        assert right > bare
+        assert lost[0, seed] == pytest.approx(right - bare, abs=1e-7)
+        rise = np.log1p(np.exp(-scaled)).mean() - np.log1p(np.exp(-odds)).mean()
+        assert cost[0, seed] == pytest.approx(rise, abs=1e-5)
+
+
+def test_values_have_neither_accuracy_nor_nll(values: Results) -> None:
+    """Of a regression the cost of damage and of scaling is refused."""
+    for name, options in (("accuracy_lost", {"damage": "units", "amount": 0.5}), ("scaling_cost", {"factor": 0.2})):
+        with pytest.raises(ConfigError, match=f"{name}.*: got the task regression, expected one with classes"):
+            take_measure(values, name, options, None)
 
 
 def test_importance_is_activation_times_weights() -> None:

@@ -142,15 +142,13 @@ class Results(Answers):
 
     def _recipe(self, cell: int, input_shape: tuple[int, ...]) -> Any:
         """Return the recipe of a cell, as it was trained."""
-        from regjax.config import Steps, parse_study, plain, resolve_cell
+        from regjax.config import Steps, parse_study, resolve_cell
         from regjax.design import make_cells
         from regjax.grouping import Setting, make_observer, make_recipes
         from regjax.tasks import make_task
 
         study = parse_study(self.plan["study"], **self._given)
-        tuned = self.plan["tuned"].get(str(cell), {})
-        options = study.tune.factors if study.tune else {}
-        levels = {path: next(v for v in options[path] if plain(v) == value) for path, value in tuned.items()}
+        levels = tuned_levels(self.plan, study).get(cell, {})
         cells = [resolve_cell(study, {**known.levels, **levels}) for known in make_cells(study)]
         data = self.plan["data"]
         task = make_task(study.task.name, data["num_classes"], data["num_targets"])
@@ -223,6 +221,17 @@ class Results(Answers):
             raise store.StoreError(f'{self.out} keeps no parameters; set training.keep = "best" or "last", run again')
         place = store.read_json(part.done(self.out))["runs"].index(run)
         return nest({path: leaf[place] for path, leaf in load_leaves(part.params(self.out)).items()})
+
+
+def tuned_levels(plan: Mapping[str, Any], study: Any) -> dict[int, dict[str, Any]]:
+    """Return {cell: {path: level}} of the tuned hypers in a plan, as its parsed study writes the candidates."""
+    from regjax.config import plain
+
+    options = study.tune.factors if study.tune else {}
+    return {
+        int(cell): {path: next(v for v in options[path] if plain(v) == value) for path, value in tuned.items()}
+        for cell, tuned in plan["tuned"].items()
+    }
 
 
 def _written(levels: Mapping[str, Any]) -> dict[str, Any]:

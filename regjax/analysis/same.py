@@ -13,6 +13,13 @@ from regjax.store import UNHASHED_COLUMNS, digest_records
 # What decides which examples a seed trains on and is judged by, beside the data themselves.
 SPLIT_KEYS = ("split", "validation", "train_size")
 SPLIT_STREAMS = ("split", "subset")
+# Off values of hypers that share a part: one is off while another keeps the part on. (What has a part to itself is
+# absent with it.) The parts say so themselves, but need jax.
+OFF: dict[str, Any] = {
+    **dict.fromkeys(("augment.flip", "augment.shift"), 0.0),
+    **dict.fromkeys(("dropout.hidden", "dropout.input", "gaussian_dropout.hidden", "gaussian_dropout.input"), 0.0),
+    **dict.fromkeys(("early_stopping.patience", "early_stopping.gl", "early_stopping.pq", "early_stopping.up"), "off"),
+}
 PLAN_KEYS = ("num_params", "steps", "versions", "devices", "commit", "tuned")
 
 
@@ -89,12 +96,23 @@ def _readers(table: Table) -> list[Any]:
             head, _, rest = path.partition(".")
             if hypers is None or head in table.plan.get("study", {}):
                 return values.get(path)
-            # What is on in a cell stands in its hypers; what is off does not.
-            return values.get(path, hypers[head].get(rest)) if head in hypers else None
+            # A part that is on in a cell stands in its hypers, with those of its own that are off; else it does not.
+            found = values.get(path, hypers[head].get(rest)) if head in hypers else None
+            return None if is_off(path, found) else found
 
         return value
 
     return [reader(cell) for cell in table.plan["cells"]]
+
+
+def is_off(path: str, value: Any) -> bool:
+    """Return whether a value, or one of every layer, is the off value of a hyper that shares its part with others.
+
+    >>> is_off("dropout.hidden", [0.0, 0.0]), is_off("dropout.hidden", [0.0, 0.5]), is_off("early_stopping.gl", 0.0)
+    (True, False, False)
+    """
+    levels = value if isinstance(value, list) else [value]
+    return path in OFF and all(level == OFF[path] for level in levels)
 
 
 def split_of(table: Table) -> dict[str, Any]:

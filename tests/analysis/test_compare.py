@@ -15,9 +15,12 @@ import regjax
 from regjax import cli
 from regjax.analysis.compare import Comparison, compare
 from regjax.analysis.effects import describe_cells
-from regjax.analysis.same import compare_records
+from regjax.analysis.same import OFF, cell_levels, compare_records
 from regjax.analysis.table import Table, load_table
 from regjax.files import RegjaxError
+from regjax.observers import OBSERVERS
+from regjax.parts import hypers
+from regjax.regularizers import REGULARIZERS
 from regjax.report.compare import compare_text
 
 RNG = np.random.default_rng(11)
@@ -132,6 +135,43 @@ def test_cells_are_matched_by_levels(pair: Callable[..., Comparison]) -> None:
     assert found.lone == {"first": (), "second": ("cell 2",)}
     assert found.rows["name"].tolist() == ["cell 0", "cell 1", "dropout.hidden: 0.5 vs 0"]
     assert not found.rows[["change", "low", "high"]].to_numpy().any()
+
+
+def with_hypers(table: Table, active: list[dict[str, Any]], levels: list[dict[str, Any]], **plan: Any) -> Table:
+    """Return a study whose cells have these levels, and whose runs were trained with these hypers of what is on."""
+    factors = [{"path": path, "levels": [level[path] for level in levels]} for path in levels[0]]
+    cells = [{**cell, "levels": own} for cell, own in zip(table.plan["cells"], levels, strict=True)]
+    texts = [json.dumps({"optimizer": {}, **active[cell]}) for cell in table.planned["cell"]]
+    plan = {**table.plan, "fixed": {}, "factors": factors, "cells": cells, **plan}
+    return dataclasses.replace(table, plan=plan, planned=table.planned.assign(hypers=texts))
+
+
+def test_what_is_off_beside_another_hyper_is_absent(table: Callable[..., Table]) -> None:
+    """A rate of 0 is no rate where the other rate of dropout is on, of every layer; a bound of 0 is one."""
+    known = table(BEFORE)
+    bare = [{}, {"dropout": {"hidden": 0.5, "input": 0.0}}]
+    alone = with_hypers(known, bare, [{"dropout.hidden": 0.0}, {"dropout.hidden": 0.5}])
+    noisy = [{"dropout": {"hidden": rate, "input": 0.2}} for rate in (0.0, 0.5)]
+    for off in (0.0, [0.0, 0.0]):
+        levels = [{"dropout.hidden": off}, {"dropout.hidden": 0.5}]
+        beside = with_hypers(known, noisy, levels, fixed={"dropout.input": 0.2})
+        for pair_of in ((alone, beside), (beside, alone)):
+            assert cell_levels(*pair_of) == ([{"dropout.hidden": None}, {"dropout.hidden": 0.5}],) * 2
+    assert compare(alone, beside).rows["name"].tolist() == ["cell 0", "cell 1", "dropout.hidden: 0.5 vs 0"]
+
+    stops = [{"early_stopping": {"patience": 5.0, "gl": bound}} for bound in ("off", 0.0)]
+    stopped = with_hypers(known, stops, [{"early_stopping.gl": "off"}, {"early_stopping.gl": 0.0}])
+    assert cell_levels(stopped, stopped)[0] == [{"early_stopping.gl": None}, {"early_stopping.gl": 0.0}]
+
+
+def test_off_values_are_those_of_the_parts() -> None:
+    """Every hyper that shares its part with another one that can be off is known with its off value, and no other."""
+    found = {}
+    for name, part_class in {**REGULARIZERS, **OBSERVERS}.items():
+        switches = {f"{name}.{key}": h.off for key, h in hypers(part_class).items() if h.off is not None}
+        found |= switches if len(switches) > 1 else {}
+
+    assert {path: "off" if off == np.inf else off for path, off in found.items()} == OFF
 
 
 def test_equal_records_are_bit_identical_and_one_bit_is_seen(pair: Callable[..., Comparison]) -> None:

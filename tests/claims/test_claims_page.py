@@ -192,6 +192,29 @@ def test_the_line_of_a_claim_has_the_range_of_its_first_estimate() -> None:
     assert claim_effect(bare) == "2 undecided"
 
 
+def test_an_effect_is_called_small_only_where_the_deciding_test_has_found_it() -> None:
+    """A refuting test that the claim does not need, or that expects none, never says that there is a small effect."""
+    gap = make_test("gap", expect="lower", margin=0.1)
+    refuting = {
+        "needed": (["gap", "loss"], make_test("loss", margin=0.02)),
+        "not needed": (["gap"], make_test("loss", margin=0.02)),
+        "none expected": (["gap"], make_test("loss", expect="not higher", margin=0.02)),
+    }
+    found, said = {"gap": seeds_with(-1.0, 0.1)}, {}
+    for name, (supported, loss) in refuting.items():
+        declared = declare(tests=[gap, loss], rule={"supported": supported, "refuted": ["loss"]})
+        effect = seeds_with(0.3 if name == "none expected" else 0.005, 0.001)
+        (claim,) = judged([(declared, {"": {**found, "loss": effect}})])["claims"]
+        assert (claim["verdict"], claim["cases"][0]["trivial"]) == ("refuted", True)
+        said[name] = claim_sentence(claim).split("; ")[1].split(" (")[0]
+
+    assert said == {
+        "needed": "there is an effect, and it is smaller than the margin of 0.02",
+        "not needed": "an increase as large as the margin of 0.02 is excluded",
+        "none expected": "it rises by more than the margin of 0.02",
+    }
+
+
 def test_one_curve_has_no_key() -> None:
     """Without lines the figure of levels has one curve and no name above it."""
     rows = [{"line": "", "level": x, "place": float(x), "mean": 1.0, "low": 0.9, "high": 1.1, "n": 9} for x in "01"]

@@ -1,5 +1,6 @@
 """Measures inside kept networks and of training rates, against NumPy and planted tables."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,27 +14,49 @@ import studies
 
 import regjax
 from regjax.analysis.table import arrange_table
-from regjax.claims.measures import inside, rates, shift
+from regjax.claims.measures import inside, rates, shift, take_measure
 from regjax.claims.measures.inputs import run_inputs
-from regjax.config import parse_study
+from regjax.config import ConfigError, parse_study
 from regjax.models import MLP
 from regjax.results import Results
+from regjax.tasks import Fit
 from regjax.train.state import Data, init_state
 
 UPDATES = 8
 WHERE = {"model.norm": "none"}
+TRAINING = {"steps": UPDATES, "batch_size": 32, "evaluate_every": {"steps": UPDATES}, "keep": "last"}
+
+
+def train(out: Path, **changes: Any) -> Results:
+    """Return a few updates of tiny networks with and without batch norm."""
+    study: dict[str, Any] = {
+        "model__widths": [8, 6],
+        "optimizer": {"name": "sgd", "learning_rate": 0.2},
+        "training": TRAINING,
+        "factors": {"model.norm": ["none", "batch"]},
+    }
+    return regjax.run(parse_study(studies.tiny(**{**study, **changes})), out, report=False)
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Return a few updates of tiny networks with and without batch norm."""
-    study = studies.tiny(
-        model__widths=[8, 6],
-        optimizer={"name": "sgd", "learning_rate": 0.2},
-        training={"steps": UPDATES, "batch_size": 32, "evaluate_every": {"steps": UPDATES}, "keep": "last"},
-        factors={"model.norm": ["none", "batch"]},
-    )
-    return regjax.run(parse_study(study), tmp_path_factory.mktemp("inside"), report=False)
+    """Return networks of ten classes."""
+    return train(tmp_path_factory.mktemp("inside"))
+
+
+@pytest.fixture(scope="module")
+def binary(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Return networks of two classes by one logit, the rarer one weighed up."""
+    data = {"name": "breast_cancer", "split": {"train": 96, "validation": 64, "test": 128}}
+    task = {"name": "binary", "class_weights": "balanced"}
+    return train(tmp_path_factory.mktemp("binary"), data=data, task=task)
+
+
+@pytest.fixture(scope="module")
+def values(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Return networks of a regression."""
+    data = {"name": "diabetes", "split": {"train": 96, "validation": 64, "test": 128}}
+    return train(tmp_path_factory.mktemp("values"), data=data, primary={"metric": "test.mse", "at": "last"})
 
 
 def forward(params: dict[str, Any], x: np.ndarray, factor: float = 1.0) -> list[np.ndarray]:
@@ -92,6 +115,28 @@ def test_removing_all_units_leaves_the_output_bias(results: Results) -> None:
             inside.accuracy_lost(results, damage, amount, where=WHERE)
 
 
+def test_damage_of_one_logit_is_numpys(binary: Results) -> None:
+    """Of two classes by one logit class 1 is predicted above 0, and nll is that of log odds."""
+    lost = inside.accuracy_lost(binary, "important_units", 1.0, where=WHERE)
+    cost = inside.scaling_cost(binary, 0.2, WHERE)
+    for seed in binary.plan["seeds"]:
+        inputs, params = run_inputs(binary, 0, seed), binary.params(0, seed)
+        sign = 2 * inputs.y_test - 1
+        odds, scaled = (forward(params, inputs.x_test, factor)[-1][:, 0] * sign for factor in (1.0, 0.2))
+        right, bare = (odds > 0).mean(), (params["output"]["bias"] * sign > 0).mean()
+        assert right > bare
+        assert lost[0, seed] == pytest.approx(right - bare, abs=1e-7)
+        rise = np.log1p(np.exp(-scaled)).mean() - np.log1p(np.exp(-odds)).mean()
+        assert cost[0, seed] == pytest.approx(rise, abs=1e-5)
+
+
+def test_values_have_neither_accuracy_nor_nll(values: Results) -> None:
+    """Of a regression the cost of damage and of scaling is refused."""
+    for name, options in (("accuracy_lost", {"damage": "units", "amount": 0.5}), ("scaling_cost", {"factor": 0.2})):
+        with pytest.raises(ConfigError, match=f"{name}.*: got the task regression, expected one with classes"):
+            take_measure(values, name, options, None)
+
+
 def test_importance_is_activation_times_weights() -> None:
     """The unit that says most to the next layer goes first, however its scale is split between layers."""
     h, kernel = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]), np.array([[9.0], [1.0], [2.0]])
@@ -114,33 +159,75 @@ def test_drawn_damage_has_the_size_it_says() -> None:
     np.testing.assert_array_equal(shaken["bias"], params["bias"])
 
 
-def test_followed_training_is_the_engines(results: Results) -> None:
-    """The updates that shifts are measured on end in the parameters that the engine kept."""
-    for cell in (0, 1):
-        recipe = jax.tree.map(lambda leaf: leaf[0], shift.stack_recipes([shift.find_recipe(results, cell)]))
-        inputs = run_inputs(results, cell, 1)
-        seed = shift.make_seed(dict.fromkeys(shift.STREAMS, 1), (np.arange(96), (), ()), np.float32(0), np.float32(1))
-        state, found = shift._follow(recipe, seed, inputs.x_train, inputs.y_train, UPDATES)
-        for mine, kept in zip(jax.tree.leaves(state.params), jax.tree.leaves(results.params(cell, 1)), strict=True):
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Return networks with ghost norm, their learning rates tuned, one cell with clipped gradients."""
+    return train(
+        tmp_path_factory.mktemp("tuned"),
+        model={"name": "mlp", "widths": [8, 6], "norm": "ghost"},
+        factors={"clip_norm.bound": ["off", 1.0]},
+        tune={"optimizer.learning_rate": [0.01, 0.5], "seeds": 1},
+    )
+
+
+@pytest.mark.parametrize("name", ["results", "binary", "values", "tuned"])
+def test_followed_training_is_the_engines(request: pytest.FixtureRequest, name: str) -> None:
+    """The updates that shifts are measured on end in the parameters that the engine kept, whatever the loss is."""
+    known = request.getfixturevalue(name)
+    for cell in {0, *inside.pick_cells(known, {"model.norm": "batch"})}:
+        state, found = shift.follow_run(known, cell, 1, UPDATES)
+        for mine, kept in zip(jax.tree.leaves(state.params), jax.tree.leaves(known.params(cell, 1)), strict=True):
             np.testing.assert_allclose(mine, kept, atol=2e-6)
-        measured = shift.covariate_shift(results, "moments", UPDATES, {"model.norm": ["none", "batch"]})
+        measured = shift.covariate_shift(known, "moments", UPDATES, known.plan["cells"][cell]["levels"])
         assert measured[cell, 1] == pytest.approx(float(np.mean(found["moments"])), rel=1e-5)
+        assert np.isfinite(measured[cell]).all()
 
 
-def test_shift_is_numpys_of_one_hidden_layer() -> None:
+@pytest.mark.parametrize(("precision", "asked"), [("float32", "HIGHEST"), ("tf32", "HIGH")])
+def test_followed_training_asks_for_the_precision_of_the_study(precision: str, asked: str) -> None:
+    """All matrix products of the followed updates, and of what is measured, carry the study's precision."""
+    recipe = small_runs.traced(small_runs.make_recipe(precision=precision))
+    (x,), (labels,) = small_runs.make_batches(1)
+    seed = small_runs.make_seed()
+    seed = seed._replace(rows=seed.rows._replace(train=jnp.arange(len(x), dtype=jnp.int32)))
+    text = shift._follow.lower(recipe, seed, jnp.asarray(x), jnp.asarray(labels), updates=2).as_text()
+    products = [line for line in text.splitlines() if "stablehlo.dot_general" in line]
+
+    assert products
+    assert all(f"precision = [{asked}, {asked}]" in line for line in products)
+
+
+def test_cells_that_cannot_be_followed_are_refused(tuned: Results) -> None:
+    """A regularizer that is on, updates beyond the end and a network other than an mlp are named."""
+    linear = Results(tuned.out)
+    linear.plan = {**tuned.plan, "study": {**tuned.plan["study"], "model": {"name": "linear"}}}
+    off = {"clip_norm.bound": "off"}
+    for known, options, said in (
+        (tuned, {}, "got clip_norm in cell 'clip_norm.bound=1', expected cells without regularizers"),
+        (tuned, {"where": off, "updates": UPDATES + 1}, f"expected at most the {UPDATES} of its runs"),
+        (linear, {}, "got the model 'linear', expected \"mlp\""),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            take_measure(known, "covariate_shift", {"quantity": "turn", "updates": UPDATES, **options}, None)
+        assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("weights", [[1.0, 1.0, 1.0], [0.25, 1.0, 4.0]])
+def test_shift_is_numpys_of_one_hidden_layer(weights: list[float]) -> None:
     """Every quantity of an update is what NumPy makes of the two networks, the gradients written out by hand."""
     recipe = small_runs.traced(small_runs.make_recipe(model=MLP((5,))))
     (x,), (labels,) = small_runs.make_batches(1)
     state = init_state(recipe, small_runs.make_seed(), Data(jnp.asarray(x), jnp.asarray(labels)))
     other = init_state(recipe, small_runs.make_seed(1), Data(jnp.asarray(x), jnp.asarray(labels)))
     after = jax.tree.map(lambda a, b: a + 0.3 * b, state.params, other.params)
-    found = jax.jit(shift.compare)(recipe, state, after, jnp.asarray(x), jnp.asarray(labels))
+    fit = Fit(weights=jnp.asarray([weights]))
+    found = jax.jit(shift.compare)(recipe, state, after, jnp.asarray(x), jnp.asarray(labels), fit)
 
     def slopes(lower: Any, upper: Any) -> tuple[list[np.ndarray], np.ndarray]:
         h = np.maximum(x @ lower["hidden_0"]["kernel"] + lower["hidden_0"]["bias"], 0)
         kernel = upper["output"]["kernel"]
         p = np.exp(h @ kernel + upper["output"]["bias"])
-        error = (p / p.sum(axis=1, keepdims=True) - np.eye(3)[labels]) / len(x)
+        error = (p / p.sum(axis=1, keepdims=True) - np.eye(3)[labels]) * np.array(weights)[labels][:, None] / len(x)
         back = (error @ kernel.T) * (h > 0)
         return [back.sum(0), x.T @ back, error.sum(0), h.T @ error], h
 

@@ -19,6 +19,7 @@ class Inputs(NamedTuple):
       given: labels that were trained on [examples]: `y_train`, but for those that label noise changed.
       rows: numbers of the examples in the data set, (train, validation, test); the test's are those of predictions.
       shift, factor: of the scaling (x - shift) * factor.
+      fit: the `regjax.tasks.Fit` that the task takes from the training rows.
     """
 
     x_train: np.ndarray
@@ -31,6 +32,7 @@ class Inputs(NamedTuple):
     rows: tuple[np.ndarray, np.ndarray, np.ndarray]
     shift: np.ndarray
     factor: np.ndarray
+    fit: Any
 
 
 def run_inputs(results: Results, cell: int, seed: int) -> Inputs:
@@ -49,12 +51,14 @@ def run_inputs(results: Results, cell: int, seed: int) -> Inputs:
     from regjax.train.inputs import seed_of
 
     rows = find_rows(study, dataset, run)
-    scale = seed_of(study, dataset, run).scale
+    shared = seed_of(study, dataset, run)
+    scale = shared.scale
     x = [np.asarray(scale.apply(dataset.x[part])) for part in rows]
     y = [dataset.y[part] for part in rows]
     given = _given_labels(run, y[0], rows.train)
     shift, factor = np.asarray(scale.shift), np.asarray(scale.factor)
-    return Inputs(x[0], y[0], x[1], y[1], x[2], y[2], given, (rows.train, rows.validation, rows.test), shift, factor)
+    numbers = (rows.train, rows.validation, rows.test)
+    return Inputs(x[0], y[0], x[1], y[1], x[2], y[2], given, numbers, shift, factor, shared.fit)
 
 
 def load_data(results: Results) -> Any:
@@ -65,6 +69,14 @@ def load_data(results: Results) -> Any:
 def find_recipe(results: Results, cell: int) -> Any:
     """Return the `regjax.recipe.Recipe` of a cell: its network, task, regularizers and optimizer."""
     return _plan_run(results, cell, results.plan["seeds"][0])[2].recipe
+
+
+def find_regularizers(results: Results, cell: int) -> list[str]:
+    """Return the names of the regularizers that are on in a cell."""
+    from regjax.observers import OBSERVERS
+
+    run = _plan_run(results, cell, results.plan["seeds"][0])[2]
+    return [name for name, _ in run.settings["active"] if name not in OBSERVERS]
 
 
 def make_forward(results: Results, cell: int) -> Callable[[Any, Any, Any], Any]:
@@ -83,7 +95,7 @@ def _load_study(out: str, digest: str, given: Any) -> tuple[Any, Any, tuple[Any,
     from regjax.conductor import find_dataset
     from regjax.config import parse_study
     from regjax.plan import make_plan
-    from regjax.results import load_results
+    from regjax.results import load_results, tuned_levels
 
     runtime.configure()
     plan = load_results(out).plan
@@ -92,13 +104,13 @@ def _load_study(out: str, digest: str, given: Any) -> tuple[Any, Any, tuple[Any,
     if dataset.digest != digest:
         now = f"{study.data.name!r} is {dataset.digest}"
         raise StoreError(f"{out} was trained on data {digest}, now {now}; bring those data back, or train elsewhere")
-    made = make_plan(study, dataset)
+    made = make_plan(study, dataset, tuned_levels(plan, study))
     first = made.runs[0].seed
     return made.study, dataset, tuple(run for run in made.runs if run.seed == first)
 
 
 def _plan_run(results: Results, cell: int, seed: int) -> tuple[Any, Any, Any]:
-    """Return study, data and run; what nuisance values were tuned changes neither rows nor scale."""
+    """Return study, data and run."""
     given = tuple(results._given.items())
     study, dataset, runs = _load_study(str(results.out), results.plan["data"]["digest"], given)
     run = next(run for run in runs if run.cell == cell)

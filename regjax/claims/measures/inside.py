@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
@@ -17,6 +18,7 @@ from regjax.config.base import choice
 from regjax.config.fields import words
 from regjax.models import Model
 from regjax.results import Results
+from regjax.tasks import Task
 
 DAMAGES = ("units", "important_units", "weights")
 Damage = Annotated[str, choice(*DAMAGES), Field(description=words(DAMAGES))]
@@ -80,7 +82,7 @@ def accuracy_lost(
         accuracy - mean over the draws of the accuracy of the damaged network
 
     Args:
-      results: of a study that keeps parameters.
+      results: of a study that keeps parameters, for a task with classes.
       damage: "units": each unit of a hidden layer is removed with probability `amount`, the others are divided by
         1 - amount as dropout would; "important_units": the share `amount` of each hidden layer with the largest
         mean |h_j| times the norm of the weights that read it is removed, nothing is divided; "weights": each matrix
@@ -90,10 +92,12 @@ def accuracy_lost(
       where: levels of the cells that are looked at; the others are NaN.
 
     Raises:
-      ValueError: `amount` is no share of units, or importance is asked of a network that is no `mlp`.
+      ValueError: `amount` is no share of units, importance is asked of a network that is no `mlp`, or there are no
+        classes.
     """
     if (damage != "weights" and amount > 1) or (damage == "units" and amount == 1):
         raise ValueError(f"got amount = {amount:g} of {damage}, expected a share of them, and a unit that is left")
+    task = find_class_task(results)
 
     def one(kept: Kept, inputs: Inputs) -> float:
         gates = _open_gates(kept, inputs.x_test)
@@ -107,8 +111,9 @@ def accuracy_lost(
             else:
                 closed = _remove_important(_hidden(*kept, inputs.x_train), kept.params, amount)
             outputs = _outputs(kept.model, params, kept.stats, inputs.x_test, closed)
-            hurt.append(_accuracy(outputs, inputs.y_test))
-        return _accuracy(_outputs(*kept, inputs.x_test, gates), inputs.y_test) - float(np.mean(hurt))
+            hurt.append(_score(task, "accuracy", outputs, inputs.y_test))
+        whole = _outputs(*kept, inputs.x_test, gates)
+        return _score(task, "accuracy", whole, inputs.y_test) - float(np.mean(hurt))
 
     return _over_runs(results, where, one)
 
@@ -122,15 +127,32 @@ def scaling_cost(results: Results, factor: Number, where: Where = None) -> np.nd
       results: of a study that keeps parameters, for a task with classes.
       factor: of the weights.
       where: levels of the cells that are looked at; the others are NaN.
+
+    Raises:
+      ValueError: there are no classes.
     """
+    task = find_class_task(results)
 
     def one(kept: Kept, inputs: Inputs) -> float:
         gates = _open_gates(kept, inputs.x_test)
         scaled = [np.float32(factor) * gate for gate in gates]
-        before, after = (_nll(_outputs(*kept, inputs.x_test, g), inputs.y_test) for g in (gates, scaled))
+        outputs = (_outputs(*kept, inputs.x_test, g) for g in (gates, scaled))
+        before, after = (_score(task, "nll", each, inputs.y_test) for each in outputs)
         return after - before
 
     return _over_runs(results, where, one)
+
+
+def find_class_task(results: Results) -> Task:
+    """Return the task of a study, by whose own metrics its networks are judged.
+
+    Raises:
+      ValueError: it has values in place of classes.
+    """
+    task: Task = find_recipe(results, 0).task
+    if "accuracy" not in task.batch_names:
+        raise ValueError(f"got the task {type(task).__name__.lower()}, expected one with classes")
+    return task
 
 
 def _over_runs(results: Results, where: Mapping[str, Any] | None, one: Callable[[Kept, Inputs], float]) -> np.ndarray:
@@ -207,13 +229,9 @@ def _shake(key: jax.Array, params: Any, scale: float) -> Any:
     return jax.tree.unflatten(tree, [one(k, np.asarray(w)) for k, w in zip(keys, leaves, strict=True)])
 
 
-def _accuracy(outputs: jax.Array, y: np.ndarray) -> float:
-    return float((np.asarray(outputs).argmax(axis=-1) == y).mean())
-
-
-def _nll(outputs: jax.Array, y: np.ndarray) -> float:
-    logs = np.asarray(jax.nn.log_softmax(outputs), np.float64)
-    return float(-logs[np.arange(len(y)), y].mean())
+def _score(task: Task, name: str, outputs: jax.Array, y: np.ndarray) -> float:
+    """Return the mean of a metric of single examples, as training records it, over these labels."""
+    return float(np.asarray(task.batch_metrics(outputs, jnp.asarray(y))[name], np.float64).mean())
 
 
 WHERE = "`where` names levels of the cells that are looked at"

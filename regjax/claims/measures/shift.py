@@ -14,15 +14,16 @@ import numpy as np
 from pydantic import Field
 
 from regjax.claims.measures.base import Measure
-from regjax.claims.measures.inputs import find_recipe, run_inputs
+from regjax.claims.measures.inputs import find_recipe, find_regularizers, run_inputs
 from regjax.claims.measures.inside import pick_cells
 from regjax.claims.options import Count, Where
 from regjax.config.base import choice
 from regjax.config.fields import words
 from regjax.keys import STREAMS
 from regjax.models.base import Params
-from regjax.recipe import Recipe
+from regjax.recipe import MATMULS, Recipe
 from regjax.results import Results
+from regjax.tasks import NO_FIT, Fit
 from regjax.train.inputs import make_seed, stack_recipes
 from regjax.train.population import batch_rows
 from regjax.train.state import Data, Seed, State, init_state
@@ -45,36 +46,58 @@ def covariate_shift(results: Results, quantity: Quantity, updates: Count = 100, 
                           what layer l reads, units j: the 2-Wasserstein distance of normal distributions, by their SD
         turn              1 - cos of the gradients by all weights at W and at V
 
-    all in training mode, on the examples of the update.
+    all in training mode, on the examples of the update, by the loss that is trained on: class weights and scaled
+    targets are those of the run.
 
     Args:
-      results: of a study with a network `mlp`, without label noise, class weights and regularizers.
+      results: of a study with a network `mlp`.
       quantity: one of these.
-      updates: how many are followed, from the first one on.
-      where: levels of the cells that are looked at; the others are NaN.
+      updates: how many are followed, from the first one on; at most those of a run.
+      where: levels of the cells that are looked at, in which no regularizer is on; the others are NaN.
+
+    Raises:
+      ValueError: the network is another one, a regularizer is on in a cell that is looked at, or its runs are shorter.
 
     Reference: Santurkar, Tsipras, Ilyas, Madry, "How does batch normalization help optimization?" (2018), definition
     2.1. Departure: the cosine and the change, not the difference itself, which depends on the size of the gradient;
     `moments` is ours; `turn` is their gradient predictiveness at the update's own length.
     """
     values = np.full((len(results.plan["cells"]), len(results.plan["seeds"])), math.nan)
-    for cell in pick_cells(results, where):
+    cells = pick_cells(results, where)
+    for cell in cells:
+        check_cell(results, cell, updates)
+    for cell in cells:
         values[cell] = follow_cell(results, cell, updates)[quantity].mean(axis=1)
     return values
+
+
+def check_cell(results: Results, cell: int, updates: int) -> None:
+    """Raise ValueError where the first updates of the runs of a cell are not what `covariate_shift` is defined for."""
+    name, model = results.plan["cells"][cell]["name"], results.plan["study"]["model"]["name"]
+    if model != "mlp":
+        raise ValueError(f'got the model {model!r}, expected "mlp"')
+    if on := find_regularizers(results, cell):
+        raise ValueError(f"got {', '.join(on)} in cell {name!r}, expected cells without regularizers (option `where`)")
+    if updates > (steps := find_recipe(results, cell).steps):
+        raise ValueError(f"got updates = {updates} of cell {name!r}, expected at most the {steps} of its runs")
 
 
 @functools.lru_cache(maxsize=8)
 def follow_cell(results: Results, cell: int, updates: int) -> dict[str, np.ndarray]:
     """Return every quantity at every update of the runs of a cell, {quantity: [seed, updates]}."""
-    recipe = jax.tree.map(lambda leaf: leaf[0], stack_recipes([find_recipe(results, cell)]))
-    found = []
-    for number in results.plan["seeds"]:
-        inputs = run_inputs(results, cell, number)
-        streams = {name: number if name in results.plan["vary"] else 0 for name in STREAMS}
-        rows = (np.arange(len(inputs.x_train)), (), ())
-        seed = make_seed(streams, rows, np.zeros((), np.float32), np.ones((), np.float32))
-        found.append(_follow(recipe, seed, inputs.x_train, inputs.y_train, updates)[1])
+    found = [follow_run(results, cell, number, updates)[1] for number in results.plan["seeds"]]
     return {name: np.stack([np.asarray(one[name], np.float64) for one in found]) for name in QUANTITIES}
+
+
+def follow_run(results: Results, cell: int, number: int, updates: int) -> tuple[State, dict[str, jax.Array]]:
+    """Return the state of a run after its first updates, and {quantity: [updates]}."""
+    recipe = jax.tree.map(lambda leaf: leaf[0], stack_recipes([find_recipe(results, cell)]))
+    inputs = run_inputs(results, cell, number)
+    streams = {name: number if name in results.plan["vary"] else 0 for name in STREAMS}
+    rows = (np.arange(len(inputs.x_train)), (), ())
+    seed = make_seed(streams, rows, np.zeros((), np.float32), np.ones((), np.float32), inputs.fit)
+    found: tuple[State, dict[str, jax.Array]] = _follow(recipe, seed, inputs.x_train, inputs.y_train, updates)
+    return found
 
 
 @functools.partial(jax.jit, static_argnames="updates")
@@ -93,13 +116,25 @@ def _follow(recipe: Recipe, seed: Seed, x: jax.Array, y: jax.Array, updates: int
         index, rows = at
         now = make_now(recipe, seed, state, index)
         new, _ = step(recipe, state, x[rows], y[rows], rows, now, seed.fit)
-        return new, compare(recipe, state, new.params, x[rows], y[rows])
+        return new, compare(recipe, state, new.params, x[rows], y[rows], seed.fit)
 
-    return jax.lax.scan(update, init_state(recipe, seed, Data(x, y)), (jnp.arange(updates, dtype=jnp.int32), order))
+    # As the engine does: what an accelerator rounds is part of the update.
+    with jax.default_matmul_precision(MATMULS[recipe.precision]):
+        steps = jnp.arange(updates, dtype=jnp.int32)
+        return jax.lax.scan(update, init_state(recipe, seed, Data(x, y)), (steps, order))
 
 
-def compare(recipe: Recipe, state: State, after: Params, x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
-    """Return every quantity of one update, from the state before it and the parameters after it."""
+def compare(
+    recipe: Recipe, state: State, after: Params, x: jax.Array, y: jax.Array, fit: Fit = NO_FIT
+) -> dict[str, jax.Array]:
+    """Return every quantity of one update.
+
+    Args:
+      recipe, state: before the update.
+      after: parameters after it.
+      x, y: its examples, scaled, and their labels.
+      fit: what the task takes from the training rows.
+    """
     before = state.params
 
     def slope(params: Params) -> tuple[Params, list[jax.Array]]:
@@ -111,7 +146,7 @@ def compare(recipe: Recipe, state: State, after: Params, x: jax.Array, y: jax.Ar
                 return h
 
             outputs = recipe.forward(params, state.stats, x, tap, True).outputs
-            return jnp.mean(recipe.task.loss(outputs, recipe.task.encode(y))), read
+            return jnp.mean(recipe.task.loss(outputs, recipe.task.encode(y, fit), fit.weights)), read
 
         return jax.grad(loss, has_aux=True)(params)
 
@@ -169,6 +204,7 @@ MEASURES: dict[str, Measure] = {
     "covariate_shift": Measure(
         covariate_shift,
         f"`quantity` of {', '.join(QUANTITIES)}, mean over the first `updates` (100): how much an update of the layers "
-        "below changes what a layer learns from; `where` names levels of the cells that are looked at",
+        "below changes what a layer learns from; of an `mlp`; `where` names levels of the cells that are looked at, in "
+        "which no regularizer may be on",
     ),
 }

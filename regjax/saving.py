@@ -2,10 +2,12 @@
 
 import shutil
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from regjax import store
 from regjax.files import StoreError, digest
@@ -16,21 +18,36 @@ from regjax.train.seats import Live
 from regjax.work import Work
 
 
-def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harvest) -> Live:
+class ReplayError(StoreError):
+    """A segment that was trained again is another than the one that is stored, and runs are published with that."""
+
+
+def save(
+    work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harvest, refused: Collection[int] = ()
+) -> Live:
     """Store a segment's records, the runs that ended in it, and then the state; older checkpoints go.
 
-    Killed in between, the segment is trained again from the checkpoint before, and writes the same files; those of runs
-    that are published stay as they are.
+    Killed in between, the segment is trained again from the checkpoint before, to the same records; what is stored of
+    it stays as it is.
+
+    Args:
+      work: with what it was trained.
+      name: of the queue.
+      live: after the segment.
+      table: its records.
+      harvest: of the runs that ended in it.
+      refused: rows that were passed over in it.
+
+    Raises:
+      ReplayError: it is stored with other records, or other runs that ended.
     """
     began, part = time.perf_counter(), store.Part(name, int(live.seats.segments))
+    if not is_stored(work.out, part, table, harvest.runs):
+        store.write_segment(work.out, name, part.segment, table, int(live.seats.since_save), refused)
     if part.done(work.out).exists():
-        if set(store.read_json(part.done(work.out))["runs"]) != set(harvest.runs):
-            raise StoreError(f"{part.done(work.out)} names other runs than end there; `regjax repair` sets it aside")
         work.spent.take()
-    else:
-        store.write_segment(work.out, name, part.segment, table, int(live.seats.since_save))
-        if harvest.runs:
-            began = publish_runs(work, part, harvest, began)
+    elif harvest.runs:
+        began = publish_runs(work, part, harvest, began)
     zero = np.zeros((), np.int64)
     live.seats = live.seats._replace(segments=live.seats.segments + 1, since_save=zero)
     save_state(work.out, name, live)
@@ -38,6 +55,26 @@ def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harves
         shutil.rmtree(path)
     work.spent.store_since(began)
     return live
+
+
+def is_stored(out: Path, part: store.Part, table: pd.DataFrame, runs: Collection[str]) -> bool:
+    """Return whether a segment is stored with these records, and what ended in it with these runs, if it is.
+
+    Raises:
+      ReplayError: it is stored otherwise, and runs of it or of a later one are published.
+    """
+    path = store.segment_path(out, part.chunk, part.segment)
+    if not path.exists():
+        return False
+    # By way of Arrow, as what was stored: texts may come back as another type.
+    again = pa.Table.from_pandas(table, preserve_index=False).to_pandas()
+    same = store.digest_records(store.read_table(path).to_pandas()) == store.digest_records(again)
+    if part.done(out).exists():
+        same &= set(store.read_done(part.done(out))["runs"]) == set(runs)
+    published = any(done >= part.done(out) for done in path.parent.glob("done-*.json"))
+    if published and not same:
+        raise ReplayError(f"{path} was trained again to other records than are stored")
+    return same
 
 
 def save_state(out: Path, name: str, live: Live) -> None:
@@ -52,6 +89,8 @@ def publish_runs(work: Work, part: store.Part, harvest: Harvest, began: float) -
     records = store.read_chunk(work.out, part.chunk)
     assert records is not None
     over = records[records["run"].isin(harvest.runs)]
+    if lost := store.find_gaps(over, work.program.group.steps.evaluate_steps):
+        raise ReplayError(f"records of run {lost[0]} of {part.done(work.out)} are missing or there twice")
     work.progress.judge(lambda: over)
     began = work.spent.store_since(began)
     described = {

@@ -25,9 +25,10 @@ WITHOUT, WITH, WORST = "without", "with", "worst case"
 def lost_effects(table: Table, at: At | None = None, metric: str | None = None) -> pd.DataFrame:
     """Return three effects of every contrast that weighs a cell with a lost run, see `find_lost`.
 
-    "without": seeds with such a run are left out, as in `make_effects`. "with": it counts with its last finite
-    record. "worst case": every lost run has the worst or the best possible value, whichever is against the effect: 0 or 1 for shares, else the extremes that any run of the study has recorded. Against "no
-    difference" is what takes the effect farther from 0. Seeds with a run still to come are left out of all three.
+    "without": seeds with such a run are left out, as in `make_effects`. "with": it counts with its last finite record.
+    "worst case": every lost run has the worst or the best possible value, whichever is against the effect: 0 or 1 for
+    shares, else the extremes that any run of the study has recorded. Against "no difference" is what takes the effect
+    farther from 0. Seeds with a run still to come are left out of all three.
     Intervals are made as in `make_effects`, simultaneous for the contrasts declared confirmatory and two-stage (Stein)
     where a pilot gave the number of seeds; all three are exploratory and have no p-value.
 

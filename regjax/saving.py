@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from regjax import store
 from regjax.files import StoreError, digest
@@ -27,8 +26,8 @@ def save(
 ) -> Live:
     """Store a segment's records, the runs that ended in it, and then the state; older checkpoints go.
 
-    Killed in between, the segment is trained again from the checkpoint before, to the same records; what is stored of
-    it stays as it is.
+    Killed in between, the segment is trained again from the checkpoint before, and writes the same files; those of runs
+    that are published stay as they are.
 
     Args:
       work: with what it was trained.
@@ -42,12 +41,13 @@ def save(
       ReplayError: it is stored with other records, or other runs that ended.
     """
     began, part = time.perf_counter(), store.Part(name, int(live.seats.segments))
-    if not is_stored(work.out, part, table, harvest.runs):
-        store.write_segment(work.out, name, part.segment, table, int(live.seats.since_save), refused)
+    check_replay(work.out, part, table, harvest.runs)
     if part.done(work.out).exists():
         work.spent.take()
-    elif harvest.runs:
-        began = publish_runs(work, part, harvest, began)
+    else:
+        store.write_segment(work.out, name, part.segment, table, int(live.seats.since_save), refused)
+        if harvest.runs:
+            began = publish_runs(work, part, harvest, began)
     zero = np.zeros((), np.int64)
     live.seats = live.seats._replace(segments=live.seats.segments + 1, since_save=zero)
     save_state(work.out, name, live)
@@ -57,24 +57,18 @@ def save(
     return live
 
 
-def is_stored(out: Path, part: store.Part, table: pd.DataFrame, runs: Collection[str]) -> bool:
-    """Return whether a segment is stored with these records, and what ended in it with these runs, if it is.
+def check_replay(out: Path, part: store.Part, table: pd.DataFrame, runs: Collection[str]) -> None:
+    """Compare a segment with what is stored of it, where runs of it or of a later one are published.
 
     Raises:
-      ReplayError: it is stored otherwise, and runs of it or of a later one are published.
+      ReplayError: its records, or the runs that ended in it, are others.
     """
-    path = store.segment_path(out, part.chunk, part.segment)
-    if not path.exists():
-        return False
-    # By way of Arrow, as what was stored: texts may come back as another type.
-    again = pa.Table.from_pandas(table, preserve_index=False).to_pandas()
-    same = store.digest_records(store.read_table(path).to_pandas()) == store.digest_records(again)
-    if part.done(out).exists():
-        same &= set(store.read_done(part.done(out))["runs"]) == set(runs)
-    published = any(done >= part.done(out) for done in path.parent.glob("done-*.json"))
-    if published and not same:
+    path, done = store.segment_path(out, part.chunk, part.segment), part.done(out)
+    if not path.exists() or not any(later >= done for later in path.parent.glob("done-*.json")):
+        return
+    same = store.digest_records(store.read_table(path).to_pandas()) == store.digest_records(store.as_stored(table))
+    if not same or (done.exists() and set(store.read_done(done)["runs"]) != set(runs)):
         raise ReplayError(f"{path} was trained again to other records than are stored")
-    return same
 
 
 def save_state(out: Path, name: str, live: Live) -> None:

@@ -163,6 +163,11 @@ def write_segment(
     write_table(segment_path(out, chunk, index), made.replace_schema_metadata({**(made.schema.metadata or {}), **told}))
 
 
+def as_stored(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as it would be read back: texts may come back as another type."""
+    return pa.Table.from_pandas(table, preserve_index=False).to_pandas()
+
+
 class SegmentHead(NamedTuple):
     """What a stored segment says of itself.
 

@@ -19,9 +19,10 @@ from regjax.mirror import Mirror
 from regjax.plan import Plan, Run
 from regjax.progress import Progress
 from regjax.queue import close_checkpoints, find_checkpoints
-from regjax.saving import save, save_state
+from regjax.repair import set_queue_aside
+from regjax.saving import ReplayError, save, save_state
 from regjax.segments import begin_segment, first_look, next_look
-from regjax.sharing import Sharing, Taken
+from regjax.sharing import Seating, Sharing, Taken
 from regjax.stop import Stop
 from regjax.telling import count_trained, tell
 from regjax.train import checkpoint
@@ -104,6 +105,9 @@ def train_runs(
                 work = begin_work(plan, job, taken, sharing, progress, profile, mirror, stop or Stop())
             with work.stop:
                 train_taken(work, taken)
+        except ReplayError as error:
+            progress.say(f"note: {error}; what is done of its queue stays, what is not is begun anew")
+            set_queue_aside(sharing.out, taken.name)
         except StoreError as error:
             # What cannot be written may be nobody's by now: whoever took it over removes what it needs no more.
             if not isinstance(error, LeaseLostError) and sharing.leases.holds(taken.lease):
@@ -144,7 +148,7 @@ def train_taken(work: Work, taken: Taken) -> None:
             store.write_json(path, taken.described)
         train_queue(work, taken)
         return
-    live = resume(work, taken)
+    live = resume(work, taken, Seating(work.sharing, taken))
     moved = work.sharing.move(taken, int(live.seats.segments), lambda chunk: save_state(work.out, chunk, live))
     work.progress.say(f"note: took over queue {taken.name} from a process that is silent")
     if moved is not None:
@@ -162,7 +166,8 @@ def train_queue(work: Work, taken: Taken) -> None:
       LeaseLostError: another process has taken it over; nothing is stored any more.
     """
     program, progress, name = work.program, work.progress, taken.name
-    live = resume(work, taken)
+    seating = Seating(work.sharing, taken)
+    live = resume(work, taken, seating)
     if not live.seats.living.any():
         # Others have begun all of its rows; or it was killed after its last checkpoint, and would be taken for ever.
         close_checkpoints(work.out, name, work.keep_checkpoints)
@@ -184,14 +189,16 @@ def train_queue(work: Work, taken: Taken) -> None:
         tell(progress, program, live, before, ended, arrays, intervals)
         over = live.seats.taken == len(taken.rows) and not live.seats.living.any()
         if not over:
-            live = refill(program, work.compiled, work.data, live, work.sharing.chooser(taken.lease))
-            over = not live.seats.living.any()
+            filled = refill(program, work.compiled, work.data, live, seating.may_begin)
+            over = not filled.seats.living.any()
+            # Where others have begun all that is left, the last state is told as what it is, of these rows.
+            live = live if over else filled
         work.spent.add_look(trained - began, intervals * work.evaluation)
         work.spent.store_since(trained)
         stopping = not over and work.stop.asked
         if over or segment.is_full(int(live.seats.since_save)) or (stopping and not segment.stored):
             work.sharing.leases.check(taken.lease)
-            live = save(work, name, live, pd.concat(tables, ignore_index=True), harvest)
+            live = save(work, name, live, pd.concat(tables, ignore_index=True), harvest, seating.refused)
             harvest, tables = Harvest(), []
             if over:
                 close_checkpoints(work.out, name, work.keep_checkpoints)
@@ -203,10 +210,11 @@ def train_queue(work: Work, taken: Taken) -> None:
             work.stop.check()
         if not live.seats.since_save:
             segment = begin_segment(program, work.out, name, live)
+            seating.begin_segment(int(live.seats.segments))
 
 
-def resume(work: Work, taken: Taken) -> Live:
-    """Return a queue at its newest sound checkpoint, or at its beginning.
+def resume(work: Work, taken: Taken, seating: Seating) -> Live:
+    """Return a queue at its newest sound checkpoint, or at its beginning; `seating` begins the segment that follows.
 
     A damaged checkpoint is set aside under another name.
 
@@ -230,10 +238,11 @@ def resume(work: Work, taken: Taken) -> Live:
                     f"{records} is missing; `regjax repair` sets its queue aside, to train these runs again"
                 )
         live = take_seats(program, taken.rows, Seats(**found["seats"]), found["state"])
+        seating.begin_segment(int(live.seats.segments))
         work.progress.say(f"going on after segment {live.seats.segments} of a queue")
         work.progress.skip(count_trained(program, live))
         return live
-    return begin(program, work.compiled, work.data, taken.rows, work.sharing.chooser(taken.lease))
+    return begin(program, work.compiled, work.data, taken.rows, seating.may_begin)
 
 
 def share_seconds(before: Seats, after: Seats, elapsed: float) -> Seats:

@@ -76,7 +76,10 @@ def find_kept_checkpoints(out: Path, name: str) -> list[Path]:
 
 
 def _find_numbers(folder: Path) -> list[Path]:
-    return sorted((path for path in folder.glob("[0-9]*") if path.name.isdigit()), reverse=True)
+    try:
+        return sorted((path for path in folder.iterdir() if path.name.isdigit()), reverse=True)
+    except FileNotFoundError:  # never made, or another process has just removed it
+        return []
 
 
 def kept_checkpoint_path(out: Path, name: str, segments: int) -> Path:
@@ -96,8 +99,10 @@ def close_checkpoints(out: Path, name: str, keep: bool) -> None:
         place = kept_checkpoint_path(out, name, int(path.name))
         try:
             place.parent.mkdir(exist_ok=True)
-            shutil.rmtree(place, ignore_errors=True)
-            path.rename(place)
+            if not place.exists():
+                path.rename(place)
+        except FileNotFoundError:
+            continue  # a process that was silent for long has woken, and was first
         except OSError as error:
             raise StoreError(f"cannot move {path} to {place}: {error.strerror or error}") from error
     shutil.rmtree(checkpoint_path(out, name, 0).parent, ignore_errors=True)

@@ -139,7 +139,7 @@ def segment_faults(out: Path, chunk: str) -> tuple[list[Fault], pd.DataFrame, di
             faults.append(Fault(path, f"{path} is missing", ()))
     for path in paths:
         try:
-            store.segment_intervals(out, chunk, int(path.stem.removeprefix("seg-")))
+            store.segment_head(out, chunk, int(path.stem.removeprefix("seg-")))
             tables.append(store.read_table(path))
             last |= dict.fromkeys(tables[-1]["run"].to_pylist(), int(path.stem.removeprefix("seg-")))
         except (StoreError, ValueError) as error:
@@ -223,12 +223,15 @@ def find_part_fault(out: Path, path: Path, records: pd.DataFrame) -> Fault | Non
         done = store.read_done(path)
     except StoreError as error:
         return Fault(path, str(error), files)
+    mine = records[records["run"].isin(done["runs"])]
     try:
-        same = store.digest_records(records[records["run"].isin(done["runs"])]) == done["digest"]
+        same = store.digest_records(mine) == done["digest"]
     except KeyError:
         same = False
-    if not same:
-        text = f"{path}: the records of its runs are missing or were altered"
+    text = "" if same else f"{path}: the records of its runs are missing or were altered"
+    if same and (uneven := store.find_gaps(mine, int(records["step"].min()))):
+        text = f"{path}: records of run {uneven[0]} are missing or there twice"
+    if text:
         return Fault(path, text, files, len(done["runs"]), records=True)
     text = complaint(lambda _: check_files(out, part, done), path)
     return Fault(path, text, files, len(done["runs"])) if text else None
@@ -247,6 +250,13 @@ def check_files(out: Path, part: store.Part, done: dict[str, Any]) -> None:
 def was_set_aside(out: Path, path: Path) -> bool:
     """Return whether a file is gone and an earlier repair has moved it, or told that it is missing."""
     return not path.exists() and (out / QUARANTINE / path.relative_to(out)).exists()
+
+
+def set_queue_aside(out: Path, chunk: str) -> None:
+    """Move a queue and its checkpoints to the quarantine: it is not gone on with, and what is done of it stays."""
+    folder = store.chunk_folder(out, chunk)
+    for path in (folder / "queue.json", folder / "checkpoint"):
+        set_aside(out, path)
 
 
 def set_aside(out: Path, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +17,35 @@ from regjax.train.seats import Live
 from regjax.work import Work
 
 
-def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harvest) -> Live:
+class ReplayError(StoreError):
+    """A segment that was trained again is another than the one that is stored, and runs are published with that."""
+
+
+def save(
+    work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harvest, refused: Collection[int] = ()
+) -> Live:
     """Store a segment's records, the runs that ended in it, and then the state; older checkpoints go.
 
     Killed in between, the segment is trained again from the checkpoint before, and writes the same files; those of runs
     that are published stay as they are.
+
+    Args:
+      work: with what it was trained.
+      name: of the queue.
+      live: after the segment.
+      table: its records.
+      harvest: of the runs that ended in it.
+      refused: rows that were passed over in it.
+
+    Raises:
+      ReplayError: it is stored with other records, or other runs that ended.
     """
     began, part = time.perf_counter(), store.Part(name, int(live.seats.segments))
+    check_replay(work.out, part, table, harvest.runs)
     if part.done(work.out).exists():
-        if set(store.read_json(part.done(work.out))["runs"]) != set(harvest.runs):
-            raise StoreError(f"{part.done(work.out)} names other runs than end there; `regjax repair` sets it aside")
         work.spent.take()
     else:
-        store.write_segment(work.out, name, part.segment, table, int(live.seats.since_save))
+        store.write_segment(work.out, name, part.segment, table, int(live.seats.since_save), refused)
         if harvest.runs:
             began = publish_runs(work, part, harvest, began)
     zero = np.zeros((), np.int64)
@@ -38,6 +55,20 @@ def save(work: Work, name: str, live: Live, table: pd.DataFrame, harvest: Harves
         shutil.rmtree(path)
     work.spent.store_since(began)
     return live
+
+
+def check_replay(out: Path, part: store.Part, table: pd.DataFrame, runs: Collection[str]) -> None:
+    """Compare a segment with what is stored of it, where runs of it or of a later one are published.
+
+    Raises:
+      ReplayError: its records, or the runs that ended in it, are others.
+    """
+    path, done = store.segment_path(out, part.chunk, part.segment), part.done(out)
+    if not path.exists() or not any(later >= done for later in path.parent.glob("done-*.json")):
+        return
+    same = store.digest_records(store.read_table(path).to_pandas()) == store.digest_records(store.as_stored(table))
+    if not same or (done.exists() and set(store.read_done(done)["runs"]) != set(runs)):
+        raise ReplayError(f"{path} was trained again to other records than are stored")
 
 
 def save_state(out: Path, name: str, live: Live) -> None:
@@ -52,6 +83,8 @@ def publish_runs(work: Work, part: store.Part, harvest: Harvest, began: float) -
     records = store.read_chunk(work.out, part.chunk)
     assert records is not None
     over = records[records["run"].isin(harvest.runs)]
+    if lost := store.find_gaps(over, work.program.group.steps.evaluate_steps):
+        raise ReplayError(f"records of run {lost[0]} of {part.done(work.out)} are missing or there twice")
     work.progress.judge(lambda: over)
     began = work.spent.store_since(began)
     described = {

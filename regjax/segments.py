@@ -41,8 +41,8 @@ def begin_segment(program: Program, out: Path, name: str, live: Live) -> Segment
     Killed between its records and its checkpoint, a segment is trained again to the same length: runs that ended in it
     may be published already.
     """
-    stored = store.segment_intervals(out, name, int(live.seats.segments))
-    return Segment(program.segment if stored is None else stored, stored is not None, time.perf_counter())
+    head = store.segment_head(out, name, int(live.seats.segments))
+    return Segment(program.segment if head is None else head.intervals, head is not None, time.perf_counter())
 
 
 def is_timed(program: Program) -> bool:

@@ -50,6 +50,7 @@ class Sharing:
 
     def __init__(self, out: Path, leases: Leases) -> None:
         self.out, self.leases = Path(out), leases
+        self._done, self._read = set[str](), set[Path]()
 
     def owner(self, row: Sequence[Sequence[str]]) -> str | None:
         """Return the queue that has begun a row, given by its runs; None where none has."""
@@ -67,12 +68,14 @@ class Sharing:
             number += 1
 
     def begin_row(self, lease: Lease, row: Sequence[Sequence[str]]) -> bool:
-        """Return whether the queue of `lease` trains a row from now on, which it does unless another has begun it.
+        """Return whether the queue of `lease` trains a row from now on: unless another has begun it, or all is done.
 
         Raises:
           LeaseLostError: the queue is another process's by now.
         """
         self.leases.check(lease)
+        if {run for runs in row for run in runs} <= self._find_done():
+            return False
         while True:
             path, owner = self._find(row)
             if owner == lease.name:
@@ -82,9 +85,13 @@ class Sharing:
             if create(path, lease.name):
                 return True
 
-    def chooser(self, lease: Lease) -> Callable[[Row], bool]:
-        """Return `begin_row` of a queue as a function of rows."""
-        return lambda row: self.begin_row(lease, [[run.id for run in trajectory.runs] for trajectory in row])
+    def _find_done(self) -> set[str]:
+        """Return all finished runs; a done file, which nobody changes, is read once."""
+        for path in self.out.glob("chunks/*/done-*.json"):
+            if path not in self._read:
+                self._done |= set(store.read_done(path)["runs"])
+                self._read.add(path)
+        return self._done
 
     def take(self, program: Program, runs: Iterable[Run], passed: Collection[str]) -> Taken | None:
         """Return a queue to train: one that a process has left behind, or else a new one of what nobody has begun.
@@ -168,22 +175,70 @@ class Sharing:
             fresh = digest(canonical(described))
             lease = self.leases.acquire(fresh)
             assert lease is not None
-            store.write_json(store.chunk_folder(self.out, fresh) / "queue.json", described)
-            for index in range(segments):
-                copy_file(store.segment_path(self.out, name, index), store.segment_path(self.out, fresh, index))
-            save(fresh)
-            for row in queue["rows"]:
-                path, owner = self._find(row)
-                if owner == name:
-                    create(path, fresh)
             moved = Taken(fresh, taken.rows, lease)
-        self.leases.close(taken.lease, moved.name if moved else "")
+        try:
+            if moved is not None:
+                self._copy(taken, moved, described, segments, save)
+            self.leases.close(taken.lease, moved.name if moved else "")
+        except BaseException:
+            # Kept, it would be waited for by its own process.
+            if moved is not None:
+                self.leases.release(moved.lease)
+            raise
         return moved
+
+    def _copy(
+        self, taken: Taken, moved: Taken, described: Mapping[str, Any], segments: int, save: Callable[[str], None]
+    ) -> None:
+        """Write what a queue has so far into the chunk that it goes on in."""
+        store.write_json(store.chunk_folder(self.out, moved.name) / "queue.json", described)
+        for index in range(segments):
+            copy_file(store.segment_path(self.out, taken.name, index), store.segment_path(self.out, moved.name, index))
+        save(moved.name)
+        for row in described["rows"]:
+            path, owner = self._find(row)
+            if owner == taken.name:
+                create(path, moved.name)
 
     def clear(self) -> None:
         """Remove what is of use to nobody once all runs of a study are done."""
         shutil.rmtree(self.out / FOLDER / ROWS, ignore_errors=True)
         self.leases.clear()
+
+
+class Seating:
+    """Which rows of a queue its process begins.
+
+    A segment that is trained again begins the rows that it began before, whoever has begun or finished them since:
+    runs of it may be published, and rows in other slots would end in other segments.
+
+    Args:
+      sharing: of this process.
+      taken: the queue.
+    """
+
+    def __init__(self, sharing: Sharing, taken: Taken) -> None:
+        self._sharing, self._taken = sharing, taken
+        self.begin_segment(0)
+
+    def begin_segment(self, index: int) -> None:
+        """Begin a segment, which may be stored already."""
+        head = store.segment_head(self._sharing.out, self._taken.name, index)
+        self._before = None if head is None else head.refused
+        self.refused = set[int]()
+
+    def may_begin(self, place: int) -> bool:
+        """Return whether the row at a place of the queue is begun.
+
+        Raises:
+          LeaseLostError: the queue is another process's by now.
+        """
+        row = [[run.id for run in trajectory.runs] for trajectory in self._taken.rows[place]]
+        begun = self._sharing.begin_row(self._taken.lease, row)
+        if self._before is not None:
+            begun = place not in self._before
+        self.refused |= set() if begun else {place}
+        return begun
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -34,8 +34,8 @@ SCHEMA = 1
 UNHASHED_COLUMNS = ("seconds",)
 # What the check of a JSON file begins with.
 CHECKED = "sha256:"
-# Key of a segment's length in the metadata of its records.
-INTERVALS = b"intervals"
+# Keys of what a segment says of itself in the metadata of its records.
+INTERVALS, REFUSED = b"intervals", b"refused"
 # Replacing a plan takes two files; a reader that meets one of them looks again so often, so many seconds apart.
 MOST_LOOKS, WAIT = 100, 0.05
 
@@ -133,6 +133,17 @@ def digest_records(records: pd.DataFrame) -> str:
     return hasher.hexdigest()[:16]
 
 
+def find_gaps(records: pd.DataFrame, every: int) -> list[str]:
+    """Return the runs whose records are not one for each evaluation, `every` so many steps, up to their last.
+
+    >>> find_gaps(pd.DataFrame({"run": ["a", "a", "b", "b", "c", "d", "d"], "step": [5, 10, 5, 15, 10, 5, 5]}), 5)
+    ['b', 'c', 'd']
+    """
+    steps = records.groupby("run", sort=True)["step"]
+    last, number = steps.max(), steps.size()
+    return list(last.index[(every * number != last) | (number != steps.nunique())])
+
+
 def chunk_folder(out: Path, chunk: str) -> Path:
     """Return the folder of a chunk in a run directory."""
     return out / "chunks" / chunk
@@ -143,15 +154,35 @@ def segment_path(out: Path, chunk: str, index: int) -> Path:
     return chunk_folder(out, chunk) / f"seg-{index:05d}.parquet"
 
 
-def write_segment(out: Path, chunk: str, index: int, table: pd.DataFrame, intervals: int) -> None:
-    """Publish the records of a segment, and within them how many intervals it is long."""
+def write_segment(
+    out: Path, chunk: str, index: int, table: pd.DataFrame, intervals: int, refused: Iterable[int] = ()
+) -> None:
+    """Publish the records of a segment, and within them how it came about: see `SegmentHead`."""
     made = pa.Table.from_pandas(table, preserve_index=False)
-    known = {**(made.schema.metadata or {}), INTERVALS: str(intervals).encode()}
-    write_table(segment_path(out, chunk, index), made.replace_schema_metadata(known))
+    told = {INTERVALS: str(intervals).encode(), REFUSED: json.dumps(sorted(refused)).encode()}
+    write_table(segment_path(out, chunk, index), made.replace_schema_metadata({**(made.schema.metadata or {}), **told}))
 
 
-def segment_intervals(out: Path, chunk: str, index: int) -> int | None:
-    """Return how many intervals a stored segment is long; None where it is not stored.
+def as_stored(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as it would be read back: texts may come back as another type."""
+    return pa.Table.from_pandas(table, preserve_index=False).to_pandas()
+
+
+class SegmentHead(NamedTuple):
+    """What a stored segment says of itself.
+
+    Attributes:
+      intervals: how many it is long.
+      refused: which rows of the queue were passed over in it, for others had begun or finished them; None of folders
+        of before this was kept.
+    """
+
+    intervals: int
+    refused: frozenset[int] | None
+
+
+def segment_head(out: Path, chunk: str, index: int) -> SegmentHead | None:
+    """Return what a stored segment says of itself; None where it is not stored.
 
     Raises:
       StoreError: the file is damaged.
@@ -160,8 +191,10 @@ def segment_intervals(out: Path, chunk: str, index: int) -> int | None:
     if not path.exists():
         return None
     try:
-        return int((pq.read_schema(path).metadata or {})[INTERVALS])
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        told = pq.read_schema(path).metadata or {}
+        refused = frozenset(map(int, json.loads(told[REFUSED]))) if REFUSED in told else None
+        return SegmentHead(int(told[INTERVALS]), refused)
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise StoreError(f"{path} is damaged or no segment: {error}; `regjax repair` sets it aside") from error
 
 

@@ -14,8 +14,8 @@ from regjax.plan import Plan, Run
 from regjax.report.words import count
 
 # What may change without a study becoming another one: how many seeds there are, what is measured beside them, and
-# what there is of checkpoints.
-GROWS = ("seeds.count", "seeds.max", "measure.sources", "training.save_every", "training.keep_checkpoints")
+# whether checkpoints stay.
+GROWS = ("seeds.count", "seeds.max", "measure.sources", "training.keep_checkpoints")
 # What the numbers of a plan were made on.
 MACHINE = ("versions", "devices", "commit", "flags")
 CODE = "the code of regjax or of a part"

@@ -15,7 +15,7 @@ from regjax.leases import Leases
 from regjax.mirror import Mirror
 from regjax.plan import Group, Plan, Run
 from regjax.progress import Progress
-from regjax.queue import close_checkpoints, flat_ids
+from regjax.queue import checkpoint_path, close_checkpoints, flat_ids
 from regjax.room import check_room
 from regjax.sharing import Sharing
 from regjax.standing import Standing
@@ -149,10 +149,13 @@ def share_groups(
 
 def close_finished(plan: Plan, sharing: Sharing, done: Container[str]) -> None:
     """Remove or keep the checkpoints of queues that nobody trains and whose runs are done, as the study says."""
-    held = sharing.leases.held()
     for name, queue in store.iter_queues(sharing.out):
-        if name not in held and all(run in done for run in flat_ids(queue)):
-            close_checkpoints(sharing.out, name, bool(plan.study.training.keep_checkpoints))
+        over = all(run in done for run in flat_ids(queue)) and checkpoint_path(sharing.out, name, 0).parent.exists()
+        if over and (lease := sharing.leases.acquire(name)) is not None:
+            try:
+                close_checkpoints(sharing.out, name, bool(plan.study.training.keep_checkpoints))
+            finally:
+                sharing.leases.release(lease)
 
 
 def unique(runs: Iterable[Run]) -> list[Run]:

@@ -1,7 +1,8 @@
 """A study whose queue has several rounds, trained into folders and compared there: for tests that cut it off."""
 
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,18 @@ from studies import tiny
 from regjax import store
 from regjax.config import parse_study
 from regjax.execute import Job, train_runs
-from regjax.leases import Leases
+from regjax.leases import Lease, Leases
 from regjax.mirror import Mirror
 from regjax.plan import Plan, make_plan
 from regjax.progress import Progress
 from regjax.sharing import Sharing
 from regjax.stop import Stop
 from regjax.train import checkpoint
-from regjax.train.layout import Layout
+from regjax.train.layout import Layout, make_rows
 from regjax.train.program import Compiled, Program
 from regjax.waves import unique
 
+Engine = tuple[Plan, Program, Compiled]
 # Twelve trajectories, each watched by two runs, in two rows of two slots: three rounds, in segments of four looks.
 LAYOUT = Layout(2, 2, 2)
 STUDY = {
@@ -67,6 +69,33 @@ def ready(functions: Compiled) -> "Future[Any]":
     future: Future[Any] = Future()
     future.set_result(functions)
     return future
+
+
+def begin_elsewhere(engine: Engine, out: Path, name: str, rows: Iterable[int]) -> Lease:
+    """Return the lease of a process of another machine on a queue that has begun these rows."""
+    other = Leases(out)  # its thread does not run
+    lease = other.acquire(name)
+    assert lease is not None
+    for row in [all_rows(engine)[place] for place in rows]:
+        assert Sharing(out, other).begin_row(lease, [[run.id for run in trajectory.runs] for trajectory in row])
+    lease.path.write_text(json.dumps({**lease.told, "space": "far"}))
+    return lease
+
+
+def all_rows(engine: Engine) -> Any:
+    """Return the rows of all runs."""
+    _, program, _ = engine
+    return make_rows(unique(program.group.runs), program.layout.columns)
+
+
+def share(engine: Engine, out: Path, ours: Leases) -> str:
+    """Train what a folder lacks as a process of these leases, and return what it says."""
+    plan, program, functions = engine
+    said = io.StringIO()
+    told = Progress(said, live=False)
+    told.begin(1, 1.0)
+    train_runs(plan, Job(0, unique(program.group.runs), program, ready(functions)), Sharing(out, ours), told)
+    return said.getvalue()
 
 
 class Killed(BaseException):

@@ -147,7 +147,8 @@ def test_ended_after_every_few_looks_equals_uninterrupted(
     lengths: list[int] = []
     while go_until(tmp_path, StopAfter(1 + len(lengths) % 3), *engine):
         ((name, _),) = store.iter_queues(tmp_path)
-        found = store.segment_intervals(tmp_path, name, len(lengths))
+        head = store.segment_head(tmp_path, name, len(lengths))
+        found = head and head.intervals
         assert found is not None
         lengths.append(found)
 
@@ -178,11 +179,12 @@ def test_a_segment_that_was_cut_short_and_killed_keeps_its_length(
     (done,), program = tmp_path.glob("chunks/*/done-*"), engine[1]
     assert program.segment is not None
     before, segment = done.read_bytes(), store.read_json(done)["segment"]
-    length = store.segment_intervals(tmp_path, done.parent.name, segment)
+    head = store.segment_head(tmp_path, done.parent.name, segment)
     go_on(tmp_path, *engine)
 
-    assert length == 3 < program.segment
-    assert store.segment_intervals(tmp_path, done.parent.name, segment) == length
+    assert head is not None
+    assert head.intervals == 3 < program.segment
+    assert store.segment_head(tmp_path, done.parent.name, segment) == head
     assert done.read_bytes() == before
     assert_same_numbers(tmp_path, uncut)
 

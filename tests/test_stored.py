@@ -79,14 +79,14 @@ def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ({}, []),
         ({"seeds__count": 5}, []),
-        ({"training__save_every": {"epochs": 1}, "training__keep_checkpoints": True}, []),
+        ({"training__keep_checkpoints": True}, []),
         ({"training__batch_size": 16}, ["training.batch_size"]),
         ({"optimizer__learning_rate": 0.01, "model__widths": [8]}, ["model.widths", "optimizer.learning_rate"]),
         ({"factors": {"dropout.hidden": [0.0, 0.2]}}, ["factors.dropout.hidden"]),
     ],
 )
 def test_changed_keys_of_a_study_are_named(out: Path, changes: dict, keys: list[str]) -> None:
-    """What a study says otherwise than the stored one is named by its path; more seeds or checkpoints are no change."""
+    """What a study says otherwise than the stored one is named by its path; more seeds or kept checkpoints are not."""
     assert find_changes(out, plan_of(tiny(**{**SMALL, **changes})), digits()) == keys
 
 

@@ -60,7 +60,7 @@ class Live:
 
 
 def begin(
-    program: Program, compiled: Trainer, data: Data, queue: Sequence[Row], may_take: Callable[[Row], bool] | None = None
+    program: Program, compiled: Trainer, data: Data, queue: Sequence[Row], may_take: Callable[[int], bool] | None = None
 ) -> Live:
     """Return the first rows of a queue in their slots, before their first update; see `refill`."""
     live = take_seats(program, queue, empty_seats(program.layout))
@@ -97,16 +97,17 @@ def take_seats(program: Program, queue: Sequence[Row], seats: Seats, state: Stat
 
 
 def refill(
-    program: Program, compiled: Trainer, data: Data, live: Live, may_take: Callable[[Row], bool] | None = None
+    program: Program, compiled: Trainer, data: Data, live: Live, may_take: Callable[[int], bool] | None = None
 ) -> Live:
     """Return the chunk with the next rows of the queue in the rows of slots that have ended; others are untouched.
 
-    Rows that `may_take` refuses are passed over for good: another process trains them.
+    Rows, given by their places in the queue, that `may_take` refuses are passed over for good: another process trains
+    them, or has.
     """
     seats = live.seats
     free, passed, chosen = np.flatnonzero(~seats.living), int(seats.taken), list[int]()
     while len(chosen) < len(free) and passed < len(live.queue):
-        if may_take is None or may_take(live.queue[passed]):
+        if may_take is None or may_take(passed):
             chosen.append(passed)
         passed += 1
     free = free[: len(chosen)]

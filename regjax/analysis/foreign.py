@@ -10,6 +10,7 @@ import pandas as pd
 
 from regjax.analysis.lost import is_share
 from regjax.analysis.table import Status, Table
+from regjax.data.csv_table import check_names, read_head
 from regjax.design import Cell, make_cells, make_contrasts, name_levels
 from regjax.files import RegjaxError
 from regjax.metrics import GAP, METRICS, OF_WEIGHTS, SPLITS
@@ -93,15 +94,24 @@ def _read(source: pd.DataFrame | str | Path) -> pd.DataFrame:
     elif Path(source).suffix == ".parquet":
         frame = read_table(Path(source)).to_pandas()
     else:
-        try:
-            # Texts, so that neither "none" nor the last digit of a number is lost.
-            frame = pd.read_csv(source, dtype=str, keep_default_na=False, skipinitialspace=True)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise RegjaxError(f"cannot read {source} as CSV: {reason}") from error
+        frame = _read_csv(source)
     if not len(frame):
         raise RegjaxError("got a table without rows, expected one row per cell and seed")
+    check_names("the table", map(str, frame.columns))
     return frame.reset_index(drop=True)
+
+
+def _read_csv(source: str | Path) -> pd.DataFrame:
+    try:
+        # Texts, so that neither "none" nor the last digit of a number is lost.
+        frame = pd.read_csv(source, dtype=str, keep_default_na=False, skipinitialspace=True)
+        # Read again only where pandas may have renamed a column: what is no file cannot be.
+        head = read_head(source) if any(f"{name}.1" in frame.columns for name in frame.columns) else []
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RegjaxError(f"cannot read {source} as CSV: {reason}") from error
+    check_names(str(source), head)
+    return frame
 
 
 def _need(frame: pd.DataFrame, name: str, what: str) -> None:

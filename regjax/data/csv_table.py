@@ -1,6 +1,8 @@
 """A user's own table from a .csv file, checked before anything trains on it."""
 
 import warnings
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +35,8 @@ def load_csv(path: Path, *, y: str = "y") -> Dataset:
       texts as one 0/1 feature for each of its texts in sorted order.
 
     Raises:
-      DataError: the file cannot be read, the column of the targets is absent, a column has no name, a value is missing,
-        or a column has more than 64 texts.
+      DataError: the file cannot be read, the column of the targets is absent, a column has no name or that of
+        another, a value is missing, or a column has more than 64 texts.
     """
     frame = read_table(path)
     if y not in frame.columns:
@@ -70,7 +72,9 @@ def read_table(path: Path) -> "pd.DataFrame":
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            _check_fields(path, len(read_head(path)))
+            head = read_head(path)
+            check_names(path, head)
+            _check_fields(path, len(head))
             frame = pd.read_csv(path, compression=None, index_col=False, low_memory=False, skipinitialspace=True)
     except pd.errors.ParserWarning as error:
         raise DataError(f"{path} has more fields in its rows than names in its head; name every column") from error
@@ -84,11 +88,25 @@ def read_table(path: Path) -> "pd.DataFrame":
 
 
 def read_head(source: str | Path) -> list[str]:
-    """Return the names in the head of a .csv file; OSError or ValueError where it cannot be read."""
+    """Return the names in the head of a .csv file as they stand: of "y,y" pandas makes the columns "y" and "y.1".
+
+    Raises:
+      OSError, ValueError: it cannot be read.
+    """
     import pandas as pd
 
     head = pd.read_csv(source, header=None, nrows=1, dtype=str, keep_default_na=False, skipinitialspace=True)
     return [str(name) for name in head.iloc[0]]
+
+
+def check_names(source: str | Path, names: Iterable[str]) -> None:
+    """Raise DataError where a column of a table has the name of another, which then might be taken for an input."""
+    doubled = [name for name, count in Counter(name.strip() for name in names).items() if name and count > 1]
+    if doubled:
+        raise DataError(
+            f"{source}: column {doubled[0][:60]!r} stands twice in the head, expected a name of its own for each; rename "
+            "it or leave it out"
+        )
 
 
 def _check_fields(path: Path, num_columns: int) -> None:

@@ -45,6 +45,10 @@ def test_targets_by_their_kind(tmp_path: Path) -> None:
     [
         ("a,b\n1,2\n3,4\n", r"has no column 'y'; available: 'a', 'b'; set data\.y"),
         (",a,y\n0,1,2\n1,3,4\n", r"column 1 has no name; if it numbers the rows, leave it out"),
+        ("f,y,y\n1,2,2\n3,4,4\n", r"column 'y' stands twice in the head, expected a name of its own for each; rename"),
+        ('"y ",f, y\n1,2,2\n3,4,4\n', r"column 'y' stands twice"),
+        ("f,f,f.1,y\n1,2,2,0\n3,4,4,1\n", r"column 'f' stands twice"),
+        (",,y\n0,1,2\n1,3,4\n", r"column 1 has no name"),
         ("a,y\n1,2\n,3\n", r"column 'a' has no value in 1 of 2 rows, first in row 2 after the head"),
         ("a,y\n1,2\n3,NA\n", r"column 'y' has no value in 1 of 2 rows"),
         ("a,y\n1,2,3\n4,5,6\n", r"more fields in its rows than names"),
@@ -75,6 +79,11 @@ def test_texts_are_sorted_by_their_letters(tmp_path: Path) -> None:
 
     np.testing.assert_array_equal(found.x, np.eye(5, dtype=np.float32)[[sorted(texts).index(t) for t in texts] * 6])
     np.testing.assert_array_equal(found.y, [sorted(texts[:3]).index(t) for t in texts[:3]] * 10)
+
+
+def test_names_that_resemble_are_two_columns(tmp_path: Path) -> None:
+    """A head that holds "y" and "y.1" itself has two columns."""
+    assert load_dataset("arrays", path=save(tmp_path, "y.1,y\n5,0\n6,1\n")).x.tolist() == [[5], [6]]
 
 
 def measure(path: Path) -> tuple[str, int]:

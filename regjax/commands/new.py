@@ -105,7 +105,7 @@ def ask(given: dict[str, Any], path: Path) -> dict[str, Any]:
 
     What is wrong is told at once, and asked again.
     """
-    from regjax.draft import Answers, default_margin, default_metric, default_model, find_own, write_draft
+    from regjax.draft import NO_MARGIN, Answers, default_margin, default_metric, default_model, find_own, write_draft
 
     given = {**given, "factors": STAND_IN}
 
@@ -119,8 +119,8 @@ def ask(given: dict[str, Any], path: Path) -> dict[str, Any]:
         if name not in given or given[name] is STAND_IN:
             given[name] = _ask(question, default, check)
 
-    def margin(text: str) -> float | None:
-        return None if text == "none" else _number(text, float)
+    def margin(text: str) -> float | str:
+        return NO_MARGIN if text == NO_MARGIN else _number(text, float)
 
     usual = Answers()
     put("data", "Data set, or your own .npz or .csv file", usual.data, lambda text: _find_target(text, given))
@@ -128,7 +128,9 @@ def ask(given: dict[str, Any], path: Path) -> dict[str, Any]:
     put("model", "Model: linear, mlp, cnn, resnet or vit", default_model(own))
     put("factors", "Factors, with spaces between", " ".join(usual.factors), lambda text: tuple(text.split()))
     put("metric", "Primary metric", default_metric(given["data"], own))
-    put("margin", "Smallest effect that matters, in its unit", f"{default_margin(given['metric']) or 'none'}", margin)
+    put(
+        "margin", "Smallest effect that matters, in its unit", f"{default_margin(given['metric']) or NO_MARGIN}", margin
+    )
     put("epochs", "Epochs", str(usual.epochs), lambda text: _number(text, int))
     put("seeds", "Seeds", str(usual.seeds), lambda text: _number(text, int))
     return given

@@ -104,8 +104,8 @@ def check_names(source: str | Path, names: Iterable[str]) -> None:
     doubled = [name for name, count in Counter(name.strip() for name in names).items() if name and count > 1]
     if doubled:
         raise DataError(
-            f"{source}: column {doubled[0][:60]!r} stands twice in the head, expected a name of its own for each; rename "
-            "it or leave it out"
+            f"{source}: column {doubled[0][:60]!r} stands twice in the head, expected a name of its own for each; "
+            "rename it or leave it out"
         )
 
 

@@ -139,6 +139,8 @@ def change(**columns: object) -> pd.DataFrame:
         (change(accuracy=np.inf), {}, "expected a finite number"),
         (change(seed=0.5), {}, "expected whole numbers"),
         (change(seed=None), {}, "row 1 has no value in column 'seed'"),
+        (change(dropout="nan"), {}, "row 1 has no level in column 'dropout'; give it one, or leave the row out"),
+        (change(dropout="-NaN"), {"factors": ["dropout", "norm"]}, "row 1 has no level in column 'dropout'"),
         (change(norm=None), {}, "row 1 has no level in column 'norm'"),
         (change(norm="  "), {}, "row 1 has no level in column 'norm'"),
         (FRAME.assign(seed=range(len(FRAME))), {}, "pairs need seeds in common"),

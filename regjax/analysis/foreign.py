@@ -191,15 +191,22 @@ def _is_number(text: str) -> bool:
 def _levels(column: pd.Series, name: str) -> pd.Series:
     """Return a column of levels: floats where all are numbers, bools where all are true or false, else as they are."""
     texts = column.astype(str).str.strip().str.lower()
-    empty = column.isna() | (texts == "")
-    if empty.any():
-        raise RegjaxError(f"row {int(empty.to_numpy().argmax()) + 1} has no level in column {name!r}")
+    _need_levels(column.isna() | (texts == ""), name)
     if texts.isin(("true", "false")).all():
         return (texts == "true").astype(object)
     try:
-        return column.map(float).astype(object)
+        numbers = column.map(float)
     except (ValueError, TypeError):
         return column.map(str).astype(object)
+    # Among numbers NaN equals no level, itself included.
+    _need_levels(numbers.isna(), name)
+    return numbers.astype(object)
+
+
+def _need_levels(empty: pd.Series, name: str) -> None:
+    if empty.any():
+        row = int(empty.to_numpy().argmax()) + 1
+        raise RegjaxError(f"row {row} has no level in column {name!r}; give it one, or leave the row out")
 
 
 def _make_grid(

@@ -1,6 +1,7 @@
 """`regjax new`: a first study file."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,8 @@ def run(chosen: argparse.Namespace) -> int:
     from regjax.files import RegjaxError, publish
 
     path = chosen.file
-    if path.exists() and not chosen.force:
+    # A name that no file can have is told by who writes.
+    if os.path.exists(path) and not chosen.force:  # noqa: PTH110
         raise RegjaxError(f"{path} exists; choose another name, or --force to overwrite it")
     names = [name.replace("-", "_") for name, _, _ in FLAGS]
     given: dict[str, Any] = {name: value for name in names if (value := getattr(chosen, name)) is not None}

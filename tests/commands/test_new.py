@@ -57,6 +57,12 @@ def test_every_kind_of_data_and_model_is_written(data: str, model: str, tmp_path
     assert study.primary.metric == ("test.mse" if data == "diabetes" else "test.accuracy")
 
 
+def test_a_file_name_that_is_too_long_is_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A study file that no folder can hold is one line, not a traceback."""
+    assert cli.main(["new", str(tmp_path / f"{'x' * 300}.toml"), *FACTORS]) == 1
+    assert "x.toml: File name too long" in capsys.readouterr().err
+
+
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """A file that is there stays, unless --force."""
     path = tmp_path / "study.toml"
@@ -91,6 +97,14 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture) -
         (["--seeds", "3"], "got no factor"),
         ([], "got no factor"),
         ([*FACTORS, "--data", "absent.npz"], "absent.npz does not exist"),
+        (
+            [*FACTORS, "--data", "x" * 300 + ".csv"],
+            "x.csv cannot be read: File name too long; give the path",
+        ),
+        (
+            [*FACTORS, "--data", "x" * 300 + ".npz"],
+            "x.npz cannot be read: File name too long; give the path",
+        ),
         ([*FACTORS, "--metric", "accuracy"], 'did you mean "test.accuracy"'),
     ],
 )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 import re
 
 from regjax.observers import OBSERVERS
@@ -75,10 +76,16 @@ def describe_hyper(hyper: Hyper, default: object) -> str:
 
     >>> describe_hyper(hypers(REGULARIZERS["dropout"])["input"], 0.0)
     'off 0, [0, 1)'
+    >>> describe_hyper(hypers(REGULARIZERS["max_norm"])["bound"], float("inf"))
+    'off "off", (0, inf]'
     """
     if hyper.flag:
         return f"default {'true' if default else 'false'}"
-    return f"{f'default {default:g}' if hyper.off is None else f'off {hyper.off:g}'}, {hyper.range}"
+    if hyper.off is None:
+        return f"default {default:g}, {hyper.range}"
+    # As a study file writes it: infinity is refused there.
+    off = '"off"' if hyper.off == math.inf else f"{hyper.off:g}"
+    return f"off {off}, {hyper.range}"
 
 
 def find_reference(part_class: type) -> str:

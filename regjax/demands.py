@@ -9,6 +9,8 @@ from regjax.data import Dataset
 from regjax.grouping import Setting, measure, off
 from regjax.recipe import Recipe, make_mask
 
+MOST_WEIGHTS = 2**31 - 1
+
 # Need of a regularizer -> what a network without such layers is, and which one has them.
 LAYERS = {
     "residual": ("a network without residual branches", 'model.name = "resnet", "vit", or "mlp" with skip = true'),
@@ -60,6 +62,17 @@ def find_lack(need: str, cell: CellSettings, setting: Setting) -> tuple[str, str
     size = measure(cell, setting)
     found = {site.kind for site, _ in size.sites} | ({"channels"} if size.has_maps else set())
     return ("", "") if need in found else LAYERS[need]
+
+
+def check_weights(cells: Sequence[CellSettings], setting: Setting) -> None:
+    """Refuse networks with more weights than int32 counts, which the shares of weights that are zero count in.
+
+    Raises:
+      ConfigError: names the number of weights.
+    """
+    most = max(measure(cell, setting).params for cell in cells)
+    if most > MOST_WEIGHTS:
+        raise ConfigError([Problem("model", f"a network of {most} weights", f"at most {MOST_WEIGHTS}")])
 
 
 def check_warmup(cells: Sequence[CellSettings], steps: Sequence[Steps]) -> None:

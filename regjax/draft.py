@@ -3,6 +3,7 @@
 import json
 import os
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from regjax.metrics import larger_is_better
 MODEL_LINES = {"mlp": "widths = [128, 128]", "cnn": "channels = [16, 32]\ndense    = [64]"}
 VALUES = ("diabetes", "sparse_linear", "ridge_linear")  # data sets whose targets are numbers
 MARGINS = {"accuracy": 0.005, "balanced_accuracy": 0.005}
+NO_MARGIN = "none"
 FILES = (".npz", ".csv")
 VALIDATION = 'validation = { fraction = 0.2, take = "random" }'
 SPLIT = f'{"split = { train = 0.6, validation = 0.2, test = 0.2 }":56}# or counts, or "rest"'
@@ -27,6 +29,7 @@ class Answers(NamedTuple):
 
     data: name of a data set, or the path of a user's own file, relative to the working directory.
     target: key or column of the targets in such a file.
+    margin: a number, or "none" for a file without one.
     """
 
     data: str = "digits"
@@ -35,7 +38,7 @@ class Answers(NamedTuple):
     optimizer: str = "adam"
     factors: tuple[str, ...] = ("dropout.hidden=0,0.3",)
     metric: str | None = None
-    margin: float | None = None
+    margin: float | str | None = None
     at: str = "best"
     epochs: int = 30
     batch_size: int | None = None
@@ -101,6 +104,17 @@ def read_factor(text: str) -> tuple[str, list[Any]]:
     raise RegjaxError(f"got the factor {text!r}, expected PATH=LEVEL,LEVEL,... such as dropout.hidden=0,0.5")
 
 
+def read_factors(texts: Iterable[str]) -> dict[str, list[Any]]:
+    """Return {path: levels} of several factors; RegjaxError where one cannot be read, or a path is there twice."""
+    factors: dict[str, list[Any]] = {}
+    for text in texts:
+        path, levels = read_factor(text)
+        if path in factors:
+            raise RegjaxError(f"got the factor {path!r} twice, expected each path once, with all of its levels")
+        factors[path] = levels
+    return factors
+
+
 def _quote(text: str) -> str:
     """Return a level as TOML: a value as it stands, a bare name in quotes."""
     try:
@@ -121,17 +135,20 @@ def write_draft(answers: Answers, path: Path, own: Own | None = None, cost: str 
 
     Raises:
       ConfigError: what was answered makes no study; all problems at once.
-      RegjaxError: a factor is no PATH=LEVEL,LEVEL,...
+      RegjaxError: a factor is no PATH=LEVEL,LEVEL,..., or is there twice.
     """
-    factors = dict(read_factor(text) for text in answers.factors)
-    metric = answers.metric or default_metric(answers.data, own)
+    factors = read_factors(answers.factors)
+    metric = default_metric(answers.data, own) if answers.metric is None else answers.metric
     names, verb = " and ".join(factors), "does" if len(factors) == 1 else "do"
-    question = answers.question or f"What effect {verb} {names} have on {metric} of {Path(answers.data).name}?"
+    question = answers.question
+    if question is None:
+        question = f"What effect {verb} {names} have on {metric} of {Path(answers.data).name}?"
     data = own_lines(answers, path.parent, own) if answers.data.lower().endswith(FILES) else _data_lines(answers.data)
     filled = answers._replace(
         metric=metric,
-        model=answers.model or default_model(own),
-        batch_size=answers.batch_size or default_batch(own),
+        model=default_model(own) if answers.model is None else answers.model,
+        margin=default_margin(metric) if answers.margin is None else answers.margin,
+        batch_size=default_batch(own) if answers.batch_size is None else answers.batch_size,
         question=question,
     )
     body = "\n".join(_body_lines(filled, factors, data))
@@ -150,11 +167,10 @@ def write_draft(answers: Answers, path: Path, own: Own | None = None, cost: str 
 
 def _body_lines(answers: Answers, factors: dict[str, list[Any]], data: list[str]) -> list[str]:
     metric = str(answers.metric)
-    margin = answers.margin or default_margin(metric)
     better = {True: "more is better", False: "less is better", None: ""}[larger_is_better(metric)]
     margin_line = '# margin = ...                 # smallest effect that matters; needed to show "no difference"'
-    if margin is not None:
-        margin_line = f"margin = {margin:<23g}# smallest effect that matters, in the metric's unit"
+    if answers.margin not in (None, NO_MARGIN):
+        margin_line = f"margin = {answers.margin:<23g}# smallest effect that matters, in the metric's unit"
     width = max((len(_text(path)) for path in factors), default=0)
     return [
         f"question = {_text(answers.question)}",

@@ -116,6 +116,11 @@ def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
+def expand_home(path: str | Path) -> Path:
+    """Return a path with a user's home for its leading ~; as it stands where there is no such user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser would raise
+
+
 def refuse_links(folder: Path) -> None:
     """Raise StoreError where a folder, or what lies below it, is a link: writing there would write elsewhere."""
     below = (Path(parent) / name for parent, folders, files in os.walk(folder) for name in (*folders, *files))

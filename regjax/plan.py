@@ -17,7 +17,7 @@ from regjax.config import (
     resolve_steps,
 )
 from regjax.data import DataError, Dataset, Rows, split_rows
-from regjax.demands import check_inputs, check_needs, check_patterns, check_snapshots, check_warmup
+from regjax.demands import check_inputs, check_needs, check_patterns, check_snapshots, check_warmup, check_weights
 from regjax.design import Cell, full_factorial, make_cells, make_contrasts
 from regjax.files import canonical, digest
 from regjax.grouping import Setting, make_recipes
@@ -200,6 +200,7 @@ def _make_runs(
     moments = choose_moments(cells, resolve_primary(study, steps)["at"] if keeps else None, steps)
     check_warmup(cells, steps)
     setting = Setting(study.parts.regularizers, task, dataset.x.shape[1:])
+    check_weights(cells, setting)
     check_needs(cells, setting)
     check_snapshots(cells, steps)
     recipes = make_recipes(cells, steps, setting, moments, study.seeds.most)

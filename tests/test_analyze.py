@@ -139,6 +139,8 @@ def change(**columns: object) -> pd.DataFrame:
         (change(accuracy=np.inf), {}, "expected a finite number"),
         (change(seed=0.5), {}, "expected whole numbers"),
         (change(seed=None), {}, "row 1 has no value in column 'seed'"),
+        (change(dropout="nan"), {}, "row 1 has no level in column 'dropout'; give it one, or leave the row out"),
+        (change(dropout="-NaN"), {"factors": ["dropout", "norm"]}, "row 1 has no level in column 'dropout'"),
         (change(norm=None), {}, "row 1 has no level in column 'norm'"),
         (change(norm="  "), {}, "row 1 has no level in column 'norm'"),
         (FRAME.assign(seed=range(len(FRAME))), {}, "pairs need seeds in common"),
@@ -151,6 +153,20 @@ def test_bad_tables_are_refused_with_what_to_do(frame: pd.DataFrame, options: di
     with pytest.raises(RegjaxError) as caught:
         regjax.analyze(frame, **{"metric": "accuracy", **options})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("head", ["dropout,seed,accuracy,accuracy", "dropout,dropout,seed,accuracy"])
+def test_a_column_that_stands_twice_is_refused(head: str, tmp_path: Path) -> None:
+    """In a file and in a table a name is one column's; "a" and "a.1" are two names."""
+    path, name = tmp_path / "runs.csv", max(head.split(","), key=head.split(",").count)
+    rows = [f"{d},{d}.5,{s},0.{s}{d}" for d in range(2) for s in range(7)]
+    path.write_text("\n".join([head, *rows]))
+    frame = pd.read_csv(path, header=None, skiprows=1).set_axis(head.split(","), axis=1)
+    for source in (path, frame):
+        with pytest.raises(RegjaxError, match=f"column '{name}' stands twice in the head, expected a name of its own"):
+            regjax.analyze(source, "accuracy")
+    path.write_text("\n".join(["dropout,dropout.1,seed,accuracy", *rows]))
+    assert regjax.analyze(path, "accuracy", factors=["dropout"]).effects()["n"].tolist() == [7]
 
 
 def test_too_many_cells_or_seeds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,11 @@
 """One wrong thing in a study, one problem: what was got, what was expected, the nearest name."""
 
+import time
+
 import pytest
 from test_config import make, problems_of
 
+FOUR = {path: [0, 0.1] for path in ("dropout.hidden", "l1.strength", "l2.strength", "label_smoothing.strength")}
 REFUSED = [
     ({"question": ""}, "question: got \"\", expected a sentence of 1 to 300 characters"),
     ({"question": "x" * 301}, "question: got 301 characters"),
@@ -102,6 +105,10 @@ REFUSED = [
     ({"factors": {"l2.strength": [0, 1e-39]}}, "too small for float32"),
     ({"factors": {"l2.strength": [0.1, 0.1 + 1e-12]}}, "in float32 it is there twice"),
     ({"factors": {"l2.strength": [0, "off"]}}, "in float32 it is there twice"),
+    ({"factors": {"max_norm.bound": ["off", "off"]}},
+     'factors."max_norm.bound"[1]: got "off", expected levels that differ; in float32 it is there twice'),
+    ({"factors": {"dropout.hidden": [0, 0.1, [0.2, 0.3], [0.2, 0.300000000001]]}},
+     'factors."dropout.hidden"[3]: got [0.2, 0.300000000001], expected levels that differ'),
     ({"factors": {"l2.strength": [0, float("nan")]}}, "got nan"),
     ({"factors": {"l2.strength": [0, float("inf")]}}, "got inf"),
     ({"factors": {"l2.strength": [0, True]}}, "got true"),
@@ -138,6 +145,8 @@ REFUSED = [
     ({"design": {"headline": "main"}}, "design.headline"),
     ({"design": {"headline": "declared"}}, "the study declares no [[contrasts]]"),
     ({"design": {"kind": "leave_one_out"}, "factors": {"l2.strength": [0, 1, 2]}}, "got 3 levels, expected two"),
+    ({"factors": FOUR, "design": {"kind": "fractional", "generators": ["C=AB", "D=\n\n\n\nAC"]}},
+     'design.generators: got "D=\\n\\n'),
     ({"tune": {"seeds": 5}}, "tune: got no path"),
     ({"tune": {"optimizer.learning_rate": [0.1, 0.2], "seeds": 0}}, "tune.seeds: got 0"),
     ({"tune": {"dropout.hidden": [0.1, 0.2]}}, "got a path that is in factors too"),
@@ -146,6 +155,13 @@ REFUSED = [
     ({"tune": {"l2.strength": {"log_range": [0.1, 1], "points": 1000}, "l1.strength": [0, 1], "seeds": 50}},
      "tune: got 200000 runs"),
     ({"contrasts": [{"name": "a", "of": {"dropout.hidden": 0.5}}]}, "contrasts[0].against: got nothing"),
+    ({"contrasts": [{"name": "a", "of": {"dropout.hiden": 0.5}, "against": {"dropout.hidden": 0}}]},
+     'contrasts[0].of."dropout.hiden": unknown hyper "hiden" of dropout'),
+    ({"contrasts": [{"name": "a", "of": {"l2.strength": 0.5}, "against": {"dropout.hidden": 0}}]},
+     'contrasts[0].of."l2.strength": got a path that is no factor'),
+    ({"contrasts": [{"name": "a", "of": {"dropout.hidden": 0.4}, "against": {"dropout.hidden": 0}}]},
+     'contrasts[0].of."dropout.hidden": got 0.4'),
+    ({"factors": {"l2.strength": {"log_range": [0.1, 1], "x\n" * 2500: 2}}}, 'factors."l2.strength"."x\\nx'),
     ({"contrasts": [{"name": "a", "of": {"dropout.hidden": 0.4}, "against": {"dropout.hidden": 0}}]},
      "got 0.4, expected a level of the factor: 0, 0.5"),
     ({"factors": {"max_norm.bound": [2.0, 3.0]},
@@ -192,7 +208,18 @@ REFUSED = [
 
 @pytest.mark.parametrize(("tables", "words"), REFUSED, ids=lambda v: v if isinstance(v, str) else "")
 def test_refuses(tables, words):
-    """One wrong thing gives one problem that says what was got, what was expected, or the nearest name."""
+    """One wrong thing gives one short line that says what was got, what was expected, or the nearest name."""
     lines = problems_of(make(**tables))
     assert len(lines) == 1
     assert words in lines[0]
+    assert lines[0].isprintable()
+    assert len(lines[0]) < 700
+
+
+def test_levels_are_compared_in_one_pass():
+    """A double among 4,000 levels, of which the last two are one in float32, is found without comparing all pairs."""
+    levels = [0, *(float(number) for number in range(1, 4000)), 3999.00000001]
+    begun = time.perf_counter()
+    (line,) = problems_of(make(factors={"l2.strength": levels}))
+    assert line.startswith('factors."l2.strength"[4000]: got 3999.00000001, expected levels that differ')
+    assert time.perf_counter() - begun < 2

@@ -157,6 +157,14 @@ def test_what_the_network_has_no_place_for_is_refused(model: dict[str, Any], pat
         plan_of(model=model, factors={path: [0.0, 0.3]})
 
 
+def test_a_network_with_more_weights_than_can_be_counted_is_refused() -> None:
+    """Beyond 2^31 - 1 weights, if in one cell only, a plan is refused with their number; fewer are planned."""
+    for widths in ([50_000, 50_000], [2**31 - 1, 2**31 - 1]):
+        with pytest.raises(ConfigError, match=r"model: got a network of \d+ weights, expected at most 2147483647"):
+            plan_of(factors={"model.widths": [[8], widths]})
+    assert plan_of(model__widths=[46_000, 46_000]).runs
+
+
 def test_spatial_dropout_is_for_networks_with_maps() -> None:
     """A convolutional network has what spatial dropout acts on."""
     plan = plan_of(model={"name": "cnn", "channels": [2], "pool": [1]}, factors={"spatial_dropout.rate": [0.0, 0.3]})

@@ -10,6 +10,7 @@ import pandas as pd
 
 from regjax.analysis.lost import is_share
 from regjax.analysis.table import Status, Table
+from regjax.data.csv_table import check_names, read_head
 from regjax.design import Cell, make_cells, make_contrasts, name_levels
 from regjax.files import RegjaxError
 from regjax.metrics import GAP, METRICS, OF_WEIGHTS, SPLITS
@@ -93,15 +94,24 @@ def _read(source: pd.DataFrame | str | Path) -> pd.DataFrame:
     elif Path(source).suffix == ".parquet":
         frame = read_table(Path(source)).to_pandas()
     else:
-        try:
-            # Texts, so that neither "none" nor the last digit of a number is lost.
-            frame = pd.read_csv(source, dtype=str, keep_default_na=False, skipinitialspace=True)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise RegjaxError(f"cannot read {source} as CSV: {reason}") from error
+        frame = _read_csv(source)
     if not len(frame):
         raise RegjaxError("got a table without rows, expected one row per cell and seed")
+    check_names("the table", map(str, frame.columns))
     return frame.reset_index(drop=True)
+
+
+def _read_csv(source: str | Path) -> pd.DataFrame:
+    try:
+        # Texts, so that neither "none" nor the last digit of a number is lost.
+        frame = pd.read_csv(source, dtype=str, keep_default_na=False, skipinitialspace=True)
+        # Read again only where pandas may have renamed a column: what is no file cannot be.
+        head = read_head(source) if any(f"{name}.1" in frame.columns for name in frame.columns) else []
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RegjaxError(f"cannot read {source} as CSV: {reason}") from error
+    check_names(str(source), head)
+    return frame
 
 
 def _need(frame: pd.DataFrame, name: str, what: str) -> None:
@@ -181,15 +191,22 @@ def _is_number(text: str) -> bool:
 def _levels(column: pd.Series, name: str) -> pd.Series:
     """Return a column of levels: floats where all are numbers, bools where all are true or false, else as they are."""
     texts = column.astype(str).str.strip().str.lower()
-    empty = column.isna() | (texts == "")
-    if empty.any():
-        raise RegjaxError(f"row {int(empty.to_numpy().argmax()) + 1} has no level in column {name!r}")
+    _need_levels(column.isna() | (texts == ""), name)
     if texts.isin(("true", "false")).all():
         return (texts == "true").astype(object)
     try:
-        return column.map(float).astype(object)
+        numbers = column.map(float)
     except (ValueError, TypeError):
         return column.map(str).astype(object)
+    # Among numbers NaN equals no level, itself included.
+    _need_levels(numbers.isna(), name)
+    return numbers.astype(object)
+
+
+def _need_levels(empty: pd.Series, name: str) -> None:
+    if empty.any():
+        row = int(empty.to_numpy().argmax()) + 1
+        raise RegjaxError(f"row {row} has no level in column {name!r}; give it one, or leave the row out")
 
 
 def _make_grid(

@@ -1,6 +1,7 @@
 """`regjax new`: a first study file."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,8 @@ def run(chosen: argparse.Namespace) -> int:
     from regjax.files import RegjaxError, publish
 
     path = chosen.file
-    if path.exists() and not chosen.force:
+    # A name that no file can have is told by who writes.
+    if os.path.exists(path) and not chosen.force:  # noqa: PTH110
         raise RegjaxError(f"{path} exists; choose another name, or --force to overwrite it")
     names = [name.replace("-", "_") for name, _, _ in FLAGS]
     given: dict[str, Any] = {name: value for name in names if (value := getattr(chosen, name)) is not None}
@@ -105,7 +107,7 @@ def ask(given: dict[str, Any], path: Path) -> dict[str, Any]:
 
     What is wrong is told at once, and asked again.
     """
-    from regjax.draft import Answers, default_margin, default_metric, default_model, find_own, write_draft
+    from regjax.draft import NO_MARGIN, Answers, default_margin, default_metric, default_model, find_own, write_draft
 
     given = {**given, "factors": STAND_IN}
 
@@ -119,8 +121,8 @@ def ask(given: dict[str, Any], path: Path) -> dict[str, Any]:
         if name not in given or given[name] is STAND_IN:
             given[name] = _ask(question, default, check)
 
-    def margin(text: str) -> float | None:
-        return None if text == "none" else _number(text, float)
+    def margin(text: str) -> float | str:
+        return NO_MARGIN if text == NO_MARGIN else _number(text, float)
 
     usual = Answers()
     put("data", "Data set, or your own .npz or .csv file", usual.data, lambda text: _find_target(text, given))
@@ -128,7 +130,9 @@ def ask(given: dict[str, Any], path: Path) -> dict[str, Any]:
     put("model", "Model: linear, mlp, cnn, resnet or vit", default_model(own))
     put("factors", "Factors, with spaces between", " ".join(usual.factors), lambda text: tuple(text.split()))
     put("metric", "Primary metric", default_metric(given["data"], own))
-    put("margin", "Smallest effect that matters, in its unit", f"{default_margin(given['metric']) or 'none'}", margin)
+    put(
+        "margin", "Smallest effect that matters, in its unit", f"{default_margin(given['metric']) or NO_MARGIN}", margin
+    )
     put("epochs", "Epochs", str(usual.epochs), lambda text: _number(text, int))
     put("seeds", "Seeds", str(usual.seeds), lambda text: _number(text, int))
     return given

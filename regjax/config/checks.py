@@ -222,10 +222,10 @@ def check_markers(markers: tuple[Marker, ...], design: Design, factors: Found) -
 def _find_level_problems(when: Found, factors: Found, place: str) -> Problems:
     for path, level in when.items():
         if path not in factors:
-            yield Problem(dotted(place, path), "a path that is no factor", f"one of {', '.join(factors)}")
+            yield Problem(dotted(path, under=place), "a path that is no factor", f"one of {', '.join(factors)}")
         elif level not in factors[path]:
             levels = ", ".join(name_level(known, factors[path]) for known in factors[path][:20])
-            yield Problem(dotted(place, path), show_plain(level), f"a level of the factor: {levels}")
+            yield Problem(dotted(path, under=place), show_plain(level), f"a level of the factor: {levels}")
 
 
 CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (

@@ -1,6 +1,6 @@
 """Paths such as `dropout.hidden`: what a study may hold fixed, vary or tune, and the levels it gives them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,7 @@ def find_field(path: str, groups: Groups, table: str) -> Field | Problem | None:
       table: where the path stands, e.g. "factors".
     """
     group, _, rest = path.partition(".")
-    place = dotted(table, path)
+    place = dotted(path, under=table)
     if group not in groups:
         owner = "a path begins with one of"
         return unknown(place, f"regularizer {show(group)}", group, list(groups), owner, "regjax explain")
@@ -108,11 +108,11 @@ def flatten(table: Mapping[str, Any], place: str) -> tuple[dict[str, Any], list[
     def walk(prefix: str, value: Any) -> None:
         if isinstance(value, Mapping) and not set(value) & set(RANGE_KEYS):
             if not value:
-                problems.append(Problem(dotted(place, prefix), "an empty table", "a path and its value"))
+                problems.append(Problem(dotted(prefix, under=place), "an empty table", "a path and its value"))
             for key, inner in value.items():
                 walk(f"{prefix}.{key}", inner)
         elif prefix in flat:
-            problems.append(Problem(dotted(place, prefix), "the path twice", "each path once"))
+            problems.append(Problem(dotted(prefix, under=place), "the path twice", "each path once"))
         else:
             flat[prefix] = value
 
@@ -149,25 +149,33 @@ def check_levels(place: str, levels: Any, field: Field) -> tuple[tuple, list[Pro
     checked = [check_value(f"{place}[{index}]", level, field) for index, level in enumerate(levels)]
     problems = [problem for _, found in checked for problem in found]
     values = tuple(value for value, _ in checked)
-    for index, value in enumerate(values):
-        if not problems and any(_same(value, earlier) for earlier in values[:index]):
-            problems = [Problem(f"{place}[{index}]", show(value), "levels that differ", "in float32 it is there twice")]
+    if not problems:
+        problems = _find_double(place, levels, values)
     return (() if problems else values), problems
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Return whether two levels are one on the device, where hypers are float32."""
-    if isinstance(a, float) and isinstance(b, float):
-        return bool(np.float32(a) == np.float32(b))
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
-    return type(a) is type(b) and a == b
+def _find_double(place: str, levels: Sequence[Any], values: Sequence[Any]) -> list[Problem]:
+    """Return the first level that is there twice, of levels as written and as checked."""
+    known = set()
+    for index, value in enumerate(map(_on_device, values)):
+        if value in known:
+            expected, hint = "levels that differ", "in float32 it is there twice"
+            return [Problem(f"{place}[{index}]", show(levels[index]), expected, hint)]
+        known.add(value)
+    return []
+
+
+def _on_device(value: Any) -> Any:
+    """Return what is equal for two levels that are one on the device, where hypers are float32."""
+    if isinstance(value, float):
+        return np.float32(value)
+    return tuple(map(_on_device, value)) if isinstance(value, tuple) else (type(value), value)
 
 
 def _check_ends(place: str, table: Mapping[str, Any]) -> tuple[str, tuple[float, ...], list[Problem]]:
     """Return the key of the ends of a range, "log_range" or "range", the ends, and what is wrong with the table."""
     problems = [
-        unknown(f"{place}.{key}", f"key {show(key)}", key, RANGE_KEYS, "a range has")
+        unknown(dotted(key, under=place), f"key {show(key)}", key, RANGE_KEYS, "a range has")
         for key in table
         if key not in RANGE_KEYS
     ]
@@ -208,7 +216,8 @@ def _drawn_range(place: str, table: Mapping[str, Any], field: Field) -> tuple[tu
     checked = [check_value(f"{place}.{name}", value, field) for name, value in written.items()]
     problems = [problem for _, found in checked for problem in found]
     low, high, off = (*(value for value, _ in checked), None)[:3]
-    if not problems and (isinstance(low, bool) or not isinstance(low, (int, float)) or _same(low, high)):
+    numbers = isinstance(low, (int, float)) and not isinstance(low, bool)
+    if not problems and not (numbers and _on_device(low) != _on_device(high)):
         problems = [Problem(f"{place}.{key}", show(table[key]), "two numbers that differ in float32")]
     if problems:
         return (), problems
@@ -234,6 +243,6 @@ def check_paths(table: Any, place: str, groups: Groups, *, levels: bool) -> tupl
         if isinstance(field, Problem):
             problems.append(field)
         elif field is not None:
-            values[path], found = (check_levels if levels else check_value)(dotted(place, path), written, field)
+            values[path], found = (check_levels if levels else check_value)(dotted(path, under=place), written, field)
             problems += found
     return values, problems

@@ -91,13 +91,15 @@ def quote(key: Any) -> str:
     return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else show(text)
 
 
-def dotted(*keys: str | int) -> str:
-    """Return the dotted path of nested keys and list positions.
+def dotted(*keys: str | int, under: str = "") -> str:
+    """Return the dotted path of nested keys and list positions, below a place that is dotted already.
 
     >>> dotted("report", "markers", 1, "when", "dropout.hidden")
     'report.markers[1].when."dropout.hidden"'
+    >>> dotted("dropout.hidden", under="contrasts[0].of")
+    'contrasts[0].of."dropout.hidden"'
     """
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{quote(key)}" for key in keys)
+    text = under + "".join(f"[{key}]" if isinstance(key, int) else f".{quote(key)}" for key in keys)
     return text.removeprefix(".")
 
 

@@ -1,6 +1,5 @@
 """A checked study, and what it is as plain JSON."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from regjax.config.datasets import Data
 from regjax.config.problems import show
 from regjax.config.tables import TUNE_FIRST, Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import Drawn, find_factor
+from regjax.files import expand_home
 from regjax.models import MODELS, Settings
 from regjax.regularizers import REGULARIZERS, Regularizer
 
@@ -129,7 +129,7 @@ class Study:
         return {"name": data.name, **paths, **keys, **data.settings}
 
     def _resolve(self, path: str | None) -> Path | None:
-        return None if path is None else (self.base or Path()) / os.path.expanduser(path)  # noqa: PTH111 - no error
+        return None if path is None else (self.base or Path()) / expand_home(path)
 
 
 def study_json(study: Study) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from regjax.data.idx import read_idx
 from regjax.data.official import IDX_FILES, OFFICIAL, Official, load_official
 from regjax.data.png import encode_png
 from regjax.data.prepared import default_folder, quiet
+from regjax.files import expand_home
 
 # Classes of tensorflow_datasets.image_classification.mnist whose sets are published as four IDX files.
 PARENTS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
@@ -37,14 +38,17 @@ def prepare(name: str, source: Path, folder: Path | None = None) -> Path:
         why = "TFDS prepares it online" if name in OFFICIAL else "other data needs no preparation"
         raise DataError(f"got {name!r}, expected one of {', '.join(PARENTS)}; {why}")
     official = OFFICIAL[name]
-    folder = (folder or default_folder()).expanduser().resolve()
+    folder = expand_home(folder or default_folder()).resolve()
     prepared = folder / official.path
-    if not prepared.exists():
-        _build(official, source.expanduser().resolve(), folder)
-    elif not (prepared / "dataset_info.json").is_file():
-        # TFDS takes any folder of this name for a prepared one and would silently do nothing.
-        raise DataError(f"{prepared} exists and is no prepared data (no dataset_info.json); delete it and try again")
-    load_official(official, folder)
+    try:
+        if not prepared.exists():
+            _build(official, expand_home(source).resolve(), folder)
+        elif not (prepared / "dataset_info.json").is_file():
+            # TFDS takes any folder of this name for a prepared one and would silently do nothing.
+            raise DataError(f"{prepared} is no prepared data (no dataset_info.json in it); delete it and try again")
+        load_official(official, folder)
+    except OSError as error:
+        raise DataError(f"{name} cannot be prepared: {error}; name other folders") from error
     return prepared
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from regjax.data.base import Dataset
 from regjax.data.checks import DataError
+from regjax.files import StoreError, expand_home, publish
 
 FILE_NAME = "regjax-arrays.npy"
 Make = Callable[[np.ndarray, np.ndarray], Dataset]
@@ -21,8 +22,10 @@ Make = Callable[[np.ndarray, np.ndarray], Dataset]
 
 def list_places(prepared: Path, name: str) -> tuple[Path, ...]:
     """Return where the cache of a prepared folder may lie: beside the data, else in the user's cache folder."""
-    own = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache")).expanduser()
-    return prepared / FILE_NAME, own / "regjax" / f"{name}.npy"
+    own = expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    # A cache folder that is relative counts nowhere, by the XDG specification; that of an unknown user is.
+    places = [own / "regjax" / f"{name}.npy"] if own.is_absolute() else []
+    return prepared / FILE_NAME, *places
 
 
 def load_cached(places: Sequence[Path], source: str, make: Make) -> Dataset | None:
@@ -49,8 +52,6 @@ def load_cached(places: Sequence[Path], source: str, make: Make) -> Dataset | No
 
 def save_cached(places: Sequence[Path], source: str, dataset: Dataset) -> Dataset:
     """Return the data set backed by a cache file at the first place that can be written, or else as it is."""
-    from regjax.files import StoreError, publish
-
     x, y = dataset.x, dataset.y
     record = np.empty(1, [("x", x.dtype, x.shape), ("y", y.dtype, y.shape), ("stamp", "S16")])
     record["x"][0], record["y"][0], record["stamp"][0] = x, y, make_stamp(dataset, source)

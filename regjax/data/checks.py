@@ -10,6 +10,7 @@ from regjax.files import RegjaxError
 
 # Rows that are looked at at once: data may be larger than the memory.
 ROWS_AT_ONCE = 65_536
+MOST_NOISE = 1e18
 
 
 class DataError(RegjaxError, ValueError):
@@ -137,8 +138,8 @@ def check_number(name: str, value: Any, sound: Callable[[float], bool], expected
 
 
 def check_noise(noise: Any) -> None:
-    """Raise DataError unless `noise` is a standard deviation."""
-    check_number("noise", noise, lambda value: value >= 0, "a number >= 0")
+    """Raise DataError unless `noise` is a standard deviation whose square float32 can hold."""
+    check_number("noise", noise, lambda value: 0 <= value <= MOST_NOISE, f"a number in [0, {MOST_NOISE:g}]")
 
 
 def _as_finite(what: str, values: np.ndarray) -> np.ndarray:

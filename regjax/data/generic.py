@@ -22,6 +22,7 @@ from regjax.data.prepared import (
     read_json,
     read_records,
 )
+from regjax.files import expand_home
 
 PREFIX = "tfds:"
 # Nothing here can leave the data folder: a config begins with a letter or digit.
@@ -89,7 +90,7 @@ def find_folder(name: str, folder: Path) -> Path:
     found = NAME.fullmatch(name)
     if found is None:
         raise DataError(f'data.name: got {name!r}, expected "tfds:<name>[/config][:version]", such as "tfds:cifar10"')
-    base = folder.expanduser() / found["name"]
+    base = expand_home(folder) / found["name"]
     if found["config"]:
         base /= found["config"]
     version = found["version"]

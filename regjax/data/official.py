@@ -13,6 +13,7 @@ from regjax.data.checks import DataError
 from regjax.data.features import Feature, parse_examples
 from regjax.data.prepared import Prepared, check_shards, default_folder, describe, fingerprint, read_records
 from regjax.data.records import restore_order
+from regjax.files import expand_home
 
 
 class Official(NamedTuple):
@@ -91,7 +92,7 @@ def load_official(official: Official, folder: Path | None = None) -> Dataset:
     Raises:
       DataError: nothing is prepared, files are missing or damaged, or the arrays are not the official ones.
     """
-    prepared = (folder or default_folder()).expanduser() / official.path
+    prepared = expand_home(folder or default_folder()) / official.path
     places = cache.list_places(prepared, f"{official.name.replace('/', '-')}-{official.version}")
     parts = make_parts(official.counts["train"], official.counts["test"])
 

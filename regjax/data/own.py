@@ -38,10 +38,20 @@ def read_own(path: Path, target: str | None = None) -> Own:
     Raises:
       DataError: no usual name is in it, or `load_dataset` refuses it.
     """
-    if path.suffix.lower() == ".csv":
-        columns = [str(name) for name in read_table(path).columns]
-        y = target or _choose(path, TARGETS, columns, "column to predict")
-        return Own(load_csv(path, y=y), None, y)
+    try:
+        return _read_table(path, target) if path.suffix.lower() == ".csv" else _read_arrays(path, target)
+    except OSError as error:
+        said = error.strerror or error
+        raise DataError(f"{path} cannot be read: {said}; give the path of an .npz or .csv file") from error
+
+
+def _read_table(path: Path, target: str | None) -> Own:
+    columns = [str(name) for name in read_table(path).columns]
+    y = target or _choose(path, TARGETS, columns, "column to predict")
+    return Own(load_csv(path, y=y), None, y)
+
+
+def _read_arrays(path: Path, target: str | None) -> Own:
     keys = _list_keys(path)
     x = _choose(path, INPUTS, keys, "key of the inputs")
     y = target or _choose(path, TARGETS, keys, "key of the targets")

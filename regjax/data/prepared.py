@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from regjax.data.checks import DataError
 from regjax.data.memory import check_size
 from regjax.data.records import read_array_records, read_tfrecords
+from regjax.files import expand_home
 
 LARGEST_JSON = 2**24  # bytes; what TFDS writes has some thousands
 READERS = {"array_record": read_array_records, "tfrecord": read_tfrecords}
@@ -46,7 +47,7 @@ class Prepared(NamedTuple):
 
 def default_folder() -> Path:
     """Return where TFDS keeps prepared data: $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or Path("~/tensorflow_datasets")).expanduser()
+    return expand_home(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def read_json(path: Path) -> Any:

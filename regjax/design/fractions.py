@@ -4,13 +4,17 @@ Axes are the letters A, B, C, ... (I is left out: it is the identity) in the ord
 """
 
 import itertools
+import json
 import re
 from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
+from regjax.files import printable
+
 LETTERS = "ABCDEFGHJKLMNOPQ"
+SHOWN = 50  # characters of a generator that a message repeats
 Word = frozenset[int]  # axes whose product it is
 
 # First rows of the cyclic designs, one sign per column.
@@ -62,15 +66,20 @@ def parse_generators(num_axes: int, written: Sequence[str]) -> dict[int, tuple[i
         match = re.fullmatch(r"([A-Z])=([+-]?)([A-Z]{2,})", text.replace(" ", ""))
         letters = match[1] + match[3] if match else ""
         if not match or set(letters) - set(known) or len(set(letters)) < len(letters):
-            raise ValueError(f'"{text}", which is no generator such as "D=ABC" of the letters {known}')
+            raise ValueError(f'{_show(text)}, which is no generator such as "D=ABC" of the letters {known}')
         axis = known.index(match[1])
         if axis in found:
             raise ValueError(f"{match[1]}, which is generated twice")
         found[axis] = (-1 if match[2] == "-" else 1, frozenset(map(known.index, match[3])))
     for text, (_, word) in zip(written, found.values(), strict=True):
         if word & set(found):
-            raise ValueError(f'"{text}", whose word holds a letter that is generated itself')
+            raise ValueError(f"{_show(text)}, whose word holds a letter that is generated itself")
     return found
+
+
+def _show(text: str) -> str:
+    """Return a generator as a message repeats it: in quotes, shortened, with unprintable characters escaped."""
+    return printable(json.dumps(text[:SHOWN] + "..." * (len(text) > SHOWN), ensure_ascii=False))
 
 
 def choose_generators(num_axes: int, resolution: int) -> list[str]:

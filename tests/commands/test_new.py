@@ -57,6 +57,12 @@ def test_every_kind_of_data_and_model_is_written(data: str, model: str, tmp_path
     assert study.primary.metric == ("test.mse" if data == "diabetes" else "test.accuracy")
 
 
+def test_a_file_name_that_is_too_long_is_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A study file that no folder can hold is one line, not a traceback."""
+    assert cli.main(["new", str(tmp_path / f"{'x' * 300}.toml"), *FACTORS]) == 1
+    assert "x.toml: File name too long" in capsys.readouterr().err
+
+
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """A file that is there stays, unless --force."""
     path = tmp_path / "study.toml"
@@ -72,6 +78,15 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture) -
     ("words", "text"),
     [
         (["--factor", "dropout.hiden=0,0.3"], 'did you mean "hidden"'),
+        (
+            ["--factor", "dropout.hidden=0,0.3", "--factor", " dropout.hidden =0,0.5"],
+            "got the factor 'dropout.hidden' twice, expected each path once, with all of its levels",
+        ),
+        ([*FACTORS, "--margin", "0"], "primary.margin: got 0, expected a number > 0"),
+        ([*FACTORS, "--batch-size", "0"], "training.batch_size: got 0, expected an integer >= 1"),
+        ([*FACTORS, "--question", ""], 'question: got "", expected a sentence'),
+        ([*FACTORS, "--metric", ""], 'primary.metric: got ""'),
+        ([*FACTORS, "--model", ""], 'model.name: got ""'),
         (["--factor", "dropout.hidden"], "expected PATH=LEVEL"),
         (["--factor", "dropout.hidden=0,0.3 # half"], "got the factor 'dropout.hidden=0,0.3 # half', expected PATH"),
         (["--factor", "dropout.hidden=0,[[{ a = 1 }]]"], "got the level {'a': 1}, expected a number, a text, true"),
@@ -82,6 +97,14 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture) -
         (["--seeds", "3"], "got no factor"),
         ([], "got no factor"),
         ([*FACTORS, "--data", "absent.npz"], "absent.npz does not exist"),
+        (
+            [*FACTORS, "--data", "x" * 300 + ".csv"],
+            "x.csv cannot be read: File name too long; give the path",
+        ),
+        (
+            [*FACTORS, "--data", "x" * 300 + ".npz"],
+            "x.npz cannot be read: File name too long; give the path",
+        ),
         ([*FACTORS, "--metric", "accuracy"], 'did you mean "test.accuracy"'),
     ],
 )
@@ -126,6 +149,16 @@ def test_questions_are_asked_on_a_terminal(tmp_path: Path, monkeypatch: pytest.M
     assert (study.data.name, study.model["name"], study.training.epochs, study.seeds.count) == ("wine", "mlp", 7, 10)
     assert (study.primary.metric, study.primary.margin) == ("test.accuracy", 0.02)
     assert study.factors == {"l2.strength": (0.0, 0.1), "model.norm": ("none", "batch")}
+
+
+def test_the_margin_may_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who answers "none" where a number is proposed gets a file without a margin, and a line that says what it is."""
+    path = tmp_path / "study.toml"
+    monkeypatch.setattr(sys, "stdin", Keyboard("\n\n\n\nnone\n\n\n"))
+    assert cli.main(["new", str(path), "--no-timing"]) == 0
+
+    assert load_study(path).primary.margin is None
+    assert "# margin = ..." in path.read_text()
 
 
 def test_questions_left_open_by_flags(

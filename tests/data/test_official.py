@@ -3,12 +3,13 @@
 import json
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from regjax.data import DataError, load_dataset, make_dataset, prepare
-from regjax.data.cache import save_cached
+from regjax.data.cache import list_places, save_cached
 from regjax.data.idx import read_idx
 from regjax.data.official import IDX_FILES, OFFICIAL, check_digest, read_prepared
 from regjax.data.prepared import default_folder
@@ -96,6 +97,27 @@ def test_default_folder(tiny, tmp_path, monkeypatch):
     monkeypatch.delenv("TFDS_DATA_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_folder() == tmp_path / "tensorflow_datasets"
+
+
+def test_an_unknown_home_is_a_folder_without_data(tiny, tmp_path, monkeypatch):
+    """A ~ of a user that there is not stands as it is, in data folders, source and cache, and holds nothing."""
+    monkeypatch.chdir(tmp_path)
+    for folder in (None, Path("~nosuchuser")):
+        monkeypatch.setenv("TFDS_DATA_DIR", "~nosuchuser")
+        for name in ("mnist", "tfds:iris"):
+            with pytest.raises(DataError, match=f"^{name} is not prepared: .*~nosuchuser"):
+                load_dataset(name, folder=folder)
+    with pytest.raises(DataError, match=r"~nosuchuser/train-images-idx3-ubyte\.gz is missing"):
+        prepare("mnist", Path("~nosuchuser"), tmp_path / "data")
+    monkeypatch.setenv("XDG_CACHE_HOME", "~nosuchuser")
+    assert list_places(tmp_path, "mnist") == (tmp_path / CACHE,)
+    assert not (tmp_path / "~nosuchuser").exists()
+
+
+def test_a_name_that_no_folder_can_have(tiny, tmp_path):
+    """A source or a data folder whose name is too long is one clear error."""
+    with pytest.raises(DataError, match=r"mnist cannot be prepared: .* too long"):
+        prepare("mnist", tmp_path / ("x" * 300), tmp_path / "data")
 
 
 def test_wrong_and_missing_files(tiny, tmp_path):

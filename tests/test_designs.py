@@ -10,7 +10,7 @@ from test_config import make, problems_of
 from test_design import build
 
 from regjax.config import parse_study, study_json
-from regjax.design import describe_design, design_lines, make_cells
+from regjax.design import describe_design, design_lines, make_cells, make_contrasts
 from regjax.design.fractions import (
     CYCLES,
     STANDARD,
@@ -324,6 +324,32 @@ REFUSED = [
 def test_refuses(design, words):
     """What cannot be made is told in words."""
     assert words in problems_of(make(factors=THREE, design=design))[0]
+
+
+SIZED = {"dropout.hidden": [0, 0.5, 0.6], "l1.strength": [0, 0.5], "data.train_size": [96, 48]}
+BASELINE_48 = {"data.train_size": 48, "dropout.hidden": 0, "l1.strength": 0}
+KINDS = ({"kind": "full_factorial"}, {"kind": "full_factorial", "family": ["simple"]}, {"kind": "one_at_a_time"})
+
+
+@pytest.mark.parametrize("design", KINDS, ids=str)
+def test_a_stratum_without_its_baseline_is_refused(design):
+    """A stratum whose baseline cell is excluded would be compared with nothing: it is named."""
+    design = {**design, "strata": ["data.train_size"], "exclude": [BASELINE_48]}
+    (line,) = problems_of(make(factors=SIZED, design=design))
+    assert 'design.exclude: got the baseline cell of the stratum { "data.train_size" = 48 }, expected' in line
+
+
+@pytest.mark.parametrize(
+    ("strata", "left_out", "compared"),
+    [(["data.train_size"], {**BASELINE_48, "dropout.hidden": 0.5}, 9),
+     (["data.train_size", "l1.strength"], {"data.train_size": 48, "l1.strength": 0.5}, 6)],
+)  # fmt: skip
+def test_other_cells_of_a_stratum_may_go(strata, left_out, compared):
+    """Single cells beside the baseline, and whole strata of several, are left out; what is left is all compared."""
+    design = {"strata": strata, "exclude": [left_out], "family": ["simple"]}
+    study = parse_study(make(factors=SIZED, design=design))
+    contrasts = make_contrasts(study, make_cells(study))
+    assert sum(one["kind"] == "simple" for one in contrasts) == compared
 
 
 @pytest.mark.parametrize(

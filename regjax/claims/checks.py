@@ -121,7 +121,7 @@ def _find_state(place: str, at: str, plan: Plan) -> Iterator[Problem]:
     """Find states that are none; one beyond the end is the end, as in a study that is shortened by an override."""
     if at not in ("best", "last") and not (at.isascii() and at.isdigit()):
         yield Problem(f"{place}.at", repr(at), '"best", "last" or the number of a step as text')
-    elif at.isdigit() and int(at) < plan["steps"] and int(at) % plan["evaluate_steps"]:
+    elif at.isdigit() and int(at) < plan["steps"] and (not int(at) or int(at) % plan["evaluate_steps"]):
         expected = f"an evaluation; they lie every {plan['evaluate_steps']} steps"
         yield Problem(f"{place}.at", f"step {at}", expected)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from regjax import runtime, store
 from regjax.claims.checks import find_problems
 from regjax.claims.declare import Declared, declaration, load_claims
+from regjax.claims.idle import find_idle
 from regjax.conductor import find_dataset
 from regjax.config import ConfigError, Problem, Study, load_study, resolve_cell, study_json
 from regjax.costs import SECONDS_PER_PROGRAM
@@ -111,7 +112,7 @@ def load_suite(
 
 def make_suite(claims: Mapping[Path, Declared], full: bool = False, overrides: Sequence[str] = ()) -> Suite:
     """Return the suite of these claims, {path: claim}; see `load_suite`."""
-    claims = {path: declared.of_suite(full) for path, declared in claims.items()}
+    whole, claims = claims, {path: declared.of_suite(full) for path, declared in claims.items()}
     runtime.configure()
     read: dict[tuple[Path, tuple[str, ...]], Source] = {}
     sources: dict[tuple[Path, str], Source] = {}
@@ -137,6 +138,7 @@ def make_suite(claims: Mapping[Path, Declared], full: bool = False, overrides: S
     for path, declared in claims.items():
         known = {name: source for (place, name), source in sources.items() if place == path}
         found = find_problems(declared, {name: one.described for name, one in known.items()})
+        found += find_idle(whole[path])
         problems += [Problem(f"{path.name}: {p.path}", *p[1:]) for p in found]
     if problems:
         raise ConfigError(problems)

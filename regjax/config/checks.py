@@ -8,7 +8,7 @@ from regjax.config.cells import resolve_cell
 from regjax.config.datasets import Data
 from regjax.config.defaults import Found, drawn_streams, has_subset
 from regjax.config.designs import SEVERAL, SPACES, find_design_problems, find_family_problems, has_averages
-from regjax.config.idle import check_idle, check_left_out
+from regjax.config.idle import check_idle, check_left_out, find_idle_settings
 from regjax.config.levels import check_level_contrasts
 from regjax.config.problems import ConfigError, Problem, dotted, show
 from regjax.config.sources import MOST_RUNS, check_source_runs, check_sources
@@ -48,6 +48,8 @@ def check_seeds(seeds: Seeds, data: Data, factors: Found, fixed: Found, tune: Tu
                       'data.validation.take = "last" fixes the split; use take = "random" or data.split')  # fmt: skip
     if "subset" in seeds.vary and not has_subset({"seeds": seeds, "data": data, "factors": factors, "fixed": fixed}):
         yield Problem("seeds.vary", '"subset"', "only streams that are drawn", "no data.train_size is set or varied")
+    if data.subset is not None and not has_subset({"seeds": seeds, "data": data, "factors": factors, "fixed": fixed}):
+        yield Problem("data.subset", "a table that does nothing", "data.train_size beside it, or among the factors")
     named = {"factors": factors, "fixed": fixed, "tune": tune, "parts": parts}
     for stream in sorted({"noise", "augment", "labels"} & set(seeds.vary) - set(drawn_streams(named))):
         yield Problem("seeds.vary", show(stream), "only streams that are drawn", "no regularizer here draws from it")
@@ -259,7 +261,7 @@ def find_cell_problems(study: Study) -> list[Problem]:
                 resolve_cell(study, {**cell.levels, **dict(zip(tuned, chosen, strict=True))})
             except ConfigError as error:
                 problems |= dict.fromkeys(error.problems)
-    return list(problems) or _find_name_problems(study)
+    return [*problems, *find_idle_settings(study)] or _find_name_problems(study)
 
 
 def _find_name_problems(study: Study) -> list[Problem]:

@@ -17,6 +17,7 @@ from regjax.design import (
     make_axes,
     make_levels,
     make_rows,
+    make_strata,
     match_cells,
 )
 from regjax.design.fractions import (
@@ -154,6 +155,12 @@ def _find_exclude_problems(design: Design, factors: Factors) -> Problems:
     if not len(rows) or rows[0].any():
         yield Problem("design.exclude", "the cell of all baselines", "cells beside it: effects are taken against it")
         return
+    for grid, stratum in make_strata(design, axes, rows):
+        cells_of = grid.find()
+        if cells_of and (0,) * len(grid.free) not in cells_of:
+            got = f"the baseline cell of the stratum {show_plain(stratum)}"
+            yield Problem("design.exclude", got, "cells beside it, or all: effects of a stratum are taken against it")
+            return
     cells = make_levels(design, factors)
     for path, levels in factors.items():
         for level in levels:

@@ -16,7 +16,7 @@ from regjax.design.cells import (
     split_axes,
 )
 from regjax.design.contrasts import MOST_WEIGHTS, count_contrasts, find_missing, make_contrasts
-from regjax.design.grid import FRACTIONS
+from regjax.design.grid import FRACTIONS, make_strata
 from regjax.design.levels import LEVEL_KINDS, fewest_seeds, find_factor, level_cells, make_level_contrasts
 from regjax.design.names import name_level, name_levels
 from regjax.design.ranges import SPACE_FILLING, Drawn, Range, draw_levels
@@ -50,6 +50,7 @@ __all__ = [
     "make_level_contrasts",
     "make_levels",
     "make_rows",
+    "make_strata",
     "match_cells",
     "name_level",
     "name_levels",

@@ -34,6 +34,8 @@ def problems(folder: Path) -> list[str]:
         ("C01", "margin = 0.01", "margin = inf", "tests[0].margin: got inf"),
         ("C01", 'expect = "lower"', 'expect = "lower"\nat = "end"', '"last" or the number of a step'),
         ("C01", 'expect = "lower"', 'expect = "lower"\nat = "30"', "every 20 steps"),
+        ("C01", 'expect = "lower"', 'expect = "lower"\nat = "0"', "got step 0, expected an evaluation; they lie"),
+        ("C02", 'over = "l2.strength"', 'over = "l2.strength"\nat = "00"', "figure.at: got step 00, expected an eval"),
         ("C01", 'expect = "lower"', 'expect = "lower"\ntrend = "dropout.hidden"', "levels above 0"),
         ("C01", 'expect = "lower"', 'expect = "lower"\naveraged = ["dropout.hiden"]', 'did you mean "dropout.hidden"'),
         ("C01", 'expect = "lower"', 'expect = "lower"\naveraged = ["l2.strength"]', "neither the test nor the case"),
@@ -81,6 +83,57 @@ def test_what_is_wrong_is_said_before_training(folder: Path, file: str, old: str
 
     found = problems(folder)
     assert any(said in problem for problem in found), found
+
+
+IDLE = {
+    "mechanism": ("C03", 'mechanism = "planted"', {
+        "tests.facts.expect": '"sideways"', "tests.facts.of": "{ nothing = 1 }", "tests.facts.scale": '"cubic"',
+        "tests.facts.study": '"main"', "tests.facts.trend": '"nope"',
+    }),
+    "contrast": ("C03", 'expect = "not higher"', {
+        "tests.best.against": "{ a = 1 }", "tests.best.choose_on": '"nonsense"', "tests.best.of": "{ a = 1 }",
+        "tests.best.than": "0.5",
+    }),
+    "than": ("C01", 'expect = "lower"\nthan = 0.0', {
+        "tests.error.against": "{ a = 1 }", "tests.error.against_any": "[{ a = 1 }, { a = 2 }]",
+    }),
+    "nothing is chosen": ("C01", 'expect = "lower"', {"tests.error.choose_on": '"nonsense"'}),
+    "a figure of effects": ("C01", 'margin = 0.01\n[figure]', {
+        "figure.at": '"last"', "figure.lines": '"cases"', "figure.measure": '"nonsense"',
+    }),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "before", "keys"), IDLE.values(), ids=IDLE)
+def test_a_key_without_effect_is_refused(folder: Path, file: str, before: str, keys: dict[str, str]) -> None:
+    """Keys that nothing reads are each told, though what stands in them may be nonsense."""
+    written = "\n".join([before, *(f"{key.rpartition('.')[2]} = {value}" for key, value in keys.items())])
+    replace(folder / f"{file}.toml", before.splitlines()[0], written)
+
+    found = problems(folder)
+    assert [problem.removeprefix(f"{file}.toml: ").split(": got ")[0] for problem in found] == list(keys)
+    assert all("expected no " in problem and problem.endswith(": it does nothing there") for problem in found)
+
+
+def test_a_key_of_a_case_that_no_test_reads_is_refused(folder: Path) -> None:
+    """A case that chooses nothing has nothing to choose by, and one without a second side no level for it."""
+    replace(folder / "C02.toml", '"l2.strength" = "best"', '"l2.strength" = 1.0')
+    replace(folder / "C02.toml", 'expect = "lower"', 'expect = "lower"\nthan = 1.0')
+    replace(folder / "C02.toml", 'expect = "higher"', 'expect = "higher"\nthan = 1.0')
+    replace(folder / "C02.toml", '"with dropout"', '"with dropout"\nchoose_on = "nonsense"\nagainst = { a = 1 }')
+
+    assert [problem.split(":")[1] for problem in problems(folder)] == [
+        ' cases."with dropout".against',
+        ' cases."with dropout".choose_on',
+    ]
+
+
+def test_a_key_that_one_case_reads_is_kept(folder: Path) -> None:
+    """A metric to choose by has an effect where any case chooses; a case's own says so where it chooses."""
+    replace(folder / "C02.toml", 'of = { "l2.strength" = "best" }', 'choose_on = "validation.accuracy"')
+    replace(folder / "C02.toml", 'name = "with dropout"', 'name = "with dropout"\nof = { "l2.strength" = "best" }')
+
+    assert load_suite(folder).claims
 
 
 def test_all_problems_come_at_once(folder: Path) -> None:

@@ -129,6 +129,12 @@ def refuse_links(folder: Path) -> None:
         raise StoreError(f"{links[0]} is a link to {links[0].readlink()}; remove it, or choose another --out")
 
 
+def refuse_inside(out: Path, target: Path, what: str) -> None:
+    """Raise RegjaxError where a file or folder to be written is a run directory or lies in one: it is only read."""
+    if out.resolve() in (target.resolve(), *target.resolve().parents):
+        raise RegjaxError(f"got the {what} {target}, expected one outside of the run directory {out}")
+
+
 def printable(text: str) -> str:
     r"""Return `text` with unprintable characters escaped, which could otherwise steer a terminal.
 

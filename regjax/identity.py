@@ -18,7 +18,8 @@ from regjax.parts import is_off
 from regjax.regularizers.schedule import TIMES
 from regjax.tasks import default_task
 
-# Streams of every run; of the others only those that an active part draws from.
+# Streams of every run, drawn from or not (runs that are stored have them); of the others only those that an active part
+# draws from.
 ALWAYS = ("init", "order", "dropout", "split", "subset")
 
 

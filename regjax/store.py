@@ -16,6 +16,7 @@ A file appears under its name only when it is whole: it is written beside it, fl
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,8 @@ UNHASHED_COLUMNS = ("seconds",)
 CHECKED = "sha256:"
 # Keys of what a segment says of itself in the metadata of its records.
 INTERVALS, REFUSED = b"intervals", b"refused"
+# A run's identity, which names files of trackers: a digest (files.py).
+IDENTITY = re.compile(r"[0-9a-f]{16}")
 # Replacing a plan takes two files; a reader that meets one of them looks again so often, so many seconds apart.
 MOST_LOOKS, WAIT = 100, 0.05
 
@@ -253,8 +256,20 @@ def load_plan(out: Path) -> dict[str, Any]:
 
 
 def load_runs(out: Path) -> pd.DataFrame:
-    """Return one row per planned run: run, wave, cell, seed, group, restores, hypers and settings (JSON texts)."""
-    return read_table(Path(out) / "runs.parquet").to_pandas()
+    """Return one row per planned run: run, wave, cell, seed, group, restores, hypers and settings (JSON texts).
+
+    Raises:
+      StoreError: the table is absent or damaged, or names a run by what is no digest.
+    """
+    path = Path(out) / "runs.parquet"
+    runs = read_table(path).to_pandas()
+    wrong = [run for run in runs.get("run", [None]) if not (isinstance(run, str) and IDENTITY.fullmatch(run))]
+    if wrong:
+        raise StoreError(
+            f"{path} has the run {str(wrong[0])[:100]!r}, expected 16 hexadecimal digits: it was altered; "
+            "`regjax run STUDY` makes it anew"
+        )
+    return runs
 
 
 def load_planned(out: Path) -> tuple[dict[str, Any], pd.DataFrame]:

@@ -1,10 +1,11 @@
 """The code that a run's numbers come from: what counts, what does not, and that no file is forgotten."""
 
+import importlib
 import importlib.util
 import io
 import sys
 import tokenize
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,11 +14,13 @@ import pytest
 from studies import tiny
 
 import regjax
-from regjax.codes import ENGINE, code_digest, strip_source
+from regjax.codes import ENGINE, code_digest
 from regjax.models import MODELS
 from regjax.observers import OBSERVERS, EarlyStopping
 from regjax.optimizers import OPTIMIZERS
+from regjax.reached import Reached
 from regjax.regularizers import REGULARIZERS
+from regjax.statements import strip_source
 
 PACKAGE = Path(regjax.__file__).parent
 # Files of the rooms where numbers are made that decide none of a run's: they make what has a digest of its own (data,
@@ -182,11 +185,166 @@ def test_a_docstring_on_the_line_of_its_function_counts() -> None:
     assert strip_source('def f():\n    "What."\n    return 1\n') == "def f():\n    return 1"
 
 
-def test_a_function_of_two_names_is_read_once(digest_of: Callable[[str], str]) -> None:
-    """A method under a second name changes the digest by nothing but what is changed in it."""
-    twice = OWN.replace("    @property", "    again = fixed\n\n    @property")
-    assert digest_of(twice) == digest_of(OWN)
+def test_which_name_a_function_has_counts(digest_of: Callable[[str], str]) -> None:
+    """One of two methods under a second name is another class than the other of them."""
+    twice = OWN.replace("    def penalty", "    again = fixed\n\n    def penalty")
+    assert digest_of(twice) != digest_of(OWN)
+    assert digest_of(twice.replace("again = fixed", "again = shown")) != digest_of(twice)
     assert digest_of(twice.replace("x * 3", "x * 4")) != digest_of(twice)
+
+
+# What a class may reach in its package, file by file; each change of WAYS is one of a number that it computes with.
+PACKAGED = {
+    "mypkg/__init__.py": "",
+    "mypkg/conf.py": "SCALE = 100.0\nUNUSED = 1.0\n",
+    "mypkg/deep.py": "def root(x):\n    # A remark.\n    return x ** 0.5\n",
+    "mypkg/helpers.py": "from mypkg import deep\n\ndef size(w):\n    return deep.root(w) + 1.0\n",
+    "mypkg/lazy.py": "def late(w):\n    return w - 2.0\n",
+    "neighbour.py": "def beside(w):\n    return w - 3.0\n",
+    "mypkg/reg.py": """
+import enum, functools, types
+import jax
+import neighbour
+import regjax
+from mypkg import conf, helpers
+from regjax.regularizers import L2
+
+
+class Kind(enum.Enum):
+    WIDE = 104.0
+
+
+class Held:
+    def __init__(self, by):
+        self.by = by
+
+    def times(self, x):
+        return x * 106.0
+
+
+def doubled(f):
+    @functools.wraps(f)
+    def inner(x):
+        return f(x) * 107.0
+    return inner
+
+
+def plain(x):
+    return x * 108.0
+
+
+def used(x, by=109.0):
+    return x * by
+
+
+@doubled
+def wrapped(x):
+    return x
+
+
+@jax.custom_vjp
+def ruled(x):
+    return x
+
+
+ruled.defvjp(lambda x: (x, None), lambda _, g: (g * 110.0,))
+
+
+@jax.custom_jvp
+def pushed(x):
+    return x
+
+
+@pushed.defjvp
+def push(primals, tangents):
+    return primals[0], tangents[0] * 111.0
+
+
+held = Held(105.0)
+part = functools.partial(used, by=112.0)
+table = {"a": (plain, [lambda x: x * 113.0])}
+some = {114.0, 115.0}
+rows = jax.vmap(used, in_axes=0)
+space = types.SimpleNamespace(scale=116.0)
+limit = functools.partial(
+    lambda x:
+        x * 117.0,
+)
+
+
+class Base:
+    _shift_ = 118.0
+
+
+@regjax.part
+class Own(Base, L2):
+    def penalty(self, seen, now):
+        from . import lazy
+        x = helpers.size(seen) * conf.SCALE + Kind.WIDE.value + wrapped(seen) + used(seen) + rows(seen) + space.scale
+        x = held.times(x) + ruled(x) + pushed(x) + part(x) + table["a"][0](x) + len(some) + limit(x)
+        return x + lazy.late(x) + neighbour.beside(x)
+""",
+}
+WAYS = [
+    ("conf.py", "100.0", "1.0"), ("deep.py", "0.5", "0.25"), ("helpers.py", "1.0", "2.0"), ("lazy.py", "2.0", "3.0"),
+    ("neighbour.py", "3.0", "4.0"), ("reg.py", "in_axes=0", "in_axes=1"),
+    *(("reg.py", f"{number}.0", f"{number}.5") for number in range(104, 119)),
+]  # fmt: skip
+
+
+@pytest.fixture
+def reached_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., type]]:
+    """Return a function that writes the package, of each (file, old, new) the new for the old, and gives its class."""
+    count = iter(range(100))
+
+    def load(*changes: tuple[str, str, str]) -> type:
+        folder = tmp_path / str(next(count))
+        for name, source in PACKAGED.items():
+            for file, old, new in changes:
+                if name.endswith(file):
+                    assert source.count(old) == 1, old
+                    source = source.replace(old, new)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(source)
+        forget()
+        monkeypatch.syspath_prepend(folder)
+        found: type = importlib.import_module("mypkg.reg").Own
+        return found
+
+    yield load
+    forget()
+
+
+def forget() -> None:
+    """Forget the package, so that another of its name can be imported."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("mypkg", "neighbour")]:
+        del sys.modules[name]
+
+
+def test_all_that_a_class_reaches_in_its_package_counts(reached_of: Callable[..., type]) -> None:
+    """Functions of modules, constants, defaults, containers, objects, rules of gradients, neighbours: each counts."""
+    plain, *changed = ["\n".join(Reached(reached_of(*change)).pieces) for change in ((), *((way,) for way in WAYS))]
+    assert [way for way, found in zip(WAYS, changed, strict=True) if found == plain] == []
+    assert len(set(changed)) == len(WAYS)
+
+
+def test_a_package_that_is_the_same_elsewhere_has_one_digest(reached_of: Callable[..., type]) -> None:
+    """Another folder and remarks change nothing: no address, path or order of a set is in the digest."""
+    changes = [(), (), (("deep.py", "# A remark.", "# Another."),)]
+    assert len({code_digest((reached_of(*change),)) for change in changes}) == 1
+
+
+def test_a_regularizer_of_regjax_counts_for_what_derives_from_it(
+    reached_of: Callable[..., type], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where penalties.py changes, so does a class of the user's that is a subclass of one of its parts."""
+    before, read = code_digest((reached_of(),)), Path.read_text
+
+    def changed(path: Path, *args: Any, **kwargs: Any) -> str:
+        return read(path, *args, **kwargs) + ("\nx = 1\n" if path.name == "penalties.py" else "")
+
+    monkeypatch.setattr(Path, "read_text", changed)
+    assert code_digest((reached_of(),)) != before
 
 
 def test_a_class_without_source_is_refused(tmp_path: Path) -> None:

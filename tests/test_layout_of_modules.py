@@ -13,7 +13,7 @@ PACKAGE = Path(regjax.__file__).parent
 
 # A stage imports only from its own row and the rows above it.
 STAGES = [
-    ["parts", "keys", "files", "leases", "runtime", "progress", "stop", "costs", "metrics"],
+    ["parts", "keys", "files", "leases", "runtime", "progress", "stop", "costs", "metrics", "statements", "reached"],
     ["regularizers", "models", "observers", "tasks", "optimizers", "recipe"],
     ["design"],
     ["config"],

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import own_parts
 import pytest
@@ -10,6 +11,7 @@ from studies import tiny
 
 import regjax
 from regjax.data import load_dataset
+from regjax.models.custom import describe_model
 from regjax.plan import make_plan
 
 OWN: dict[str, Any] = {"model": own_parts.PLAIN, "regularizers": {"l2_again": own_parts.L2Again}}
@@ -84,6 +86,30 @@ def test_identities_follow_what_is_computed() -> None:
     assert not set(ids(own(), **(OWN | {"model": own_parts.make_scaled(2.0)}))) & set(base)
     assert not set(ids(own(), **(OWN | {"model": marked}))) & set(base)
     assert [a == b for a, b in zip(base, other, strict=True)] == [True, True, False, False] * 2
+
+
+def test_a_rule_of_an_own_network_for_its_gradient_counts() -> None:
+    """Two networks of the same outputs whose gradients are others, in parameters or in examples, are other runs."""
+
+    def made(factor: float, leaf: str) -> regjax.Model:
+        @jax.custom_vjp
+        def same(h: jax.Array) -> jax.Array:
+            return h
+
+        same.defvjp(lambda h: (h, None), lambda _, g: (g * factor,))
+
+        def ruled(params: Any, stats: Any, x: jax.Array, tap: Any, train: bool) -> Any:
+            # A loop on examples of unknown length has no gradient there, and hinders nothing.
+            x = jax.lax.while_loop(lambda x: x.max() > 1, lambda x: x / 2, x) if leaf == "params" else same(x)
+            found = own_parts.apply(params, stats, x, tap, train)
+            return found._replace(outputs=same(found.outputs)) if leaf == "params" else found
+
+        return regjax.Model(own_parts.init, ruled, num_hidden=1)
+
+    for leaf in ("params", "x"):
+        one, again, other = (describe_model(made(factor, leaf), (8, 8, 1)) for factor in (1.0, 1.0, 0.5))
+        assert one == again
+        assert one != other
 
 
 def test_settings_of_an_own_network_are_varied() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from studies import tiny
 from test_config_fuzz import STUDIES, mutate, places
 
-from regjax.codes import code_digest, strip_source
+from regjax.codes import code_digest
 from regjax.config import ConfigError, parse_study
 from regjax.data.base import Dataset, make_dataset, make_parts
 from regjax.design import count_cells
@@ -19,6 +19,7 @@ from regjax.notices import find_notices
 from regjax.plan import make_plan, make_tuning_plan
 from regjax.planned import make_runs_table, plan_json
 from regjax.regularizers import Dropout
+from regjax.statements import strip_source
 from regjax.store import canonical
 
 

@@ -16,8 +16,9 @@ from regjax.repair import QUARANTINE, repair
 from regjax.sharing import ROWS
 from regjax.train import checkpoint
 
-# Two rows of two slots and of one; "a" has ended in the first segment, the others go on.
-QUEUE: dict[str, Any] = {"rows": [[["a"], ["b"]], [["c"]]], "layout": [2, 2, 1]}
+A, B, C = "a" * 16, "b" * 16, "c" * 16
+# Two rows of two slots and of one; A has ended in the first segment, the others go on.
+QUEUE: dict[str, Any] = {"rows": [[[A], [B]], [[C]]], "layout": [2, 2, 1]}
 GOING = {"row": [0, 1], "over": [[[True], [False]], [[False], [True]]]}
 CHUNK = digest(canonical(QUEUE))
 PART = store.Part(CHUNK, 0)
@@ -27,12 +28,12 @@ PART = store.Part(CHUNK, 0)
 def out(tmp_path: Path) -> Path:
     """Return a run directory whose only queue is past its first segment."""
     out = tmp_path / "out"
-    store.save_plan(out, {}, pd.DataFrame({"run": ["a", "b", "c"]}))
+    store.save_plan(out, {}, pd.DataFrame({"run": [A, B, C]}))
     store.write_json(store.chunk_folder(out, CHUNK) / "queue.json", QUEUE)
-    records = pd.DataFrame({"run": ["a", "b", "c"], "step": 1, "test.nll": [0.5, 0.25, 0.125]})
+    records = pd.DataFrame({"run": [A, B, C], "step": 1, "test.nll": [0.5, 0.25, 0.125]})
     store.write_segment(out, CHUNK, 0, records, 1)
-    finished = store.digest_records(records[records["run"] == "a"])
-    store.write_json(PART.done(out), {"chunk": CHUNK, "segment": 0, "runs": ["a"], "digest": finished})
+    finished = store.digest_records(records[records["run"] == A])
+    store.write_json(PART.done(out), {"chunk": CHUNK, "segment": 0, "runs": [A], "digest": finished})
     save_seats(out, GOING)
     assert repair(out) == []
     return out
@@ -101,7 +102,7 @@ def test_a_queue_of_other_contents_is_named(out: Path) -> None:
     assert faults(out) == [(path, 0)]
     assert "its folder is named after other contents" in repair(out)[0].text
     assert not path.exists()
-    assert set(store.load_records(out)["run"]) == {"a"}
+    assert set(store.load_records(out)["run"]) == {A}
 
 
 def test_without_any_records_their_runs_are_trained_again(out: Path) -> None:

@@ -143,6 +143,24 @@ def test_true_means_all_streams_that_vary() -> None:
     assert parse_study(study_of(False)) == parse_study(study_of(None))
 
 
+def test_dropout_is_no_source_where_nothing_drops() -> None:
+    """Without dropout the default leaves its stream out; a name, or no other stream that varies, is refused."""
+    plain = {"factors": {"l2.strength": [0.0, 0.1]}}
+    study = parse_study(study_of(True, **plain))
+    assert study.measure.sources is not None
+    assert "dropout" in study.seeds.vary
+    assert list(study.measure.sources.streams) == [stream for stream in ALL if stream != "dropout"]
+    for fixed in ({"dropout.input": 0.5}, {"gaussian_dropout.hidden": 0.1}):
+        dropping = parse_study(study_of({"streams": ["dropout"]}, fixed=fixed, **plain))
+        assert dropping.measure.sources is not None
+        assert dropping.measure.sources.streams == ("dropout",)
+    tuned = {"tune": {"dropout.hidden": [0.1, 0.5]}}
+    assert "dropout" in (parse_study(study_of(True, **plain, **tuned)).measure.sources or study.measure.sources).streams
+    for sources, seeds in (({"streams": ["dropout"]}, {"count": 4}), (True, {"count": 4, "vary": ["dropout"]})):
+        with pytest.raises(ConfigError, match=r"measure\.sources.*no regularizer here draws from it"):
+            parse_study(study_of(sources, **plain) | {"seeds": seeds})
+
+
 @pytest.mark.parametrize(
     ("sources", "changes", "words"),
     [

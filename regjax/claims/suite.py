@@ -121,10 +121,10 @@ def make_suite(claims: Mapping[Path, Declared], full: bool = False, overrides: S
     for path, declared in claims.items():
         for name, asked in declared.files(full).items():
             file, given = (path.parent / asked.file).resolve(), (*asked.overrides, *overrides)
-            folder_name = file.stem if not asked.overrides else f"{file.stem}-{digest(canonical(asked.overrides))[:6]}"
             try:
                 if (file, given) not in read:
-                    read[file, given] = read_source(folder_name, path.parent / asked.file, given)
+                    own = name_folder(file, asked.overrides)
+                    read[file, given] = read_source(own, path.parent / asked.file, given)
                 sources[path, name] = read[file, given]
             except ConfigError as error:
                 problems += [Problem(f"{path.name}: studies.{name}: {p.path}", *p[1:]) for p in error.problems]
@@ -146,6 +146,19 @@ def make_suite(claims: Mapping[Path, Declared], full: bool = False, overrides: S
         told = [f"{', '.join(dict.fromkeys(ids))}: {error}" for error, ids in absent.items()]
         raise DataError("\n".join([*told, "--without leaves claims out, such as those of these data"]))
     return Suite(claims, sources, full, tuple(overrides))
+
+
+def name_folder(file: Path, overrides: Sequence[str]) -> str:
+    """Return the name of the folder of a study's results: that of its file, and what is changed of it.
+
+    Raises:
+      ConfigError: the file is called `..toml` or `...toml`: its results would lie in another study's folder.
+    """
+    name = file.stem if not overrides else f"{file.stem}-{digest(canonical(overrides))[:6]}"
+    if name in (".", ".."):
+        expected = "a name that a folder may have before .toml: the results lie in one of that name"
+        raise ConfigError([Problem("file", repr(file.name), expected)])
+    return name
 
 
 def read_source(name: str, path: Path, overrides: tuple[str, ...]) -> Source:

@@ -11,7 +11,7 @@ from regjax.config.designs import SEVERAL, SPACES, find_design_problems, find_fa
 from regjax.config.idle import check_idle, check_left_out, find_idle_settings
 from regjax.config.levels import check_level_contrasts
 from regjax.config.problems import ConfigError, Problem, dotted, show
-from regjax.config.sources import MOST_RUNS, check_source_runs, check_sources
+from regjax.config.sources import MOST_RUNS, check_drawn_sources, check_source_runs, check_sources
 from regjax.config.study import Contrast, Marker, Parts, Study, Tune, show_plain
 from regjax.config.tables import Design, Measure, Primary, Seeds, Task, Training
 from regjax.design import (
@@ -235,6 +235,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Problems]], ...] = (
     (("seeds", "primary"), check_halfwidth),
     (("seeds", "measure"), check_replicates),
     (("seeds", "measure"), check_sources),
+    (("seeds", "measure", "factors", "fixed", "tune", "parts"), check_drawn_sources),
     (("design", "factors", "seeds", "measure"), check_source_runs),
     (("primary", "training"), check_times),
     (("task", "primary", "training"), check_task),

@@ -10,6 +10,7 @@ from regjax.config.tables import Design, Seeds
 from regjax.keys import STREAMS
 
 Found = Mapping[str, Any]  # the valid tables by key
+DRAWING = {"data", "seeds", "factors", "fixed"}  # what streams follow from
 
 
 def resolve_defaults(found: Found) -> dict[str, Any]:
@@ -17,12 +18,14 @@ def resolve_defaults(found: Found) -> dict[str, Any]:
     made = dict(found)
     if "data" in made:
         made["data"] = made["data"].fill()
-    if {"data", "seeds", "factors", "fixed"} <= set(made):
+    if set(made) >= DRAWING:
         made["seeds"] = _name_subset(made)
-    if {"data", "seeds", "factors", "fixed"} <= set(made) and not made["seeds"].vary:
+    if set(made) >= DRAWING and not made["seeds"].vary:
         made["seeds"] = made["seeds"].model_copy(update={"vary": _default_streams(made)})
-    if {"measure", "seeds"} <= set(made) and (asked := made["measure"].sources) and not asked.streams:
-        filled = asked.model_copy(update={"streams": made["seeds"].vary})
+    if DRAWING | {"measure"} <= set(made) and (asked := made["measure"].sources) and not asked.streams:
+        # Dropout's stream varies of itself, also where there is no dropout: then it is no source.
+        idle = {"dropout"} - set(drawn_streams(made))
+        filled = asked.model_copy(update={"streams": tuple(s for s in made["seeds"].vary if s not in idle)})
         made["measure"] = made["measure"].model_copy(update={"sources": filled})
     if {"design", "factors"} <= set(made):
         made["factors"] = draw_factors(made["design"], made["factors"])
@@ -35,7 +38,7 @@ def _default_streams(found: Found) -> tuple[str, ...]:
     # Replicates are compared on one test set.
     split = found["data"].drawn and found["seeds"].replicates is None
     drawn = (*(["split"] if split else []), *(["subset"] if has_subset(found) else []))
-    return ("init", "order", "dropout", *drawn_streams(found), *drawn)
+    return (*dict.fromkeys(("init", "order", "dropout", *drawn_streams(found))), *drawn)
 
 
 def _name_subset(found: Found) -> Seeds:
@@ -51,12 +54,12 @@ def _name_subset(found: Found) -> Seeds:
 
 
 def drawn_streams(found: Found) -> tuple[str, ...]:
-    """Return the streams beside dropout's from which a regularizer that the study names draws, in their order."""
+    """Return the streams from which a regularizer that the study names draws, in their order."""
     tuned = found.get("tune")
     paths = [*found["factors"], *found["fixed"], *(tuned.factors if tuned else ())]
     named = {path.partition(".")[0] for path in paths}
     drawn = {stream for name, part in found["parts"].regularizers.items() if name in named for stream in part.streams}
-    return tuple(stream for stream in STREAMS if stream in drawn - {"dropout"})
+    return tuple(stream for stream in STREAMS if stream in drawn)
 
 
 def has_subset(found: Found) -> bool:

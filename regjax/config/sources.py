@@ -3,13 +3,31 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from regjax.config.defaults import drawn_streams
 from regjax.config.designs import find_design_problems
 from regjax.config.fields import words
 from regjax.config.problems import Problem, show
+from regjax.config.study import Tune
 from regjax.config.tables import Design, Measure, Seeds
 from regjax.design import count_cells
 
 MOST_RUNS = 100_000
+
+
+def check_drawn_sources(
+    seeds: Seeds, measure: Measure, factors: Mapping[str, Any], fixed: Mapping[str, Any], tune: Tune | None, parts: Any
+) -> Iterator[Problem]:
+    """Find dropout's stream among the sources where nothing draws from it: all seeds have it, drawn from or not."""
+    asked = measure.sources
+    drawn = drawn_streams({"factors": factors, "fixed": fixed, "tune": tune, "parts": parts})
+    if asked is None or "dropout" in drawn:
+        return
+    if "dropout" in asked.streams:
+        yield Problem("measure.sources.streams", show("dropout"), "only streams that are drawn",
+                      "no regularizer here draws from it")  # fmt: skip
+    elif set(seeds.vary) == {"dropout"}:
+        yield Problem("measure.sources", "seeds that draw dropout alone", "a study that drops, or further streams",
+                      "no regularizer here draws from it")  # fmt: skip
 
 
 def check_sources(seeds: Seeds, measure: Measure) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from regjax.models.base import Model, Params, Settings, Stats
+from regjax.models.base import Model, Settings
 from regjax.parts import part
 
 
@@ -67,22 +67,53 @@ def describe_model(model: Model, input_shape: tuple[int, ...]) -> dict[str, Any]
         return h
 
     def apply(train: bool) -> Any:
-        def outputs(params: Params, stats: Stats, x: jax.Array) -> Any:
-            return tuple(model.apply(params, stats, x, tap, train))
+        return lambda params, stats, x: tuple(model.apply(params, stats, x, tap, train))
 
-        return jax.make_jaxpr(outputs)(params, stats, x)
-
-    traced = [jax.make_jaxpr(model.init)(key, x), apply(True), apply(False)]
+    made = (params, stats, x)
+    traced = [jax.make_jaxpr(model.init)(key, x), *(jax.make_jaxpr(apply(train))(*made) for train in (True, False))]
+    traced += _trace_gradients(apply(True), made)
     # Constants that a function captures are no part of a jaxpr's text, addresses of functions must not be.
     texts = [re.sub(r"0x[0-9a-f]+", "", str(jaxpr)) for jaxpr in traced]
     constants = [np.asarray(value).tolist() for jaxpr in traced for value in _constants(jaxpr)]
     return {"version": model.version, "sites": sites, "computes": texts, "constants": constants}
 
 
+def _trace_gradients(apply: Any, made: tuple[Any, Any, Any]) -> list[Any]:
+    """Return the gradients of a network's outputs, which rules of its own may make others than its outputs tell.
+
+    In its parameters, and in its examples where these have one.
+    """
+
+    def pulled(place: int) -> Any:
+        leaves, tree = jax.tree.flatten(made[place])
+        smooth = [i for i, leaf in enumerate(leaves) if jax.numpy.issubdtype(leaf.dtype, jax.numpy.inexact)]
+
+        def gradient(*values: Any) -> Any:
+            flat = jax.tree.leaves(values[place])
+
+            def outputs(some: list[jax.Array]) -> list[jax.Array]:
+                whole = dict(enumerate(flat)) | dict(zip(smooth, some, strict=True))
+                found = apply(*values[:place], jax.tree.unflatten(tree, whole.values()), *values[place + 1 :])
+                ends = map(jax.numpy.asarray, jax.tree.leaves(found))
+                return [one for one in ends if jax.numpy.issubdtype(one.dtype, jax.numpy.inexact)]
+
+            found, pull = jax.vjp(outputs, [flat[i] for i in smooth])
+            return pull([jax.numpy.ones_like(one) for one in found])
+
+        return jax.make_jaxpr(gradient)(*made)
+
+    try:
+        return [pulled(0), pulled(2)]
+    except (TypeError, ValueError):
+        # A loop of unknown length on examples has no gradient in them, and no rule for one.
+        return [pulled(0)]
+
+
 def _constants(jaxpr: Any) -> Iterator[Any]:
     """Yield the arrays that a closed jaxpr and those within it hold."""
-    yield from jaxpr.consts
-    for equation in jaxpr.jaxpr.eqns:
+    yield from getattr(jaxpr, "consts", ())
+    for equation in jaxpr.eqns:
         for value in equation.params.values():
-            if hasattr(value, "consts"):
-                yield from _constants(value)
+            for inner in value if isinstance(value, (tuple, list)) else (value,):
+                if hasattr(inner, "eqns"):
+                    yield from _constants(inner)

@@ -6,7 +6,7 @@ from regjax.analysis.appendix import make_appendix
 from regjax.analysis.effects import all_effects, describe_cells
 from regjax.analysis.export import csv_text, tidy
 from regjax.analysis.table import Table
-from regjax.files import RegjaxError, publish_text
+from regjax.files import RegjaxError, publish_text, refuse_inside
 from regjax.report.latex import table_latex
 from regjax.store import write_table
 
@@ -26,7 +26,7 @@ def export(table: Table, to: Path, what: str = "effects") -> Path:
       what: "effects", "cells", "appendix" (at the primary state) or "records" (of all steps; not as LaTeX).
 
     Raises:
-      RegjaxError: the ending or `what` is another, or records are wanted as LaTeX.
+      RegjaxError: the ending or `what` is another, records are wanted as LaTeX, or the file lies in a run directory.
       StoreError: the file cannot be written.
     """
     to = Path(to)
@@ -34,6 +34,8 @@ def export(table: Table, to: Path, what: str = "effects") -> Path:
         raise RegjaxError(f"got what = {what!r}, expected one of: {', '.join(WHAT)}")
     if to.suffix not in FORMS:
         raise RegjaxError(f"got the file {to.name!r}, expected a name that ends in {', '.join(FORMS)}")
+    if table.out is not None:
+        refuse_inside(table.out, to, "file")
     if to.suffix == ".tex" and what == "records":
         raise RegjaxError("records are too many for a LaTeX table; write them to a .csv or .parquet file")
     if to.suffix == ".tex":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from regjax.analysis.table import Table, load_table
-from regjax.files import RegjaxError
+from regjax.files import RegjaxError, refuse_inside
 from regjax.store import write_json
 from regjax.trackers.runs import Tracked, list_tracked
 
@@ -54,8 +54,7 @@ def send(out: Path, to: str, folder: Path, follow: bool = False, say: Callable[[
       StoreError: the run directory is missing or damaged.
     """
     out, folder = Path(out), Path(folder)
-    if out.resolve() in (folder.resolve(), *folder.resolve().parents):
-        raise RegjaxError(f"got the folder {folder}, expected one outside of the run directory {out}")
+    refuse_inside(out, folder, "folder")
     table, tracker = load_table(out), open_tracker(to, folder)
     sent = 0
     while True:

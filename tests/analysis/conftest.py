@@ -12,6 +12,7 @@ from regjax import store
 from regjax.analysis.table import Table, load_table
 
 STEPS = (0, 10, 20, 30)
+PILOT = "f" * 16
 PLAN: dict[str, Any] = {
     "question": "Does dropout help?",
     "study": {},
@@ -52,15 +53,15 @@ def write_folder(
     runs, tables = [], {0: [], 1: []}
     for cell in range(num_cells):
         for seed in range(num_seeds):
-            run = f"run-{cell}-{seed}"
+            run = f"{cell:08x}{seed:08x}"
             runs.append({"run": run, "wave": "main", "cell": cell, "seed": seed, "group": 0, "restores": restores})
             if (cell, seed) in (absent or {}):
                 continue
             stop, bad = (stopped or {}).get((cell, seed), -1), (diverged or {}).get((cell, seed), -1)
             rows = _rows(run, steps, accuracy[cell, seed], nll[cell, seed], stop, bad)
             tables[seed % 2].append(rows)
-    runs.append({"run": "pilot", "wave": "tune", "cell": 0, "seed": 0, "group": 0, "restores": restores})
-    tables[0].append(_rows("pilot", steps, np.zeros(len(steps)), np.zeros(len(steps)), -1, -1))
+    runs.append({"run": PILOT, "wave": "tune", "cell": 0, "seed": 0, "group": 0, "restores": restores})
+    tables[0].append(_rows(PILOT, steps, np.zeros(len(steps)), np.zeros(len(steps)), -1, -1))
     levels = [{"dropout.hidden": level} for level in range(num_cells)]
     cells = [{"index": i, "name": f"cell {i}", "levels": level} for i, level in enumerate(levels)]
     seeds = list(range(num_seeds))

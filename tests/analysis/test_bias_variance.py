@@ -114,10 +114,10 @@ def add_predictions(table: Table, outputs: np.ndarray, labels: np.ndarray) -> No
     """Write predictions [cell, seed, R, K] beside the records of a hand-made run directory."""
     assert table.out is not None
     for part in set(store.done_runs(table.out).values()):
-        mine = [run for run, owner in store.done_runs(table.out).items() if owner == part and run != "pilot"]
+        mine = [run for run, owner in store.done_runs(table.out).items() if owner == part and run != "f" * 16]
         frames = []
         for run in mine:
-            cell, seed = map(int, run.split("-")[1:])
+            cell, seed = int(run[:8], 16), int(run[8:], 16)
             names = [f"p{k}" for k in range(outputs.shape[-1])]
             frame = pd.DataFrame(outputs[cell, seed].astype(np.float32), columns=names)
             frames.append(frame.assign(run=run, row=np.arange(len(labels)), label=labels))

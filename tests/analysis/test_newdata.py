@@ -132,7 +132,9 @@ def test_kept_predictions_of_a_fixed_split_give_a_second_interval(folder):
     out = folder(right.mean(axis=2))
     for chunk in (0, 1):
         frames = [
-            pd.DataFrame({"run": f"run-{cell}-{seed}", "row": np.arange(40), "label": 1, "p1": right[cell, seed] * 0.8})
+            pd.DataFrame(
+                {"run": f"{cell:08x}{seed:08x}", "row": np.arange(40), "label": 1, "p1": right[cell, seed] * 0.8}
+            )
             for cell in (0, 1)
             for seed in range(chunk, 6, 2)
         ]

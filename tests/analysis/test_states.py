@@ -115,7 +115,7 @@ def test_runs_fall_into_their_cell_and_seed(table):
     loaded = table(values, seeds=[3, 1, 0, 2])
 
     assert state_values(loaded, "test.accuracy", LAST).tolist() == values[:, [3, 1, 0, 2]].tolist()
-    assert set(loaded.records["run"]) == {f"run-{cell}-{seed}" for cell in range(3) for seed in range(4)}
+    assert set(loaded.records["run"]) == {f"{cell:08x}{seed:08x}" for cell in range(3) for seed in range(4)}
 
 
 def test_missing_runs_are_nan(table):
@@ -165,11 +165,11 @@ def test_a_folder_without_a_plan_is_refused(tmp_path):
 def test_a_queue_in_training_has_runs_that_ended(folder):
     """Of a queue whose first run stopped, and whose others go on, only these have a last stored step."""
     out = folder(np.full((1, 6), 0.5), stopped={(0, 0): 10})
-    queue = {"rows": [[[f"run-0-{seed}"]] for seed in (0, 2, 4)]}
+    queue = {"rows": [[[f"{seed:016x}"]] for seed in (0, 2, 4)]}
     store.write_json(store.chunk_folder(out, "chunk0") / "queue.json", queue)
     assert last_steps(out, store.done_runs(out)) == {}
     store.Part("chunk0", 1).done(out).unlink()
     done = store.done_runs(out)
 
-    assert "run-0-0" in done
-    assert last_steps(out, done) == {"run-0-2": 30, "run-0-4": 30, "pilot": 30}
+    assert f"{0:016x}" in done
+    assert last_steps(out, done) == {f"{2:016x}": 30, f"{4:016x}": 30, "f" * 16: 30}

@@ -145,6 +145,17 @@ def test_all_problems_come_at_once(folder: Path) -> None:
     assert {problem.split(":")[0] for problem in problems(folder)} == {"C01.toml", "C02.toml", "C03.toml"}
 
 
+@pytest.mark.parametrize("name", ["..toml", "...toml"])
+def test_a_study_whose_folder_would_be_another_is_refused(folder: Path, name: str) -> None:
+    """A file of dots alone before .toml would have its results beside or above those of other studies."""
+    (folder / "studies" / "l2.toml").rename(folder / "studies" / name)
+    for path in folder.glob("*.toml"):
+        path.write_text(path.read_text().replace("studies/l2.toml", f"studies/{name}"))
+
+    said = f"C01.toml: studies.main: file: got {name!r}, expected a name that a folder may have before .toml"
+    assert any(problem.startswith(said) for problem in problems(folder))
+
+
 def test_absent_data_are_said_before_training(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A study whose data are not there ends the command with a message, and no folder is made."""
     replace(folder / "studies" / "l2.toml", 'name = "digits"', 'name = "arrays", path = "absent.npz"')

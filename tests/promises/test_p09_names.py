@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile_study import NAMES, HostileRun, list_files
@@ -16,6 +18,7 @@ from regjax.data import DataError, load_dataset
 from regjax.files import HOST, StoreError, publish, refuse_links
 from regjax.leases import Leases
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "1"
 FILES = re.compile(
     r"plan\.json|runs\.parquet|effects\.csv|results\.parquet|report\.html|chunks/[0-9a-f]{16}/("
     r"queue\.json|(seg|predictions|weights)-\d{5}\.parquet|done-\d{5}\.json|params-\d{5}/[\w./-]+)"
@@ -149,6 +152,23 @@ def test_a_done_file_cannot_point_elsewhere(tmp_path: Path, changes: dict) -> No
     store.write_json(path, {"chunk": path.parent.name, "segment": 0, "runs": ["r"], "digest": "d", **changes})
     with pytest.raises(StoreError, match="says that it is segment"):
         store.load_records(tmp_path)
+
+
+@pytest.mark.parametrize("run", ["../../victim/evil", "/etc", "*", "A" * 16, "a" * 17, 7])
+def test_a_run_that_is_no_digest_is_refused(tmp_path: Path, run: Any) -> None:
+    """A forged name of a run, from which a tracker's folder would be named, is an error to whoever reads the folder."""
+    out, victim = tmp_path / "out", tmp_path / "victim" / "evil-0" / "kept"
+    victim.parent.mkdir(parents=True)
+    victim.write_text("kept")
+    shutil.copytree(GOLDEN, out)
+    runs, before = store.load_runs(out), list_files(tmp_path)
+    store.save_plan(out, store.load_plan(out), runs.assign(run=[run] * len(runs)))
+
+    with pytest.raises(StoreError, match=r"runs\.parquet has the run .* expected 16 hexadecimal digits"):
+        store.load_planned(out)
+    for to in ("tensorboard", "wandb", "mlflow"):
+        assert cli.main(["export", str(out), "--to", to, "--path", str(tmp_path / "DIR")]) == 1
+    assert list_files(tmp_path) == before
 
 
 def test_terminals_get_no_control_characters(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

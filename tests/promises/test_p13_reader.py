@@ -30,7 +30,7 @@ from regjax import store
 
 out = Path(sys.argv[1])
 plan = make_plan([{{"path": "dropout.hidden", "levels": [0.0, 0.5]}}], {COMMITS // 2})
-runs = [(cell, seed, f"c{{cell}}s{{seed}}") for seed in plan["seeds"] for cell in (0, 1)]
+runs = [(cell, seed, f"{{cell:08x}}{{seed:08x}}") for seed in plan["seeds"] for cell in (0, 1)]
 frame = pd.DataFrame(runs, columns=["cell", "seed", "run"])
 frame = frame.assign(wave="main", group=0, restores=False, hypers="{{}}", settings='{{"training": {{"steps": 3750}}}}')
 store.save_plan(out, plan, frame)
@@ -81,9 +81,9 @@ def test_a_reader_sees_whole_files_and_rising_counts(tmp_path: Path, capsys: pyt
 def look(out: Path) -> int:
     """Return how many runs are done; all of them have all their records, in the cell that their name says."""
     table = load_table(out)
-    names = {"c0": "dropout.hidden=0.0", "c1": "dropout.hidden=0.5"}
+    names = {f"{0:08x}": "dropout.hidden=0.0", f"{1:08x}": "dropout.hidden=0.5"}
     for run, cell in set(zip(table.records["run"], table.records["cell"], strict=True)):
-        assert table.cells[cell] == names[run[:2]]
+        assert table.cells[cell] == names[run[:8]]
     sizes = table.records.groupby("run").size() if len(table.records) else []
     assert set(sizes) <= {ROWS}
     assert len(sizes) == table.status.done.sum()
@@ -92,15 +92,15 @@ def look(out: Path) -> int:
 
 def test_runs_of_another_plan_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a process was killed between the two files of a plan the reader says so; an older folder has no digest."""
-    runs = pd.DataFrame({"run": ["a"], "cell": [0]})
+    runs = pd.DataFrame({"run": ["a" * 16], "cell": [0]})
     store.save_plan(tmp_path, {"cells": []}, runs)
-    assert store.load_planned(tmp_path)[1]["run"].tolist() == ["a"]
-    store.write_table(tmp_path / "runs.parquet", runs.assign(run="b"))
+    assert store.load_planned(tmp_path)[1]["run"].tolist() == ["a" * 16]
+    store.write_table(tmp_path / "runs.parquet", runs.assign(run="b" * 16))
     monkeypatch.setattr(store, "MOST_LOOKS", 2)
     with pytest.raises(StoreError, match=r"is not that of plan\.json"):
         store.load_planned(tmp_path)
     store.write_json(tmp_path / "plan.json", {"schema": store.SCHEMA, "cells": []})
-    assert store.load_planned(tmp_path)[1]["run"].tolist() == ["b"]
+    assert store.load_planned(tmp_path)[1]["run"].tolist() == ["b" * 16]
 
 
 def test_loaded_results_stay_those_of_their_plan(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def save_folder(
 ) -> Path:  # fmt: skip
     """Write a run directory with one chunk, the runs for which `skip` holds left out, and return it."""
     ends = ends or {}
-    runs = [(cell["index"], seed, f"c{cell['index']}s{seed}") for cell in plan["cells"] for seed in plan["seeds"]]
+    runs = [(cell["index"], seed, f"{cell['index']:08x}{seed:08x}") for cell in plan["cells"] for seed in plan["seeds"]]
     frame = pd.DataFrame(runs, columns=["cell", "seed", "run"])
     frame = frame.assign(wave="main", group=0, restores=False, hypers="{}", settings="{}")
     store.save_plan(out, plan, frame[["run", "wave", "cell", "seed", "group", "restores", "hypers", "settings"]])

@@ -100,7 +100,7 @@ def test_cells_without_runs_have_no_curve(tmp_path: Path) -> None:
     out = save_predictions(tmp_path, make_plan(DROPOUT, 3))
     path = store.Part("chunk0", 0).predictions(out)
     frame = store.read_table(path).to_pandas()
-    frame.loc[frame["run"].str.startswith("c1"), ["p0", "p1", "p2"]] = np.nan
+    frame.loc[frame["run"].str.startswith(f"{1:08x}"), ["p0", "p1", "p2"]] = np.nan
     store.write_table(path, frame)
     section = make_section(load_table(out))
     assert section is not None

@@ -10,6 +10,7 @@ from regjax.analysis.appendix import make_appendix
 from regjax.analysis.effects import all_effects
 from regjax.analysis.export import protect
 from regjax.files import RegjaxError
+from regjax.mirror import digest_path
 from regjax.report.latex import escape
 from regjax.report.numbers import export as write_numbers
 from regjax.report.tables import effects_grid, ranked_effects
@@ -55,6 +56,25 @@ def test_latex_writes_what_the_report_writes(two_cell_folder: Path, tmp_path: Pa
     assert text.count("{") == text.count("}")
     widths = {line.replace(r"\&", "").count("&") for line in text.splitlines() if line.endswith(r"\\")}
     assert len(widths) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["runs.parquet", "results.parquet", "effects.csv", "new.tex", "chunks/c/seg-1.parquet"]
+)
+def test_no_file_of_a_run_directory_is_written(
+    two_cell_folder: Path, name: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """A file within OUT, by a link too, is refused before anything is written: it could be the plan's own."""
+    (tmp_path / "link").symlink_to(two_cell_folder)
+    before = digest_path(two_cell_folder)
+    for path in (
+        two_cell_folder / name,
+        tmp_path / "link" / name,
+        two_cell_folder / ".." / two_cell_folder.name / name,
+    ):
+        assert export(two_cell_folder, path) == 2
+        assert f"got the file {path}, expected one outside of the run directory" in capsys.readouterr().err
+    assert digest_path(two_cell_folder) == before
 
 
 @pytest.mark.parametrize("what", ["effects", "cells", "appendix"])

@@ -207,7 +207,7 @@ def test_following_ends_with_the_study(tmp_path: Path, monkeypatch: pytest.Monke
         follower.join(0.01)
     # The same study, one chunk further: its files appear as a training process publishes them.
     records = store.load_records(study(tmp_path / "all"))
-    new = records[records["run"].str.endswith("s1")]
+    new = records[records["run"].str.endswith(f"{1:08x}")]
     store.write_table(store.segment_path(out, "chunk1", 0), new)
     done = {"chunk": "chunk1", "segment": 0, "runs": sorted(set(new["run"])), "digest": store.digest_records(new)}
     store.write_json(store.Part("chunk1", 0).done(out), done)

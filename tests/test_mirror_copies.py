@@ -1,10 +1,13 @@
 """What a mirror does with files that vanish, differ or cannot be flushed, and what it takes back: untrained."""
 
+import contextlib
 import errno
 import io
 import os
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from populations import digits
 from studies import tiny
 
 from regjax import mirror, store
-from regjax.conductor import open_mirror
+from regjax.conductor import enter, open_mirror
 from regjax.config import parse_study
 from regjax.files import create, digest
 from regjax.leases import FOLDER, Leases
@@ -22,6 +25,7 @@ from regjax.mirror import Mirror, copy_path
 from regjax.plan import make_plan
 from regjax.progress import Progress
 from regjax.sharing import ROWS
+from regjax.stop import Stop
 
 
 def write_chunk(folder: Path, **changes: Any) -> Path:
@@ -165,3 +169,25 @@ def test_a_mirror_with_half_a_plan_is_restored_from(tmp_path: Path, beside: bool
     assert f"note: {folder / 'plan.json'} cannot be read: " in said.getvalue()
     assert list_names(out) == (set() if beside else WHOLE)
     assert ("restored 3 files" in said.getvalue()) != beside
+
+
+def test_of_two_processes_that_start_together_one_restores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever joins first restores before another joins, and the other goes on from that."""
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", io.StringIO()
+    write_chunk(folder)
+    plan, both, join = make_plan(parse_study(tiny()), digits()), threading.Barrier(2), Leases.join
+
+    def slow(leases: Leases, *words: Any) -> None:
+        join(leases, *words)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)  # for the other, who would have joined by then if he could
+
+    def start(_: int) -> None:
+        with Leases(out) as leases:
+            enter(out, plan, digits(), leases, folder, Progress(said, live=False), Stop(), {})
+
+    monkeypatch.setattr(Leases, "join", slow)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(start, range(2)))
+    assert list_names(out) == WHOLE
+    assert said.getvalue().count("restored 3 files") == 1

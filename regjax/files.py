@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,10 @@ from typing import Any
 
 # Machines that share a drive may have a process of one number each.
 HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+# What a segment leaves, by its number: five digits or as many as it has.
+NUMBERED = re.compile(
+    r"(?:(?:seg|predictions|weights)-(N)\.parquet|params-(N)|done-(N)\.json)".replace("N", "[0-9]{5}|[1-9][0-9]{5,}")
+)
 
 
 class RegjaxError(Exception):
@@ -114,6 +119,16 @@ def publish_text(path: Path, text: str, new: bool = False) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
+
+
+def number_of(path: Path) -> int | None:
+    """Return the number of the segment that a file is of by its name; None where it has another name, as copies have.
+
+    >>> number_of(Path("seg-00003.parquet")), number_of(Path("seg-00003 (copy).parquet"))
+    (3, None)
+    """
+    found = NUMBERED.fullmatch(path.name)
+    return int(found[found.lastindex or 0]) if found else None
 
 
 def refuse_links(folder: Path) -> None:

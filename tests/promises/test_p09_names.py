@@ -69,10 +69,23 @@ def test_an_output_folder_has_the_very_name_that_was_given(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize(
-    "name", ["exp[1]", "[!a]", "a*b?", "{a,b}!", "a b", "caf\u00e9 \u540d", "e\u0301", "a\\b", "gs:", "a|b#c%20&$HOME~", "a\nb"]
+    "name",
+    [
+        "exp[1]",
+        "[!a]",
+        "a*b?",
+        "{a,b}!",
+        "a b",
+        "caf\u00e9 \u540d",
+        "e\u0301",
+        "a\\b",
+        "gs:",
+        "a|b#c%20&$HOME~",
+        "a\nb",
+    ],
 )
 def test_arrays_are_read_back_below_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
-    """What orbax and tensorstore take for a pattern or an address is a folder of that name, and nothing is beside it."""
+    """What orbax and tensorstore take for a pattern or an address is a folder of that name, with nothing beside it."""
     folder, tree = tmp_path / name / "params-00000", {"a/b": np.arange(3.0)}
     checkpoint.save(folder, tree)
     found = checkpoint.load_leaves(folder)

@@ -147,8 +147,10 @@ def enter(
     """
     for below in (store.chunk_folder(out, ""), out / FOLDER):
         refuse_links(below)
-    leases.join(digest(canonical([study_json(plan.study), sorted(run.id for run in plan.runs)])), stop.check)
+    study = digest(canonical([study_json(plan.study), sorted(run.id for run in plan.runs)]))
+    # Together: of processes that start at one time the first to join finds itself alone, and restores for all.
     with leases.alone(PLAN, stop.check):
+        leases.join(study, stop.check)
         copy = None if mirror is None else open_mirror(Path(mirror), out, plan, dataset, progress, leases)
         for notice in (*compare_plans(out, plan, dataset), *compare_machines(out, machine)):
             progress.say(f"note: {notice}")

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,10 @@ from typing import Any
 
 # Machines that share a drive may have a process of one number each.
 HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+# What a segment leaves, by its number: five digits or as many as it has.
+NUMBERED = re.compile(
+    r"(?:(?:seg|predictions|weights)-(N)\.parquet|params-(N)|done-(N)\.json)".replace("N", "[0-9]{5}|[1-9][0-9]{5,}")
+)
 
 
 class RegjaxError(Exception):
@@ -119,6 +124,16 @@ def _write(path: Path, content: bytes) -> None:
 def expand_home(path: str | Path) -> Path:
     """Return a path with a user's home for its leading ~; as it stands where there is no such user."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser would raise
+
+
+def number_of(path: Path) -> int | None:
+    """Return the number of the segment that a file is of by its name; None where it has another name, as copies have.
+
+    >>> number_of(Path("seg-00003.parquet")), number_of(Path("seg-00003 (copy).parquet"))
+    (3, None)
+    """
+    found = NUMBERED.fullmatch(path.name)
+    return int(found[found.lastindex or 0]) if found else None
 
 
 def refuse_links(folder: Path) -> None:

@@ -155,6 +155,7 @@ class Leases:
     def __init__(self, out: Path) -> None:
         self.out, self.folder = Path(out), Path(out) / FOLDER
         self._held: dict[Path, Lease] = {}
+        self._alone: dict[str, Lease] = {}
         self._joined: Lease | None = None
         self._seen: dict[Path, tuple[int, float, float]] = {}
         self._guard, self._over = threading.Lock(), threading.Event()
@@ -277,13 +278,21 @@ class Leases:
 
     @contextlib.contextmanager
     def alone(self, name: str, check: Callable[[], None] = lambda: None) -> Iterator[Lease]:
-        """Hold a lease; wait until it can be had, asking `check`, which may raise, between two looks."""
+        """Hold a lease; wait until it can be had, asking `check`, which may raise, between two looks.
+
+        One that this process holds alone already is held on, to the end of the outer context.
+        """
+        if (mine := self._alone.get(name)) is not None:
+            yield mine
+            return
         while (lease := self.acquire(name)) is None:
             check()
             time.sleep(POLL)
+        self._alone[name] = lease
         try:
             yield lease
         finally:
+            del self._alone[name]
             self.release(lease)
 
     def join(self, study: str, check: Callable[[], None] = lambda: None) -> None:

@@ -2,22 +2,31 @@
 
 import contextlib
 import errno
-import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from regjax import store
-from regjax.files import RegjaxError, StoreError, create, digest, publish
+from regjax.files import RegjaxError, StoreError, create, digest, number_of, publish
 from regjax.leases import FOLDER, Leases
-from regjax.queue import checkpoint_path, find_checkpoints, find_kept_checkpoints
-from regjax.sharing import ROWS
-from regjax.train.checkpoint import load_leaves
+from regjax.queue import find_checkpoints, find_kept_checkpoints
+from regjax.units import (
+    digest_path,
+    find_reader,
+    find_runs,
+    is_same_segment,
+    list_begun,
+    list_files,
+    list_finished,
+    list_later,
+    list_left,
+    list_passed,
+    list_units,
+)
 
-DERIVED = ("effects.csv", "results.parquet", "report.html")
 # A mount that cannot flush says so with one of these; its own software decides when bytes are safe.
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
@@ -26,7 +35,8 @@ class Mirror:
     """Keeps `folder` a readable copy of the run directory `out`, and restores `out` from it.
 
     A failure to copy is told and tried again at the next call; it never ends a study. Whatever moment a process ends
-    at, the copy is a run directory of an earlier moment: what a file names is copied before it.
+    at, the copy is a run directory of an earlier moment: what a file names is copied before it. What is sound in the
+    copy is not replaced by what is damaged, nor are finished runs by unfinished ones.
 
     Args:
       folder: the copy; made where missing.
@@ -44,7 +54,8 @@ class Mirror:
         if ours == theirs or ours in theirs.parents or theirs in ours.parents:
             raise RegjaxError(f"got the mirror {folder} for {out}, expected a folder apart from it")
         self._copied: dict[Path, tuple[int, ...]] = {}
-        self._told = ""
+        self._told = set[str]()
+        self._cleared = False
         self.seconds, self.bytes = 0.0, 0
 
     @property
@@ -68,46 +79,91 @@ class Mirror:
     def _sync(self) -> bool:
         began, path = time.perf_counter(), self.out
         try:
-            for path in list_finished(self.out):
-                try:
-                    self._copy(path.relative_to(self.out))
-                except FileNotFoundError:
-                    # Another process is past this checkpoint, and removes it.
-                    if path.parent.name != "checkpoint":
-                        raise
+            for path in () if self._cleared else list_left(self.folder):
+                _remove(path)
+            self._cleared = True
+            refused = set[Path]()
+            for group in list_finished(self.out):
+                for path in group:
+                    if not self._copy(path.relative_to(self.out)):
+                        refused.add(path)
+                        if path.name.startswith(("seg-", "runs.")):
+                            # What follows names it.
+                            break
+            kept = {path.parent.name for path in refused}
             for path in list_passed(self.out, self.folder):
-                shutil.rmtree(path)
+                if path.parent.parent.name not in kept:
+                    shutil.rmtree(path)
         except OSError as error:
-            reason = str(error.strerror or error)
-            self._warn(f"{path} is not mirrored to {self.folder}: {reason}; tried again later", reason)
+            self._warn(f"{path} is not mirrored to {self.folder}: {error.strerror or error}; tried again later", error)
             return False
         finally:
             self.seconds += time.perf_counter() - began
-        self._told = ""
+        if not refused:
+            self._told.clear()
+        return not refused
+
+    def _copy(self, name: Path) -> bool:
+        """Copy a finished file or folder where the mirror has none or another; return whether that may be."""
+        source, target = self.out / name, self.folder / name
+        try:
+            status = source.stat()
+            stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if self._copied.get(name) == stamp:
+                return True
+            if digest_path(source) != digest_path(target):
+                if target.exists():
+                    self._give_way(source, target)
+                copy_path(source, target)
+                self.bytes += sum(path.stat().st_size for path in list_files(source))
+            self._copied[name] = stamp
+        except (FileNotFoundError, StoreError) as error:
+            # Another process is past this checkpoint, and removes it.
+            if name.parent.name == "checkpoint" and not source.exists():
+                return True
+            if not isinstance(error, StoreError):
+                raise
+            self._warn(f"{source} is not mirrored, the copy in {self.folder} stays: {error}", error)
+            return False
         return True
 
-    def _copy(self, name: Path) -> None:
-        source, target = self.out / name, self.folder / name
-        status = source.stat()
-        stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
-        if self._copied.get(name) == stamp:
-            return
-        if name in self._copied or digest_path(source) != digest_path(target):
-            copy_path(source, target)
-            self.bytes += sum(path.stat().st_size for path in list_files(source))
-        self._copied[name] = stamp
+    def _give_way(self, source: Path, target: Path) -> None:
+        """Remove what of the mirror is of no use beside a file or folder that will replace another one.
 
-    def _warn(self, text: str, reason: str) -> None:
-        if reason != self._told:
+        Raises:
+          StoreError: what would replace it is damaged, or has not come as far.
+        """
+        find_reader(self.out, source)(source)
+        number = number_of(source)
+        if number is None or not source.name.startswith("seg-") or is_same_segment(source, target):
+            return
+        # Another training of this queue, cut elsewhere: together they would be neither.
+        chunk = source.parent.name
+        for path in store.find_numbered(source.parent, "done-*.json"):
+            find_reader(self.out, path)(path)
+        later = list_later(self.folder, chunk, number)
+        lacking = find_runs(path for path in later if path.name.startswith("done-")) - set(store.done_runs(self.out))
+        if lacking:
+            verb = "run is" if len(lacking) == 1 else "runs are"
+            raise StoreError(f"{len(lacking)} {verb} done there and not yet here")
+        for path in later:
+            if path != target:
+                _remove(path)
+        self._copied = {name: stamp for name, stamp in self._copied.items() if chunk not in name.parts}
+
+    def _warn(self, text: str, reason: Exception) -> None:
+        """Say a warning once, until all went well."""
+        told = str(getattr(reason, "strerror", None) or reason)
+        if told not in self._told:
             self._say(f"warning: {text}")
-        self._told = reason
+        self._told.add(told)
 
     def close(self) -> None:
         """Copy what is left at the end of a study, and say what mirroring took."""
         with contextlib.nullcontext() if self._leases is None else self._leases.alone(self._name):
             whole = self._sync()
             shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
-        state = "is whole" if whole else "lacks files: run the study again once it can be written"
+        state = "is whole" if whole else "lacks files: run the study again once what was warned of is mended"
         self._say(f"mirror: {self.folder} {state}; {self.bytes / 2**20:.1f} MiB copied in {self.seconds:.1f} s")
 
     def restore(self) -> None:
@@ -130,45 +186,51 @@ class Mirror:
     def _restore_chunk(self, chunk: str) -> int:
         """Return how many files and folders of a queue were restored: segments, what ended in them, checkpoints."""
         here, there = (store.chunk_folder(side, chunk) for side in (self.out, self.folder))
-        own = len(list(here.glob("seg-*.parquet")))
-        before = len(list_units(here))
-        if not self._take(here / "queue.json", store.read_json):
+        own, before = self._own_segments(here, there), len(list_units(here))
+        if own is None or not self._take(here / "queue.json"):
             return 0
         segments = 0
-        while self._take(here / f"seg-{segments:05d}.parquet", store.read_table):
+        while self._take(store.segment_path(self.out, chunk, segments)):
             segments += 1
-        for path in sorted(there.glob("done-*.json")):
-            index = int(path.stem.removeprefix("done-"))
+        for index in store.find_numbered(there, "done-*.json").values():
             if index < segments and not self._take_part(store.Part(chunk, index)):
                 segments = index
         for path in find_checkpoints(self.folder, chunk):
             if own <= int(path.name) <= segments:
-                self._take(here / "checkpoint" / path.name, load_leaves)
+                self._take(here / "checkpoint" / path.name)
         for path in find_kept_checkpoints(self.folder, chunk):
             if int(path.name) <= segments:
-                self._take(here / path.parent.name / path.name, load_leaves)
+                self._take(here / path.parent.name / path.name)
         return len(list_units(here)) - before
+
+    def _own_segments(self, here: Path, there: Path) -> int | None:
+        """Return how many segments a queue of the run directory has; None, and tell, where the mirror's do not go on.
+
+        Segments are cut by the clock: those of two trainings together would miss records, or have them twice.
+        """
+        ours, theirs = ({path.name for path in store.find_numbered(side, "seg-*.parquet")} for side in (here, there))
+        other = sorted(name for name in ours & theirs if not is_same_segment(here / name, there / name))
+        other += sorted(ours - theirs) if theirs - ours else []
+        if not other:
+            return len(ours)
+        self._say(
+            f"warning: nothing is restored from {there}: {here / other[0]} is of another training, or one of the two "
+            "is damaged (`regjax repair` tells); what is missing is trained"
+        )
+        return None
 
     def _take_part(self, part: store.Part) -> bool:
         """Restore what ended in a segment; return whether the run directory has all of it."""
-        params, tables = part.params(self.out), (part.predictions(self.out), part.weights(self.out))
-        for path, read in ((params, load_leaves), *((path, store.read_table) for path in tables)):
-            if (self.folder / path.relative_to(self.out)).exists() and not self._take(path, read):
+        for path in (part.params(self.out), part.predictions(self.out), part.weights(self.out)):
+            if (self.folder / path.relative_to(self.out)).exists() and not self._take(path):
                 return False
+        return self._take(part.done(self.out))
 
-        def read_done(path: Path) -> None:
-            done, records = store.read_json(path), store.read_chunk(self.out, part.chunk)
-            mine = None if records is None else records[records["run"].isin(done.get("runs", []))]
-            if mine is None or store.digest_records(mine) != done.get("digest"):
-                raise StoreError(f"{path} does not agree with its records")
-
-        return self._take(part.done(self.out), read_done)
-
-    def _take(self, path: Path, read: Callable[[Path], Any]) -> bool:
-        """Restore one file or folder that `read` can read; return whether the run directory has it now."""
+    def _take(self, path: Path) -> bool:
+        """Restore one file or folder that can be read; return whether the run directory has it now."""
         if path.exists():
             return True
-        source = self.folder / path.relative_to(self.out)
+        source, read = self.folder / path.relative_to(self.out), find_reader(self.out, path)
         if not source.exists():
             return False
         try:
@@ -189,61 +251,6 @@ def _copy_sound(source: Path, temporary: Path, read: Callable[[Path], Any]) -> N
         read(temporary)
     except StoreError as error:
         raise StoreError(str(error).replace(str(temporary), str(source))) from error
-
-
-def list_finished(out: Path) -> Iterator[Path]:
-    """Yield the finished files and folders of a run directory, each after what it names."""
-    yield from _present(out / "runs.parquet", out / "plan.json")
-    units: list[Path] = []
-    for chunk in sorted(path.parent for path in out.glob("chunks/*/queue.json")):
-        # Listed before what it goes on from.
-        checkpoints = sorted((*find_checkpoints(out, chunk.name), *find_kept_checkpoints(out, chunk.name)))
-        units += [*list_units(chunk), *checkpoints]
-    yield from list_begun(out)
-    yield from units
-    yield from _present(*(out / name for name in DERIVED))
-
-
-def _present(*paths: Path) -> list[Path]:
-    return [path for path in paths if path.exists()]
-
-
-def list_begun(out: Path) -> list[Path]:
-    """Return the files that say which queue has begun which row: with others a queue would go on otherwise."""
-    return sorted((out / FOLDER / ROWS).glob("[0-9a-f]*"))
-
-
-def list_units(chunk: Path) -> list[Path]:
-    """Return the published files and folders of a queue but its checkpoints, in the order in which to copy them."""
-    patterns = ("queue.json", "seg-*.parquet", "params-*", "predictions-*.parquet", "weights-*.parquet", "done-*.json")
-    # Listed the other way round: what is there now is named by nothing that is listed later.
-    found = [sorted(path for path in chunk.glob(pattern) if path.suffix != ".new") for pattern in reversed(patterns)]
-    return [path for paths in reversed(found) for path in paths]
-
-
-def list_passed(out: Path, folder: Path) -> Iterator[Path]:
-    """Yield the checkpoints of a mirror that the run directory has left behind."""
-    for path in sorted(folder.glob("chunks/*/checkpoint/[0-9]*")):
-        chunk = path.parent.parent.name
-        past = path.name.isdigit() and store.segment_path(out, chunk, int(path.name)).exists()
-        if past and not checkpoint_path(out, chunk, int(path.name)).exists():
-            yield path
-
-
-def list_files(path: Path) -> list[Path]:
-    """Return a file, or all files of a folder."""
-    return sorted(inner for inner in path.rglob("*") if inner.is_file()) if path.is_dir() else [path]
-
-
-def digest_path(path: Path) -> str:
-    """Return a digest of the bytes of a file, or of names and bytes of all files of a folder; "" where it is absent."""
-    if not path.exists():
-        return ""
-    hasher = hashlib.sha256()
-    for inner in list_files(path):
-        with inner.open("rb") as file:
-            hasher.update(f"{inner.relative_to(path)}:{hashlib.file_digest(file, 'sha256').hexdigest()};".encode())
-    return hasher.hexdigest()
 
 
 def copy_path(source: Path, target: Path) -> None:

@@ -1,7 +1,7 @@
 """Looking through a run directory for damage, and setting aside what is damaged, so that `run` trains it again."""
 
-import contextlib
 import dataclasses
+import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,16 @@ from typing import Any
 import pandas as pd
 
 from regjax import store
-from regjax.files import StoreError, canonical, digest, publish_text
+from regjax.files import StoreError, canonical, digest, number_of, publish_text
 from regjax.leases import FOLDER, PLAN, Leases
 from regjax.queue import checkpoint_path, find_checkpoints, find_kept_checkpoints, kept_checkpoint_path
 from regjax.sharing import ROWS
 from regjax.train.checkpoint import load_leaves
+from regjax.units import find_runs
 
 QUARANTINE = "quarantine"
+# Named like what a segment leaves; what a killed process was writing is harmless, and is written over.
+LIKE, LEFT = re.compile(r"(seg|params|predictions|weights|done)-.*"), re.compile(r"params-[0-9]+\.new.*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,18 +72,9 @@ def find_faults(out: Path) -> Iterator[Fault]:
         # `run` writes both before any chunk, and anew.
         if ((out / name).exists() or any(out.glob("chunks/*"))) and (text := complaint(read, out)):
             yield Fault(out / name, text, (out / name,))
-    done = find_done(out)
+    done = find_runs(store.find_numbered(out, "chunks/*/done-*.json"))
     for folder in sorted(path for path in out.glob("chunks/*") if path.is_dir()):
         yield from chunk_faults(out, folder.name, done)
-
-
-def find_done(out: Path) -> set[str]:
-    """Return the runs that any readable done file names."""
-    found: set[str] = set()
-    for path in out.glob("chunks/*/done-*.json"):
-        with contextlib.suppress(StoreError):
-            found.update(store.read_done(path)["runs"])
-    return found
 
 
 def check_runs(out: Path) -> None:
@@ -112,7 +106,7 @@ def chunk_faults(out: Path, chunk: str, done: Container[str]) -> Iterator[Fault]
     faults, records, last = segment_faults(out, chunk)
     if not was_set_aside(out, queue) and (text := complaint(lambda path: check_queue(path, chunk), queue)):
         faults.insert(0, Fault(queue, text, (queue,)))
-    parts = {path: find_part_fault(out, path, records) for path in sorted(folder.glob("done-*.json"))}
+    parts = {path: find_part_fault(out, path, records) for path in store.find_numbered(folder, "done-*.json")}
     damaged = [fault for fault in parts.values() if fault is not None]
     closed = bool(faults) or any(fault.records for fault in damaged)
     faults += damaged
@@ -122,26 +116,33 @@ def chunk_faults(out: Path, chunk: str, done: Container[str]) -> Iterator[Fault]
         aside = (queue, *checkpoints) if len(damaged) < len(parts) else (folder,)
         faults[0] = dataclasses.replace(faults[0], aside=(*faults[0].aside, *aside))
     yield from faults
+    for path in find_strays(folder):
+        yield Fault(path, f"{path} has none of regjax's names, as a copy has, and is not read", (path,))
     for path in checkpoints:
         if path.name.isdigit() and (text := complaint(load_leaves, path)):
             yield Fault(path, text, (path,))
 
 
+def find_strays(folder: Path) -> list[Path]:
+    """Return what is named almost like a file of a segment in a chunk, such as what a synchronized drive makes."""
+    names = (path for path in folder.iterdir() if LIKE.fullmatch(path.name) and number_of(path) is None)
+    return sorted(path for path in names if not LEFT.fullmatch(path.name))
+
+
 def segment_faults(out: Path, chunk: str) -> tuple[list[Fault], pd.DataFrame, dict[str, int]]:
     """Return which segments of a chunk are damaged or missing, the records of the others, and each run's last one."""
     faults, tables, last = [], [], dict[str, int]()
-    paths = sorted(store.chunk_folder(out, chunk).glob("seg-*.parquet"))
-    known = [int(path.stem.removeprefix("seg-")) + 1 for path in paths if path.stem.removeprefix("seg-").isdigit()]
-    known += [int(path.name) for path in find_checkpoints(out, chunk)]
+    paths = store.find_numbered(store.chunk_folder(out, chunk), "seg-*.parquet")
+    known = [*(number + 1 for number in paths.values()), *(int(path.name) for path in find_checkpoints(out, chunk))]
     for index in range(max(known, default=0)):
         path = store.segment_path(out, chunk, index)
         if not path.exists() and not was_set_aside(out, path):
             faults.append(Fault(path, f"{path} is missing", ()))
-    for path in paths:
+    for path, number in paths.items():
         try:
-            store.segment_head(out, chunk, int(path.stem.removeprefix("seg-")))
+            store.segment_head(out, chunk, number)
             tables.append(store.read_table(path))
-            last |= dict.fromkeys(tables[-1]["run"].to_pylist(), int(path.stem.removeprefix("seg-")))
+            last |= dict.fromkeys(tables[-1]["run"].to_pylist(), number)
         except (StoreError, ValueError) as error:
             faults.append(Fault(path, str(error), (path,)))
     records = store.concat_tables(tables).to_pandas() if tables else pd.DataFrame({"run": []})

@@ -11,7 +11,8 @@
     out/chunks/<hash>/checkpoint/                state of the population after the last segment (train/checkpoint.py)
     out/leases/                            who trains what, while it is trained (leases.py, sharing.py)
 
-A file appears under its name only when it is whole: it is written beside it, flushed to disk and renamed.
+A file appears under its name only when it is whole: it is written beside it, flushed to disk and renamed. Other names
+are passed over.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from regjax.files import StoreError, canonical, digest, publish, publish_text
+from regjax.files import StoreError, canonical, digest, number_of, publish, publish_text
 
 # Of plan.json, and with it of the whole directory: raised when an older regjax would misread a newer directory.
 SCHEMA = 1
@@ -155,6 +156,17 @@ def chunk_folder(out: Path, chunk: str) -> Path:
 def segment_path(out: Path, chunk: str, index: int) -> Path:
     """Return the name of the record file of a chunk's segment."""
     return chunk_folder(out, chunk) / f"seg-{index:05d}.parquet"
+
+
+def find_numbered(folder: Path, pattern: str) -> dict[Path, int]:
+    """Return {path: number of its segment} in the order of names; others of the pattern, such as copies, are no files.
+
+    Args:
+      folder: run directory or chunk.
+      pattern: of paths within it.
+    """
+    numbers = {path: number_of(path) for path in sorted(folder.glob(pattern))}
+    return {path: number for path, number in numbers.items() if number is not None}
 
 
 def write_segment(
@@ -292,7 +304,7 @@ def load_planned(out: Path) -> tuple[dict[str, Any], pd.DataFrame]:
 
 def iter_done(out: Path) -> Iterator[dict[str, Any]]:
     """Yield what is said of every finished part, in the order of chunks and segments."""
-    for path in sorted(Path(out).glob("chunks/*/done-*.json")):
+    for path in find_numbered(Path(out), "chunks/*/done-*.json"):
         yield read_done(path)
 
 
@@ -332,7 +344,7 @@ def iter_queues(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def read_chunk(out: Path, chunk: str) -> pd.DataFrame | None:
     """Return all records that a chunk has so far, in the order of its segments; None before the first."""
-    paths = sorted(chunk_folder(Path(out), chunk).glob("seg-*.parquet"))
+    paths = find_numbered(chunk_folder(Path(out), chunk), "seg-*.parquet")
     return concat_tables(read_table(path) for path in paths).to_pandas() if paths else None
 
 

@@ -26,7 +26,7 @@ STAGES = [
     ["report"],
     ["answers", "notices"],
     ["results", "pilot", "foreign", "trackers", "explain"],
-    ["harvest", "queue", "standing", "telling", "room", "segments", "repair", "sharing"],
+    ["harvest", "queue", "standing", "telling", "room", "segments", "repair", "sharing", "units"],
     ["mirror"],
     ["work", "saving", "execute", "stored"],
     ["waves"],

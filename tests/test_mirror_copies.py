@@ -1,27 +1,35 @@
 """What a mirror does with files that vanish, differ or cannot be flushed, and what it takes back: untrained."""
 
+import contextlib
 import errno
 import io
+import itertools
 import os
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from populations import digits
 from studies import tiny
 
 from regjax import mirror, store
-from regjax.conductor import open_mirror
+from regjax.conductor import enter, open_mirror
 from regjax.config import parse_study
 from regjax.files import create, digest
 from regjax.leases import FOLDER, Leases
-from regjax.mirror import Mirror, copy_path
+from regjax.mirror import Mirror, copy_path, digest_path, list_files
 from regjax.plan import make_plan
 from regjax.progress import Progress
+from regjax.queue import checkpoint_path
 from regjax.sharing import ROWS
+from regjax.stop import Stop
+from regjax.train import checkpoint
 
 
 def write_chunk(folder: Path, **changes: Any) -> Path:
@@ -165,3 +173,177 @@ def test_a_mirror_with_half_a_plan_is_restored_from(tmp_path: Path, beside: bool
     assert f"note: {folder / 'plan.json'} cannot be read: " in said.getvalue()
     assert list_names(out) == (set() if beside else WHOLE)
     assert ("restored 3 files" in said.getvalue()) != beside
+
+
+def test_of_two_processes_that_start_together_one_restores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever joins first restores before another joins, and the other goes on from that."""
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", io.StringIO()
+    write_chunk(folder)
+    plan, both, join = make_plan(parse_study(tiny()), digits()), threading.Barrier(2), Leases.join
+
+    def slow(leases: Leases, *words: Any) -> None:
+        join(leases, *words)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)  # for the other, who would have joined by then if he could
+
+    def start(_: int) -> None:
+        with Leases(out) as leases:
+            enter(out, plan, digits(), leases, folder, Progress(said, live=False), Stop(), {})
+
+    monkeypatch.setattr(Leases, "join", slow)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(start, range(2)))
+    assert list_names(out) == WHOLE
+    assert said.getvalue().count("restored 3 files") == 1
+
+
+def train_queue(folder: Path, *ends: int, name: str = "c") -> Path:
+    """Write a queue of one run that is evaluated at four steps, cut at `ends`; at the last one, 4, the run is over."""
+    records = pd.DataFrame({"run": "a", "step": [1, 2, 3, 4], "test.nll": [0.5, 0.4, 0.3, 0.2]})
+    store.write_json(store.chunk_folder(folder, name) / "queue.json", {"rows": [[["a"]]]})
+    for index, (begin, end) in enumerate(itertools.pairwise((0, *ends))):
+        part, timed = store.Part(name, index), records.assign(seconds=float(len(str(folder))))
+        store.write_segment(folder, name, index, timed[begin:end], end - begin)
+        if end == 4:
+            store.write_table(part.predictions(folder), pd.DataFrame({"run": ["a"], "p0": [0.5]}))
+            told = {"files": part.digest_files(folder), "digest": store.digest_records(records)}
+            store.write_json(part.done(folder), {"chunk": name, "segment": index, "runs": ["a"], **told})
+    return store.chunk_folder(folder, name)
+
+
+def steps(folder: Path) -> list[int]:
+    """Return at which steps a reader finds records of the run; none before it is over."""
+    records = store.load_records(folder)
+    return [] if records.empty else records["step"].tolist()
+
+
+def test_segments_of_two_trainings_are_never_mixed(tmp_path: Path) -> None:
+    """A queue that was begun anew, and cut elsewhere, gets nothing of the mirror's, which is told; all is as it was."""
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", list[str]()
+    chunk = train_queue(out, 1)
+    before = list_names(chunk)
+    train_queue(folder, 2, 4)
+    Mirror(folder, out, said.append).restore()
+
+    assert list_names(out) == before
+    assert len(said) == 1
+    assert (
+        f"nothing is restored from {store.chunk_folder(folder, 'c')}: {chunk / 'seg-00000.parquet'} is of another"
+        in said[0]
+    )
+
+
+@pytest.mark.parametrize(("own", "theirs"), [((1,), (1, 2, 4)), ((1, 2), (1, 2, 4)), ((1, 2, 4), (1, 2))])
+def test_what_goes_on_from_equal_segments_is_restored(tmp_path: Path, own: Any, theirs: Any) -> None:
+    """Where all segments agree but for their wall time the rest is taken; where the mirror is behind nothing is."""
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", list[str]()
+    train_queue(out, *own)
+    before = list_names(out)
+    Mirror(train_queue(folder, *theirs).parents[1], out, said.append).restore()
+
+    assert list_names(out) == before | list_names(folder)
+    assert steps(out) == [1, 2, 3, 4]
+    assert not any(line.startswith("warning") for line in said)
+
+
+def test_a_gap_is_not_filled_beside_segments_that_the_mirror_lacks(tmp_path: Path) -> None:
+    """A missing segment is not taken where one that follows it cannot be compared with the mirror's."""
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", list[str]()
+    (train_queue(out, 1, 2) / "seg-00000.parquet").unlink()
+    train_queue(folder, 2)
+    Mirror(folder, out, said.append).restore()
+
+    assert list_names(out) == {"queue.json", "seg-00001.parquet"}
+    assert "nothing is restored" in said[0]
+
+
+def test_a_queue_that_was_cut_elsewhere_replaces_the_mirror_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trained anew in fewer segments a queue leaves nothing of the old ones; a reader sees the whole run or nothing."""
+    out, folder, seen, original = tmp_path / "out", tmp_path / "mirror", list[list[int]](), mirror.copy_path
+    train_queue(folder, 1, 2, 3, 4)
+    checkpoint.save(checkpoint_path(folder, "c", 3), {"a": np.zeros(1)})
+    train_queue(out, 1, 4)
+
+    def look(source: Path, target: Path) -> None:
+        seen.append(steps(folder))
+        original(source, target)
+        seen.append(steps(folder))
+
+    monkeypatch.setattr(mirror, "copy_path", look)
+    made = Mirror(folder, out, print)
+    assert made.sync()
+    assert {path.relative_to(folder): digest_path(path) for path in list_files(folder)} == {
+        path.relative_to(out): digest_path(path) for path in list_files(out)
+    }
+    assert seen[0] == seen[-1] == [1, 2, 3, 4]
+    assert all(found in ([], [1, 2, 3, 4]) for found in seen)
+
+
+def test_finished_runs_do_not_give_way_to_unfinished_ones(tmp_path: Path) -> None:
+    """A mirror that has come farther stays until the runs that are done there are done here; that is told once."""
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", list[str]()
+    train_queue(folder, 2, 4)
+    checkpoint.save(checkpoint_path(folder, "c", 1), {"a": np.zeros(1)})
+    before, made = digest_path(folder), Mirror(folder, out, said.append)
+    train_queue(out, 1, 3)
+    assert not made.sync()
+    assert not made.sync()
+    assert digest_path(folder) == before
+    assert said == [
+        f"warning: {store.segment_path(out, 'c', 0)} is not mirrored, the copy in {folder} stays: 1 run is done there "
+        "and not yet here"
+    ]
+    train_queue(out, 1, 3, 4)
+    assert made.sync()
+    assert list_names(folder) == list_names(out)
+    assert steps(folder) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["seg-00000.parquet", "predictions-00001.parquet", "done-00001.json", "queue.json"])
+def test_what_is_damaged_does_not_replace_what_is_sound(tmp_path: Path, name: str) -> None:
+    """Half a file is not copied over a whole one: it is named, the mirror lacks files, and other queues are copied."""
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", list[str]()
+    chunk = train_queue(out, 2, 4)
+    Mirror(folder, out, said.append).close()
+    assert "is whole" in said.pop()
+    path, before = chunk / name, digest_path(folder)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    Mirror(folder, out, said.append).close()
+    assert digest_path(folder) == before
+    assert len(said) == 2
+    assert f"{path} is not mirrored, the copy in {folder} stays: {path} " in said[0]
+    assert f"{folder} lacks files: " in said[1]
+    train_queue(out, 4, name="d")
+    assert not Mirror(folder, out, said.append).sync()
+    assert store.Part("d", 0).done(folder).exists()
+
+
+def test_altered_records_do_not_replace_sound_ones(tmp_path: Path) -> None:
+    """A segment that can be read and is not what its runs were published with does not reach the mirror."""
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", list[str]()
+    train_queue(out, 2, 4)
+    Mirror(folder, out, said.append).sync()
+    store.write_segment(out, "c", 0, pd.DataFrame({"run": ["a"], "step": [1], "test.nll": [0.0], "seconds": [1.0]}), 2)
+    assert not Mirror(folder, out, said.append).sync()
+    assert "does not agree with its records" in said[0]
+    assert steps(folder) == [1, 2, 3, 4]
+
+
+def test_copies_and_half_written_files_are_not_mirrored(tmp_path: Path) -> None:
+    """Names that no segment has are passed over both ways, and what killed processes have left in a mirror goes."""
+    out, folder, said = tmp_path / "out", tmp_path / "mirror", list[str]()
+    ours, theirs = train_queue(out, 2, 4), store.chunk_folder(folder, "c")
+    whole, strays = list_names(out), ("done-00001 (conflicted copy).json", "seg-00000 (1).parquet", "params-x")
+    for name in (*strays, "params-00000.new.orbax-checkpoint-tmp", "params-00000.new"):
+        store.write_json(ours / name / "state", {}) if name.startswith("params") else (ours / name).write_text("{}")
+    for name in ("params-00000.new.orbax-checkpoint-tmp/x", "seg-00007.parquet.new", "checkpoint/000001.new/x"):
+        store.write_json(theirs / name, {})
+    (folder / "notes.new").write_text("mine")
+    assert Mirror(folder, out, said.append).sync()
+    assert list_names(folder) == whole | {"notes.new"}
+    assert not list(theirs.glob("params-*"))
+    for name in strays[:2]:
+        (theirs / name).write_text("{}")
+    shutil.rmtree(out)
+    Mirror(folder, out, said.append).restore()
+    assert list_names(out) == whole

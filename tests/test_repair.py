@@ -124,6 +124,34 @@ def test_what_is_set_aside_twice_is_kept_twice(out: Path) -> None:
     assert found == {"runs.parquet": "first", "runs.parquet.1": "second", "runs.parquet.2": "third"}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["done-00000 (conflicted copy).json", "seg-00000 (copy).parquet", "seg-1.parquet", "done-000000.json",
+     "predictions-00000~1.parquet", "weights-\u0660\u0660\u0660\u0660\u0660.parquet", "params-00000 2",
+     "done-00000.json.bak"],
+)  # fmt: skip
+def test_a_copy_under_another_name_is_passed_over_and_set_aside_alone(out: Path, name: str) -> None:
+    """What is named almost like a file of a segment changes no results, and `repair` moves it and nothing else."""
+    path, folder = store.chunk_folder(out, CHUNK) / name, store.chunk_folder(out, CHUNK)
+    before = {file.name for file in folder.iterdir()}
+    shutil.copyfile(store.segment_path(out, CHUNK, 0) if name.endswith("parquet") else PART.done(out), path)
+
+    assert store.done_runs(out) == {"a": PART}
+    assert store.load_records(out)["test.nll"].tolist() == [0.5]
+    assert faults(out) == [(path, 0)]
+    assert repair(out)[0].text == f"{path} has none of regjax's names, as a copy has, and is not read"
+    assert (out / QUARANTINE / path.relative_to(out)).exists()
+    assert {file.name for file in folder.iterdir()} == before
+    assert repair(out) == []
+
+
+def test_what_a_killed_process_was_writing_is_no_damage(out: Path) -> None:
+    """Half-written parameters under the names that orbax and regjax give them are not named."""
+    for name in ("params-00001.new", "params-00001.new.orbax-checkpoint-tmp"):
+        (store.chunk_folder(out, CHUNK) / name).mkdir()
+    assert faults(out) == []
+
+
 def test_a_quarantine_that_cannot_be_made_is_told(out: Path) -> None:
     """Where a file stands in place of the quarantine the error names what was to be moved where, and it stays."""
     (out / QUARANTINE).write_text("")

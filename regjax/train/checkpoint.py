@@ -4,9 +4,13 @@ Orbax keeps no checksum of contents: a flipped bit would be restored as a wrong 
 compared before orbax opens them: a restore that fails half-way leaves callbacks behind, which then meet a closed loop.
 """
 
+import contextlib
 import hashlib
 import json
+import re
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,8 @@ from regjax.files import StoreError, canonical, digest, publish_text
 
 DIGESTS = "digests"
 FILES = "files.json"  # beside what orbax writes: {file: digest}
+# Letters and digits of any language. In other paths orbax looks for files by a pattern, and tensorstore for addresses.
+PLAIN = re.compile(r"[\w/. -]*")
 
 
 class CheckpointError(StoreError):
@@ -46,6 +52,25 @@ def tree_digest(tree: Any) -> str:
     return hashlib.sha256("".join(leaf_digest(p, leaves[p]) for p in sorted(leaves)).encode()).hexdigest()[:16]
 
 
+@contextlib.contextmanager
+def plain_path(folder: Path) -> Iterator[Path]:
+    """Give a path of a folder, which may be absent, that orbax takes for what it is; by a link where its own is none.
+
+    Raises:
+      OSError: folders for temporary files have no such path either.
+    """
+    path = Path(folder).resolve()
+    if PLAIN.fullmatch(str(path)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="regjax-") as temporary:
+        if not PLAIN.fullmatch(temporary):
+            raise OSError(f"TMPDIR is {temporary}, expected letters, digits and /._- only, as {path} has others")
+        link = Path(temporary) / "link"
+        link.symlink_to(path.parent)
+        yield link / path.name
+
+
 def save(folder: Path, tree: Any) -> None:
     """Write `tree` to a new orbax checkpoint `folder`, atomically, the digests of its leaves within.
 
@@ -63,7 +88,8 @@ def save(folder: Path, tree: Any) -> None:
     try:
         shutil.rmtree(fresh, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        ocp.save(fresh.resolve(), {DIGESTS: np.frombuffer(digests.encode(), np.uint8), "leaves": content})
+        with plain_path(fresh) as path:
+            ocp.save(path, {DIGESTS: np.frombuffer(digests.encode(), np.uint8), "leaves": content})
         publish_text(fresh / FILES, canonical(digest_files(fresh)))
         if folder.exists():
             shutil.rmtree(folder)
@@ -106,7 +132,8 @@ def load_leaves(folder: Path) -> dict[str, np.ndarray]:
 
     check_files(folder)
     try:
-        stored: Any = ocp.load(Path(folder).resolve())
+        with plain_path(folder) as path:
+            stored: Any = ocp.load(path)
         digests = json.loads(bytes(stored[DIGESTS]).decode())
         unlisted = digests.pop(FILES, None) and not (folder / FILES).exists()
         leaves = {path.replace("|", "/"): np.asarray(leaf) for path, leaf in stored["leaves"].items()}

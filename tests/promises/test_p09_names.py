@@ -4,10 +4,12 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hostile_study import NAMES, HostileRun, list_files
 from studies import tiny
@@ -17,6 +19,7 @@ from regjax import cli, store
 from regjax.data import DataError, load_dataset
 from regjax.files import HOST, StoreError, publish, refuse_links
 from regjax.leases import Leases
+from regjax.train import checkpoint
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "1"
 FILES = re.compile(
@@ -66,6 +69,45 @@ def test_an_output_folder_has_the_very_name_that_was_given(tmp_path: Path, name:
 
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert store.load_plan(tmp_path / name)["schema"] == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "exp[1]",
+        "[!a]",
+        "a*b?",
+        "{a,b}!",
+        "a b",
+        "caf\u00e9 \u540d",
+        "e\u0301",
+        "a\\b",
+        "gs:",
+        "a|b#c%20&$HOME~",
+        "a\nb",
+    ],
+)
+def test_arrays_are_read_back_below_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    """What orbax and tensorstore take for a pattern or an address is a folder of that name, with nothing beside it."""
+    folder, tree = tmp_path / name / "params-00000", {"a/b": np.arange(3.0)}
+    checkpoint.save(folder, tree)
+    found = checkpoint.load_leaves(folder)
+
+    assert list(found) == ["a/b"]
+    np.testing.assert_array_equal(found["a/b"], tree["a/b"])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [path.name for path in (tmp_path / name).iterdir()] == [folder.name]
+
+
+def test_without_a_plain_temporary_folder_nothing_unreadable_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where OUT and the folder for temporary files both have names that orbax misreads, saving is an error."""
+    (tmp_path / "tmp[1]").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp[1]"))
+    with pytest.raises(StoreError, match=r"cannot write .*TMPDIR is .*tmp\[1\].*, expected letters, digits and"):
+        checkpoint.save(tmp_path / "exp[1]" / "params-00000", {"a": np.arange(3.0)})
+    assert not list((tmp_path / "tmp[1]").iterdir())
 
 
 @pytest.mark.parametrize("name", ["n" * 300, "a\0b", "file/below", "/proc/regjax"])

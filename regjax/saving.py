@@ -64,7 +64,7 @@ def check_replay(out: Path, part: store.Part, table: pd.DataFrame, runs: Collect
       ReplayError: its records, or the runs that ended in it, are others.
     """
     path, done = store.segment_path(out, part.chunk, part.segment), part.done(out)
-    if not path.exists() or not any(later >= done for later in path.parent.glob("done-*.json")):
+    if not path.exists() or not any(later >= done for later in store.find_numbered(path.parent, "done-*.json")):
         return
     same = store.digest_records(store.read_table(path).to_pandas()) == store.digest_records(store.as_stored(table))
     if not same or (done.exists() and set(store.read_done(done)["runs"]) != set(runs)):

@@ -87,7 +87,7 @@ class Sharing:
 
     def _find_done(self) -> set[str]:
         """Return all finished runs; a done file, which nobody changes, is read once."""
-        for path in self.out.glob("chunks/*/done-*.json"):
+        for path in store.find_numbered(self.out, "chunks/*/done-*.json"):
             if path not in self._read:
                 self._done |= set(store.read_done(path)["runs"])
                 self._read.add(path)
